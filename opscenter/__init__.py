@@ -1,0 +1,1 @@
+"""Opscenter: the operation center for production workflows."""

@@ -1,0 +1,1 @@
+"""Floor 5: time and work: generate, advance, claim, run; the node types' runners."""

@@ -1,0 +1,178 @@
+"""Completing is advancing: whoever ends an instance makes what waits for it ready, in the same transaction.
+
+A wave is one transaction. What a wave makes ready and needs no worker is the next wave; it is found from durable rows
+(WAIT_RESOURCE, needs no worker, not frozen, no due time), so that a crash between two waves loses nothing.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.db import connection
+
+from opscenter.base import clock, notify
+from opscenter.engine import capacity
+from opscenter.engine.locks import lock_with_downstream, repeated
+from opscenter.production.models import TaskInstance, TriggerCommand
+from opscenter.production.node_types import HTTP_TRIGGER
+from opscenter.production.rules.states import State
+from opscenter.production.transitions import NEXT_STATE, Changed, transition
+
+WAVE = 1000
+RETRY_FOR_CAPACITY = timedelta(seconds=2)
+
+
+@repeated
+def finish(
+    ids: Sequence[int],
+    before: Collection[State],
+    after: State,
+    *,
+    attempt: int | None = None,
+    reason: Mapping[str, Any] | None = None,
+    due_at: Any = None,
+    operation: int | None = None,
+    condition: str = "",
+) -> list[Changed]:
+    """End instances and advance what is downstream of those that succeeded; one wave, one transaction.
+
+    Returns:
+        The instances that were ended; one that was in another state or under another attempt is left alone.
+    """
+    lock_with_downstream(ids)
+    return finish_locked(
+        ids, before, after, attempt=attempt, reason=reason, due_at=due_at, operation=operation, condition=condition
+    )
+
+
+def finish_locked(
+    ids: Sequence[int],
+    before: Collection[State],
+    after: State,
+    *,
+    attempt: int | None = None,
+    reason: Mapping[str, Any] | None = None,
+    due_at: Any = None,
+    operation: int | None = None,
+    condition: str = "",
+) -> list[Changed]:
+    """The same, inside a transaction that holds the locks of ``lock_with_downstream`` already."""
+    done = transition(
+        ids, before, after, attempt=attempt, reason=reason, due_at=due_at, operation=operation, condition=condition
+    )
+    if after is State.SUCCESS and done:
+        _settle_triggers(done)
+        release([row.id for row in done])
+    return done
+
+
+def release(upstream_ids: Sequence[int]) -> None:
+    """Meet the edges of instances that succeeded and promote downstream instances whose last edge that was."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """WITH met AS (
+                   UPDATE production_instanceedge SET met = true
+                   WHERE upstream_id = ANY(%s) AND NOT met RETURNING downstream_id
+               ), counted AS (SELECT downstream_id, count(*) AS n FROM met GROUP BY downstream_id)
+               UPDATE production_taskinstance i SET unmet = i.unmet - counted.n
+               FROM counted WHERE i.id = counted.downstream_id
+               RETURNING i.id, i.unmet, i.state""",
+            [list(upstream_ids)],
+        )
+        ready = [row[0] for row in cursor.fetchall() if row[1] == 0 and row[2] == State.NOT_RUN]
+    place(ready, {State.NOT_RUN})
+
+
+def place(
+    ids: Sequence[int],
+    before: Collection[State],
+    *,
+    reason: Mapping[str, Any] | None = None,
+    operation: int | None = None,
+    extra: str = "",
+) -> list[Changed]:
+    """Put instances that have not started where their conditions say, and wake whoever has work by that.
+
+    Their rows must be locked.
+    """
+    placed = transition(ids, before, NEXT_STATE, reason=reason, operation=operation, extra=extra)
+    announce(placed)
+    fire([row.id for row in placed if row.after is State.WAIT_TRIGGER])
+    return placed
+
+
+def announce(changed: Sequence[Changed]) -> None:
+    """NOTIFY the workers of work, the scheduler of a new due time."""
+    if any(row.after is State.WAIT_RESOURCE and row.needs_worker for row in changed):
+        notify.notify(notify.WORK)
+    if any(row.after is State.WAIT_TIME for row in changed):
+        notify.notify(notify.DUE)
+
+
+def fire(ids: Sequence[int]) -> list[Changed]:
+    """Fire triggers that wait while a command is held for them: they are ready, and succeed with the next wave.
+
+    Without a live worker and a free slot in the group they wait for resources and are tried again; the command is kept.
+    Their rows must be locked. Frozen ones keep both state and command.
+    """
+    if not ids:
+        return []
+    held = list(
+        TaskInstance.objects.filter(
+            pk__in=ids,
+            frozen=False,
+            state__in=[State.WAIT_TRIGGER, State.WAIT_RESOURCE],
+            unmet=0,
+            node_type=HTTP_TRIGGER.code,
+            trigger_commands__status=TriggerCommand.Status.HELD,
+            trigger_commands__held_until__gt=clock.now(),
+        ).values_list("pk", "resource_group_id")
+    )
+    able = capacity.groups_with_room({group for _, group in held})
+    ready = [pk for pk, group in held if group in able]
+    wanting = [pk for pk, group in held if group not in able]
+    waiting = {State.WAIT_TRIGGER}
+    fired = transition(ready, waiting, State.WAIT_RESOURCE)
+    # those that wanted resources already are ready by losing their due time
+    TaskInstance.objects.filter(pk__in=ready, state=State.WAIT_RESOURCE).update(due_at=None)
+    later = clock.now() + RETRY_FOR_CAPACITY
+    fired += transition(wanting, waiting, State.WAIT_RESOURCE, due_at=later)
+    TaskInstance.objects.filter(pk__in=wanting, state=State.WAIT_RESOURCE).update(due_at=later)
+    if ready or wanting:
+        notify.notify(notify.DUE)
+    return fired
+
+
+def _settle_triggers(done: Sequence[Changed]) -> None:
+    """The held command of a trigger that succeeded has fired."""
+    triggers = [row.id for row in done if row.node_type == HTTP_TRIGGER.code]
+    if triggers:
+        TriggerCommand.objects.filter(instance_id__in=triggers, status=TriggerCommand.Status.HELD).update(
+            status=TriggerCommand.Status.FIRED, settled_at=clock.now()
+        )
+
+
+def ready_inline(limit: int = WAVE) -> list[int]:
+    """Instances that are ready and succeed where they stand: virtual nodes, dry runs, fired triggers."""
+    return list(
+        TaskInstance.objects.filter(
+            state=State.WAIT_RESOURCE, needs_worker=False, frozen=False, due_at__isnull=True
+        )
+        .order_by("pk")
+        .values_list("pk", flat=True)[:limit]
+    )
+
+
+def drain(max_waves: int | None = None) -> int:
+    """Run waves until nothing is left that needs no worker; returns how many instances succeeded.
+
+    With ``max_waves`` the rest is left to the scheduler, which is told of it.
+    """
+    total = waves = 0
+    while ids := ready_inline():
+        if max_waves is not None and waves == max_waves:
+            notify.notify(notify.DUE)
+            break
+        total += len(finish(ids, {State.WAIT_RESOURCE}, State.SUCCESS, condition="NOT i.frozen AND NOT i.needs_worker"))
+        waves += 1
+    return total

@@ -1,0 +1,111 @@
+"""Claims: a worker takes ready instances, by priority, no more than it has free children and their groups free slots."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import connection, transaction
+
+from opscenter.base import clock, notify
+from opscenter.engine import capacity
+from opscenter.engine.locks import lock_instances
+from opscenter.production.models import Attempt, ResourceGroup
+from opscenter.production.rules.states import State
+from opscenter.production.transitions import transition
+
+START_WITHIN = timedelta(seconds=10)
+"""A claim not started within this time goes back, without costing an attempt."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An instance claimed for one attempt."""
+
+    instance: int
+    attempt: int
+
+
+@transaction.atomic
+def claim(worker: int, free: int, groups: Collection[int] | None = None) -> list[Claim]:
+    """Claim up to ``free`` ready instances for a worker.
+
+    Args:
+        worker: the worker's base.Process.
+        groups: resource groups it serves; None for all.
+    """
+    room = _lock_groups_with_room(groups)
+    if not room:
+        return []
+    ids = _pick(room, free)
+    now = clock.now()
+    changed = transition(ids, {State.WAIT_RESOURCE}, State.CLAIMED, extra=", attempt = i.attempt + 1")
+    Attempt.objects.bulk_create(
+        Attempt(
+            instance_id=row.id,
+            number=row.attempt,
+            state=Attempt.State.CLAIMED,
+            worker=worker,
+            claimed_at=now,
+            lease_until=now + START_WITHIN,
+        )
+        for row in changed
+    )
+    return [Claim(row.id, row.attempt) for row in changed]
+
+
+def _lock_groups_with_room(groups: Collection[int] | None) -> dict[int, int]:
+    """Lock the groups that have ready instances; how many slots each has free."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""SELECT g.id, g.slots FROM production_resourcegroup g
+                WHERE (%(groups)s::bigint[] IS NULL OR g.id = ANY(%(groups)s)) AND EXISTS (
+                    SELECT 1 FROM production_taskinstance i WHERE i.resource_group_id = g.id
+                    AND i.state = {State.WAIT_RESOURCE:d} AND i.needs_worker AND NOT i.frozen)
+                ORDER BY g.id FOR NO KEY UPDATE""",
+            {"groups": None if groups is None else list(groups)},
+        )
+        slots = dict(cursor.fetchall())
+    used = capacity.live_counts(slots)
+    return {pk: total - used.get(pk, 0) for pk, total in slots.items() if total > used.get(pk, 0)}
+
+
+def _pick(room: dict[int, int], free: int) -> list[int]:
+    """The next instances over all groups, by priority, then by scheduled time."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""SELECT ready.id FROM unnest(%(groups)s::bigint[], %(room)s::int[]) AS g(id, room)
+                CROSS JOIN LATERAL (
+                    SELECT i.id, i.priority, i.scheduled_at FROM production_taskinstance i
+                    WHERE i.resource_group_id = g.id
+                    AND i.state = {State.WAIT_RESOURCE:d} AND i.needs_worker AND NOT i.frozen
+                    ORDER BY i.priority DESC, i.scheduled_at, i.id
+                    LIMIT least(g.room, %(free)s) FOR NO KEY UPDATE SKIP LOCKED
+                ) ready
+                ORDER BY ready.priority DESC, ready.scheduled_at, ready.id LIMIT %(free)s""",
+            {"groups": list(room), "room": list(room.values()), "free": free},
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+@transaction.atomic
+def give_back(instance: int, attempt: int) -> bool:
+    """Undo a claim that was not started; the attempt's number is free again. False when it did start."""
+    lock_instances([instance])
+    changed = transition(
+        [instance],
+        {State.CLAIMED},
+        State.WAIT_RESOURCE,
+        attempt=attempt,
+        reason={"code": "attempt.not_started", "params": {}},
+        extra=", attempt = i.attempt - 1",
+    )
+    if not changed:
+        return False
+    Attempt.objects.filter(instance=instance, number=attempt).delete()
+    notify.notify(notify.WORK)
+    return True
+
+
+def group_ids(names: Collection[str]) -> list[int]:
+    """The groups of these names, in whatever tenant."""
+    return list(ResourceGroup.objects.filter(name__in=names).values_list("pk", flat=True))

@@ -1,0 +1,124 @@
+"""The shell node: bash on the script, in an empty folder, with a clean environment and a process group of its own."""
+
+import os
+import select
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from opscenter.base import blobs
+from opscenter.engine.attempts import Outcome
+from opscenter.engine.guardian import Guardian
+from opscenter.engine.runners.base import Run
+from opscenter.production.models import Attempt
+
+SHELL = "/bin/bash"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_READ = 65536
+_guardian = Guardian()
+
+
+def run(job: Run) -> Outcome:
+    """Run the script; exit code 0 is success. Output and errors go to the log in the order they come."""
+    with tempfile.TemporaryDirectory(prefix="opscenter-run-", ignore_cleanup_errors=True) as folder:
+        for name, sha256 in job.files.items():
+            (Path(folder) / name).write_bytes(blobs.get(sha256))
+        script = Path(folder) / ".opscenter-node.sh"
+        script.write_text(job.content, encoding="utf-8")
+        process = subprocess.Popen(
+            [SHELL, str(script), *job.positional],
+            cwd=folder,
+            env=_environment(job, folder),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            process_group=0,
+        )
+        try:
+            _guardian.watch(process.pid)
+            job.stop.guard(process.pid)
+            timed_out = _pump(process, job)
+            code = process.wait()
+        finally:
+            job.stop.kill()  # whatever the script left behind in its group
+            job.stop.release()
+            _guardian.watch(0)
+    return _outcome(code, timed_out, job)
+
+
+def _environment(job: Run, folder: str) -> dict[str, str]:
+    """Nothing of the worker's own environment: no secret reaches a child that way."""
+    return {
+        "PATH": PATH,
+        "HOME": folder,
+        "TMPDIR": folder,
+        "LANG": "C.UTF-8",
+        "LC_ALL": "C.UTF-8",
+        "TZ": job.time_zone,
+        "SHELL": SHELL,
+        "USER": "opscenter",
+        "PYTHONUNBUFFERED": "1",
+        **job.environment,
+    }
+
+
+def _pump(process: "subprocess.Popen[bytes]", job: Run) -> bool:
+    """Move output to the log until the script has ended; True when it ran into its timeout.
+
+    What the script left running in the background may hold the pipe open: the script's own end counts.
+    """
+    assert process.stdout is not None
+    fd = process.stdout.fileno()
+    os.set_blocking(fd, False)
+    ended = os.pidfd_open(process.pid)
+    poll = select.poll()
+    poll.register(fd, select.POLLIN | select.POLLHUP)
+    poll.register(ended, select.POLLIN)
+    deadline = time.monotonic() + job.timeout if job.timeout else None
+    timed_out = False
+    try:
+        while True:
+            wait = 300.0 if deadline is None else min(300.0, max(0.0, deadline - time.monotonic()) * 1000 + 1)
+            ready = dict(poll.poll(wait))
+            if fd in ready and not _read(fd, job):
+                poll.unregister(fd)
+            if ended in ready:
+                while _read(fd, job):
+                    pass
+                return timed_out
+            job.log.flush_if_old()
+            job.stop.look()
+            if deadline is not None and not timed_out and time.monotonic() >= deadline:
+                timed_out = True
+                deadline = None
+                job.stop.kill()
+    finally:
+        os.close(ended)
+        process.stdout.close()
+
+
+def _read(fd: int, job: Run) -> bool:
+    """Take one piece of output; False when there is none now, or no more will come."""
+    try:
+        output = os.read(fd, _READ)
+    except BlockingIOError:
+        return False
+    if output:
+        job.log.write(output)
+    return bool(output)
+
+
+def _outcome(code: int, timed_out: bool, job: Run) -> Outcome:
+    if timed_out:
+        reason = {"code": "attempt.timeout", "params": {"seconds": job.timeout}}
+        return Outcome(Attempt.State.FAILURE, code, reason, rerun=False)
+    if job.stop.pulled:
+        return Outcome(Attempt.State.FAILURE, code, {"code": "attempt.stopped", "params": {}}, rerun=False)
+    if code == 0:
+        return Outcome(Attempt.State.SUCCESS, 0)
+    if code < 0:
+        reason = {"code": "attempt.signal", "params": {"signal": signal.Signals(-code).name}}
+        return Outcome(Attempt.State.FAILURE, code, reason)
+    return Outcome(Attempt.State.FAILURE, code, {"code": "attempt.exit_code", "params": {"exit_code": code}})

@@ -1,0 +1,64 @@
+"""Stopping a run. The supervisor signals the child that runs it; the child looks whether it is meant, and kills.
+
+The child may have gone on to another attempt when the signal arrives, so STOP_SIGNAL only asks it to look. ABANDON_SIGNAL
+means that no lease of this worker can be renewed: whatever runs is killed without asking the database, which is away.
+"""
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable
+from types import FrameType
+
+STOP_SIGNAL = signal.SIGUSR1
+ABANDON_SIGNAL = signal.SIGUSR2
+
+
+class StopSwitch:
+    """Of one attempt. Once pulled, the process group it guards is dead."""
+
+    def __init__(self, is_stopped: Callable[[], bool]) -> None:
+        """``is_stopped`` asks the database whether this attempt is to stop."""
+        self.pulled = False
+        self._is_stopped = is_stopped
+        self._asked = False
+        self._group: int | None = None
+
+    def install(self) -> None:
+        """Take this process's signals (main thread only)."""
+        signal.signal(STOP_SIGNAL, self._on_stop)
+        signal.signal(ABANDON_SIGNAL, self._on_abandon)
+
+    def _on_stop(self, signum: int, frame: FrameType | None) -> None:
+        self._asked = True
+
+    def _on_abandon(self, signum: int, frame: FrameType | None) -> None:
+        self.pull()
+
+    def look(self) -> None:
+        """Pull if a stop was asked for and is meant for this attempt; call it often."""
+        if self._asked:
+            self._asked = False
+            if self._is_stopped():
+                self.pull()
+
+    def pull(self) -> None:
+        """Stop what runs, now."""
+        self.pulled = True
+        self.kill()
+
+    def guard(self, group: int) -> None:
+        """This process group is what runs."""
+        self._group = group
+        if self.pulled:
+            self.kill()
+
+    def kill(self) -> None:
+        """Kill the guarded process group, if any."""
+        if self._group is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._group, signal.SIGKILL)
+
+    def release(self) -> None:
+        """What ran has ended and was reaped; its number may be given to others."""
+        self._group = None

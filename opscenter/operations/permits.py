@@ -1,0 +1,62 @@
+"""The check that every operation makes first: a stranger learns nothing, a member learns which permission is missing."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from opscenter.base.reasons import Forbidden, NotFound, sentence
+from opscenter.operations.actor import Actor
+from opscenter.workspaces.models import Member, User, Workspace
+from opscenter.workspaces.roles import PERMISSION_NAMES, ROLES, Permission
+
+
+def member_of(user: User, workspace_id: int) -> Member:
+    """The user's membership in a workspace.
+
+    Raises:
+        NotFound: the workspace does not exist, or the user is a stranger to it.
+    """
+    member = (
+        Member.objects.select_related("workspace__tenant", "user")
+        .filter(user=user, user__is_active=True, workspace_id=workspace_id)
+        .first()
+    )
+    if member is None:
+        raise NotFound("workspace.unknown", workspace=workspace_id)
+    return member
+
+
+def require(actor: Actor, workspace: Workspace, permission: Permission, *, own: bool = False) -> Member:
+    """Make sure that the actor may do this in the workspace; ``own``: to a task that they own.
+
+    Raises:
+        NotFound: the actor is a stranger to the workspace.
+        Forbidden: the actor is a member without the permission, which the reason names.
+    """
+    member = member_of(actor.user, workspace.pk)
+    if not member.may(permission, own=own):
+        raise Forbidden("permission.missing", **missing(permission))
+    return member
+
+
+def missing(permission: Permission) -> dict[str, Any]:
+    """The parameters of the reason "permission.missing"."""
+    return {
+        "permission": permission.value,
+        "roles": [role.code for role in ROLES.values() if permission in role.grants],
+    }
+
+
+@sentence("workspace.unknown")
+def _unknown(params: Mapping[str, Any]) -> str:
+    return _("There is no workspace %(workspace)s, or you are not a member of it.") % params
+
+
+@sentence("permission.missing")
+def _missing(params: Mapping[str, Any]) -> str:
+    return _("You lack the permission “%(name)s” (%(code)s). These roles have it: %(roles)s.") % {
+        "name": PERMISSION_NAMES[Permission(params["permission"])],
+        "code": params["permission"],
+        "roles": ", ".join(str(ROLES[code].name) for code in params["roles"]),
+    }

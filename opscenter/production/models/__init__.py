@@ -1,0 +1,45 @@
+"""What is in production."""
+
+from opscenter.production.models.instances import (
+    Attempt,
+    GenerationRun,
+    InstanceEdge,
+    LogChunk,
+    TaskInstance,
+    Transition,
+    WorkflowInstance,
+)
+from opscenter.production.models.tasks import (
+    Environment,
+    ProductionWorkflow,
+    Recurrence,
+    Resource,
+    ResourceGroup,
+    ResourceVersion,
+    Task,
+    TaskDependency,
+    TaskOutput,
+    TaskVersion,
+)
+from opscenter.production.models.triggers import TriggerCommand
+
+__all__ = [
+    "Attempt",
+    "Environment",
+    "GenerationRun",
+    "InstanceEdge",
+    "LogChunk",
+    "ProductionWorkflow",
+    "Recurrence",
+    "Resource",
+    "ResourceGroup",
+    "ResourceVersion",
+    "Task",
+    "TaskDependency",
+    "TaskInstance",
+    "TaskOutput",
+    "TaskVersion",
+    "Transition",
+    "TriggerCommand",
+    "WorkflowInstance",
+]

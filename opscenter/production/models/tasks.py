@@ -1,0 +1,204 @@
+"""Tasks: nodes as deployed to an environment, their immutable versions, outputs and dependencies; resources."""
+
+from typing import TYPE_CHECKING
+
+from django.db import models
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from opscenter.base.models import Blob
+from opscenter.workspaces.models import Tenant, User, Workspace
+
+if TYPE_CHECKING:
+    from opscenter.production.node_types import NodeType
+
+
+class Environment(models.TextChoices):
+    """Where a task is deployed; the 2024 API's spelling."""
+
+    PROD = "Prod", _("Production")
+    DEV = "Dev", _("Development")
+
+
+class Recurrence(models.TextChoices):
+    """Whether generated instances run (spec/opscenter.md 3.6)."""
+
+    NORMAL = "Normal", _("Normal")
+    PAUSE = "Pause", _("Frozen")
+    SKIP = "Skip", _("Dry run")
+
+
+class ResourceGroup(models.Model):
+    """A named pool of slots on which instances run; every tenant has one called ``default``."""
+
+    DEFAULT = "default"
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="resource_groups")
+    name = models.CharField(max_length=63)
+    slots = models.PositiveIntegerField(default=64)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "name"], name="resource_group_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ProductionWorkflow(models.Model):
+    """A workflow as published; groups tasks and their workflow instances. ``number`` is the APIs' WorkflowId."""
+
+    PLAIN = 1
+    """WorkflowId of tasks outside any workflow."""
+
+    number = models.BigIntegerField()
+    environment = models.CharField(max_length=4, choices=Environment.choices)
+    workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="production_workflows")
+    name = models.CharField(max_length=255)
+    owner = models.ForeignKey(User, on_delete=models.PROTECT)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["number", "environment"], name="production_workflow_number")]
+
+
+class TaskQuerySet(models.QuerySet["Task"]):
+    def visible_to(self, user: User) -> "TaskQuerySet":
+        """Tasks of workspaces that the user is a member of."""
+        return self.filter(workspace__members__user=user)
+
+
+class Task(models.Model):
+    """A node as deployed to an environment. Its key is (number, environment); the APIs' TaskId / NodeId is ``number``.
+
+    What O&M may change lives here; what publishing fixes lives in its versions.
+    """
+
+    class Status(models.TextChoices):
+        ONLINE = "Online", _("Online")
+        OFFLINE = "Offline", _("Offline")
+
+    number = models.BigIntegerField()
+    environment = models.CharField(max_length=4, choices=Environment.choices)
+    workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="tasks")
+    workflow = models.ForeignKey(ProductionWorkflow, on_delete=models.PROTECT, null=True, related_name="tasks")
+    name = models.CharField(max_length=255)
+    description = models.CharField(max_length=1000, blank=True)
+    node_type = models.CharField(max_length=32)
+    owner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="tasks")
+    resource_group = models.ForeignKey(ResourceGroup, on_delete=models.PROTECT)
+    recurrence = models.CharField(max_length=8, choices=Recurrence.choices, default=Recurrence.NORMAL)
+    priority = models.SmallIntegerField(default=1)
+    status = models.CharField(max_length=8, choices=Status.choices, default=Status.ONLINE)
+    is_root = models.BooleanField(default=False)
+    version = models.ForeignKey("TaskVersion", on_delete=models.PROTECT, null=True, related_name="+")
+    created_at = models.DateTimeField(db_default=Now())
+    modified_at = models.DateTimeField(db_default=Now())
+    modified_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+
+    objects = TaskQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["number", "environment"], name="task_number_once"),
+            models.UniqueConstraint(
+                fields=["workspace", "environment"], condition=models.Q(is_root=True), name="one_root_a_workspace"
+            ),
+        ]
+        indexes = [models.Index(fields=["workspace", "environment", "-number"], name="task_list")]  # the task list
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def type(self) -> "NodeType":
+        """The declaration of its node type."""
+        from opscenter.production.node_types import NODE_TYPES
+
+        return NODE_TYPES[self.node_type]
+
+
+class TaskVersion(models.Model):
+    """What was published at one moment; never changed. Instances pin its schedule, attempts pin it whole."""
+
+    class InstanceMode(models.TextChoices):
+        T_PLUS_1 = "T+1", _("T+1 Next Day")
+        IMMEDIATELY = "Immediately", _("Immediately After Deployment")
+
+    class RerunMode(models.TextChoices):
+        ALL_ALLOWED = "AllAllowed", _("Allow regardless of result")
+        FAILURE_ALLOWED = "FailureAllowed", _("Allow upon failure only")
+        ALL_DENIED = "AllDenied", _("Never")
+
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="versions")
+    number = models.IntegerField()
+    content = models.TextField(blank=True)
+    parameters = models.TextField(blank=True, help_text="name=expression, separated by spaces")
+    cron = models.CharField(max_length=255, help_text="six fields")
+    start_at = models.DateTimeField(null=True, help_text="effective from")
+    end_at = models.DateTimeField(null=True, help_text="effective until")
+    instance_mode = models.CharField(max_length=16, choices=InstanceMode.choices, default=InstanceMode.T_PLUS_1)
+    rerun_mode = models.CharField(max_length=16, choices=RerunMode.choices, default=RerunMode.ALL_ALLOWED)
+    rerun_times = models.SmallIntegerField(default=0)
+    rerun_interval = models.IntegerField(default=180, help_text="seconds")
+    timeout = models.IntegerField(default=0, help_text="seconds; 0 = none")
+    published_by = models.ForeignKey(User, on_delete=models.PROTECT)
+    published_at = models.DateTimeField(db_default=Now())
+    message = models.CharField(max_length=1000, blank=True)
+    first_day = models.DateField(help_text="first scheduled day whose nightly generation knows this version")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["task", "number"], name="task_version_number")]
+
+
+class TaskOutput(models.Model):
+    """A name under which others depend on a task; unique per tenant and environment."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT)
+    environment = models.CharField(max_length=4, choices=Environment.choices)
+    name = models.CharField(max_length=255)
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="outputs")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "environment", "name"], name="task_output_name")]
+
+
+class TaskDependency(models.Model):
+    """``task`` runs after ``upstream`` (same cycle)."""
+
+    class Type(models.TextChoices):
+        NORMAL = "Normal", _("Same cycle")
+
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="dependencies")
+    upstream = models.ForeignKey(Task, on_delete=models.PROTECT, related_name="dependents")
+    type = models.CharField(max_length=32, choices=Type.choices, default=Type.NORMAL)
+    output = models.CharField(max_length=255)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["task", "upstream", "type"], name="task_dependency_once")]
+
+
+class Resource(models.Model):
+    """A file that nodes name with ``##@resource_reference{"name"}``; its latest version is the deployed one."""
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="resources")
+    name = models.CharField(max_length=255)
+    created_at = models.DateTimeField(db_default=Now())
+    deleted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["workspace", "name"], name="resource_name")]
+
+
+class ResourceVersion(models.Model):
+    """One upload of a resource; attempts record which version they ran with."""
+
+    resource = models.ForeignKey(Resource, on_delete=models.CASCADE, related_name="versions")
+    number = models.IntegerField()
+    blob = models.ForeignKey(Blob, on_delete=models.PROTECT)
+    uploaded_by = models.ForeignKey(User, on_delete=models.PROTECT)
+    uploaded_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["resource", "number"], name="resource_version_number")]
+
+

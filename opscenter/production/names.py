@@ -1,0 +1,40 @@
+"""How states and kinds are called on pages and in sentences."""
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+
+from opscenter.production.rules.states import Kind
+
+_STATES: dict[str, Promise] = {
+    "not_run": _("Not run"),
+    "wait_time": _("Waiting for time"),
+    "wait_trigger": _("Waiting for Trigger"),
+    "wait_resource": _("Waiting for resources"),
+    "running": pgettext_lazy("state", "Running"),
+    "checking": pgettext_lazy("state", "Checking"),
+    "checking_condition": _("Checking condition"),
+    "success": pgettext_lazy("state", "Succeeded"),
+    "failure": pgettext_lazy("state", "Failed"),
+}
+
+_KINDS: dict[Kind, Promise] = {
+    Kind.NORMAL: pgettext_lazy("kind", "Normal"),
+    Kind.MANUAL: pgettext_lazy("kind", "Manual"),
+    Kind.PAUSE: pgettext_lazy("kind", "Born frozen"),
+    Kind.SKIP: _("Dry-run"),
+    Kind.SKIP_UNCHOSEN: _("Unselected Instance in Temporary Workflow"),
+    Kind.SKIP_CYCLE: _("Dry-run (not its day)"),
+    Kind.CONDITION_UNCHOSEN: _("Branch not taken"),
+    Kind.EXPIRED: _("Dry-run (expired instance)"),
+}
+
+
+def state_name(code: str) -> Promise:
+    """The name of a state by its code (State.code)."""
+    return _STATES[code]
+
+
+def kind_name(kind: int) -> Promise:
+    """The name of an instance's kind."""
+    return _KINDS[Kind(kind)]

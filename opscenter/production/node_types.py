@@ -1,0 +1,40 @@
+"""Node types: what each is called on the wire and how it behaves. A type = this declaration + a runner (engine.runners)."""
+
+from dataclasses import dataclass
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+
+@dataclass(frozen=True)
+class NodeType:
+    """A declaration.
+
+    Attributes:
+        code: our own short name, stored with tasks and instances.
+        wire: the APIs' TaskType / ProgramType and FlowSpec's runtime.command (spec/openapi.md 7).
+        number: DataWorks' numeric node type (spec/opscenter.md 6.3).
+        needs_worker: whether an instance must be executed; others succeed where their conditions are met.
+        has_code: whether the node carries a script.
+    """
+
+    code: str
+    wire: str
+    number: int
+    name: Promise
+    needs_worker: bool
+    has_code: bool
+
+
+VIRTUAL = NodeType("virtual", "VIRTUAL", 99, _("Zero-load"), needs_worker=False, has_code=False)
+HTTP_TRIGGER = NodeType("http_trigger", "SCHEDULER_TRIGGER", 1114, _("HTTP Trigger"), needs_worker=False, has_code=False)
+SHELL = NodeType("shell", "DIDE_SHELL", 6, _("Shell"), needs_worker=True, has_code=True)
+
+NODE_TYPES: dict[str, NodeType] = {t.code: t for t in (VIRTUAL, HTTP_TRIGGER, SHELL)}
+
+_BY_WIRE = {t.wire: t for t in NODE_TYPES.values()} | {"VIRTUAL_NODE": VIRTUAL, "SHELL": SHELL}
+
+
+def by_wire(command: str) -> NodeType | None:
+    """The type for a name of the wire, in any case; None for one that is not run here (yet)."""
+    return _BY_WIRE.get(command.upper())

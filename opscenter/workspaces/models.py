@@ -1,0 +1,161 @@
+"""Tenants, workspaces, their people and keys, and what they did."""
+
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from opscenter.workspaces.roles import Permission, granted
+
+name_validator = RegexValidator(r"^[A-Za-z][A-Za-z0-9_-]{1,62}$", _("Use 2 to 63 letters, digits, _ or -, a letter first."))
+
+
+class Tenant(models.Model):
+    """One customer of the installation; owns workspaces, users, and one time zone (edges cross workspaces, so zones must not)."""
+
+    name = models.CharField(max_length=63, unique=True, validators=[name_validator])
+    display_name = models.CharField(max_length=128, blank=True)
+    time_zone = models.CharField(max_length=63, default="UTC")
+    created_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return self.display_name or self.name
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(self, username: str, password: str | None = None, **fields: Any) -> "User":
+        """A user with a hashed password; ``tenant`` is required."""
+        user = self.model(username=username, **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+
+class User(AbstractBaseUser):
+    """A person or a program's account in one tenant. ``uid`` is the number the APIs call Owner, CreateUser, operator."""
+
+    uid = models.BigIntegerField(unique=True, editable=False)
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="users")
+    username = models.CharField(max_length=63, unique=True, validators=[name_validator])
+    display_name = models.CharField(max_length=128, blank=True)
+    email = models.EmailField(blank=True)
+    is_active = models.BooleanField(default=True)
+    is_tenant_admin = models.BooleanField(default=False)
+    created_at = models.DateTimeField(db_default=Now())
+
+    USERNAME_FIELD = "username"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+    objects = UserManager()
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if self.uid is None:
+            from opscenter.base import ids
+
+            self.uid = ids.next_value("user_uid")[0]
+        super().save(*args, **kwargs)
+
+    def __str__(self) -> str:
+        return self.display_name or self.username
+
+
+class WorkspaceQuerySet(models.QuerySet["Workspace"]):
+    def visible_to(self, user: User) -> "WorkspaceQuerySet":
+        """The workspaces whose existence this user may know of: those they are a member of."""
+        return self.filter(members__user=user)
+
+
+class Workspace(models.Model):
+    """What the 2024 API calls project and the 2020 API app; its id is the APIs' ProjectId and AppId."""
+
+    class Mode(models.TextChoices):
+        BASIC = "basic", _("Basic")
+        STANDARD = "standard", _("Standard")
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="workspaces")
+    name = models.CharField(max_length=63, validators=[name_validator])
+    display_name = models.CharField(max_length=128, blank=True)
+    description = models.CharField(max_length=1000, blank=True)
+    mode = models.CharField(max_length=16, choices=Mode.choices, default=Mode.STANDARD)
+    periodic_scheduling = models.BooleanField(default=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    objects = WorkspaceQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "name"], name="workspace_name")]
+
+    def __str__(self) -> str:
+        return self.display_name or self.name
+
+
+class Member(models.Model):
+    """A user in a workspace, with the codes of their roles."""
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="members")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    roles = ArrayField(models.CharField(max_length=64))
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["workspace", "user"], name="member_once")]
+
+    def may(self, permission: Permission, *, own: bool = False) -> bool:
+        """Whether this member has the permission; ``own``: for a task that they own."""
+        return granted(self.roles, permission, own=own)
+
+
+class AccessKey(models.Model):
+    """A program's identity: acts as its user. The secret is encrypted at rest and shown once."""
+
+    key_id = models.CharField(max_length=32, unique=True)
+    secret = models.TextField(help_text="encrypted")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="access_keys")
+    description = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+    last_used_at = models.DateTimeField(null=True)
+    last_used_from = models.GenericIPAddressField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+
+class Nonce(models.Model):
+    """A signature nonce that was used; shared by all web processes so that no request is accepted twice."""
+
+    pk = models.CompositePrimaryKey("key_id", "nonce")
+    key_id = models.CharField(max_length=32)
+    nonce = models.CharField(max_length=128)
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["expires_at"], name="nonce_expiry")]  # swept by the scheduler
+
+
+class AuditEntry(models.Model):
+    """Who did what, by which face; written in the transaction that did it. A code and parameters, never a sentence."""
+
+    class Face(models.TextChoices):
+        CONSOLE = "console", _("Console")
+        API = "api", _("API")
+        COMMAND = "command", _("Command line")
+        SYSTEM = "system", _("Opscenter")
+
+    at = models.DateTimeField(db_default=Now())
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT)
+    workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, null=True)
+    actor = models.ForeignKey(User, on_delete=models.PROTECT, null=True)
+    face = models.CharField(max_length=16, choices=Face.choices)
+    action = models.CharField(max_length=64)
+    object_type = models.CharField(max_length=32)
+    object_id = models.CharField(max_length=64)
+    object_name = models.CharField(max_length=255, blank=True)
+    params = models.JSONField(default=dict)
+    address = models.GenericIPAddressField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["workspace", "-id"], name="audit_workspace"),  # the workspace's audit page
+            models.Index(fields=["object_type", "object_id", "-id"], name="audit_object"),  # history of one thing
+        ]

@@ -1,0 +1,101 @@
+"""The one registry of permissions and roles (spec/opscenter.md 7.2, 7.3).
+
+Pages, API, docs and tests are derived from it. A role grants a permission for everything in the workspace, or, where
+the matrix says "own only", for tasks whose owner the member is.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+
+class Permission(StrEnum):
+    """What a member may do in a workspace."""
+
+    VIEW = "workspace.view"
+    OPERATE_TASK = "task.operate"
+    TEST_TASK = "task.test"
+    OPERATE_INSTANCE = "instance.operate"
+    EMERGENCY = "instance.emergency"
+    TRIGGER = "instance.trigger"
+    DEVELOP = "workflow.develop"
+    PUBLISH = "workflow.publish"
+    MANAGE_RESOURCES = "resource.manage"
+    MANAGE_MEMBERS = "member.manage"
+    MANAGE_WORKSPACE = "workspace.manage"
+    VIEW_AUDIT = "audit.view"
+
+
+PERMISSION_NAMES: dict[Permission, Promise] = {
+    Permission.VIEW: _("View tasks, instances and logs"),
+    Permission.OPERATE_TASK: _("Freeze, unfreeze and undeploy tasks"),
+    Permission.TEST_TASK: _("Run tasks now (smoke test)"),
+    Permission.OPERATE_INSTANCE: _("Stop, rerun, set to succeeded, freeze and unfreeze instances"),
+    Permission.EMERGENCY: _("Remove dependencies, change priorities"),
+    Permission.TRIGGER: _("Trigger HTTP trigger nodes"),
+    Permission.DEVELOP: _("Develop workflows"),
+    Permission.PUBLISH: _("Publish to production"),
+    Permission.MANAGE_RESOURCES: _("Upload and delete resources"),
+    Permission.MANAGE_MEMBERS: _("Manage members and roles"),
+    Permission.MANAGE_WORKSPACE: _("Change workspace settings"),
+    Permission.VIEW_AUDIT: _("View the audit trail"),
+}
+
+
+@dataclass(frozen=True)
+class Role:
+    """A built-in workspace role: what it grants everywhere, and what for own tasks only."""
+
+    code: str
+    name: Promise
+    grants: frozenset[Permission]
+    own_only: frozenset[Permission] = frozenset()
+    assignable: bool = True
+
+
+_READ = frozenset({Permission.VIEW})
+_OPERATIONS = frozenset(
+    {
+        Permission.OPERATE_TASK,
+        Permission.TEST_TASK,
+        Permission.OPERATE_INSTANCE,
+        Permission.TRIGGER,
+    }
+)
+_ALL = frozenset(Permission)
+
+ROLES: dict[str, Role] = {
+    role.code: role
+    for role in (
+        Role("role_project_owner", _("Workspace Owner"), _ALL, assignable=False),
+        Role("role_project_admin", _("Workspace Administrator"), _ALL),
+        Role(
+            "role_project_dev",
+            _("Develop"),
+            _READ | {Permission.TRIGGER, Permission.DEVELOP, Permission.MANAGE_RESOURCES},
+            own_only=frozenset({Permission.OPERATE_TASK, Permission.TEST_TASK, Permission.OPERATE_INSTANCE}),
+        ),
+        Role(
+            "role_project_pe",
+            _("O&M"),
+            _READ | _OPERATIONS | {Permission.EMERGENCY, Permission.PUBLISH, Permission.VIEW_AUDIT},
+        ),
+        Role("role_project_deploy", _("Deploy"), _READ | {Permission.PUBLISH}),
+        Role("role_project_guest", _("Visitor"), _READ),
+        Role("role_project_security", _("Security Administrator"), _READ),
+        Role("role_project_data_analyst", _("Data Analyst"), _READ),
+        Role("role_project_erd", _("Model Designer"), _READ),
+        Role("role_project_tester", _("Experience"), _READ),
+        Role("role_project_dg_admin", _("Data Governance Administrator"), _READ),
+    )
+}
+OWNER = "role_project_owner"
+ADMIN = "role_project_admin"
+
+
+def granted(role_codes: list[str], permission: Permission, *, own: bool) -> bool:
+    """Whether any of these roles grants the permission; ``own``: the asker owns the task in question."""
+    roles = [ROLES[code] for code in role_codes if code in ROLES]
+    return any(permission in role.grants or (own and permission in role.own_only) for role in roles)

@@ -1,0 +1,268 @@
+// What the console does in the browser. Behaviour hangs on data-* attributes, so that fragments need no script of their own.
+const root = document.documentElement;
+const language = root.lang || "en";
+const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+const isMac = /Mac|iP(hone|ad)/.test(navigator.platform);
+
+// ---- times: relative on the page, absolute in the title and on a click
+const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto", style: "short" });
+const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+
+function say(time) {
+  time.dataset.text ||= time.textContent;
+  const seconds = Math.round((new Date(time.dateTime) - Date.now()) / 1000);
+  const [unit, size] = UNITS.find(([, size]) => Math.abs(seconds) >= size) ?? UNITS[3];
+  const isFar = Math.abs(seconds) > 30 * 86400;
+  const text = isFar || time.dataset.absolute ? time.dataset.text : relative.format(Math.trunc(seconds / size), unit);
+  if (time.textContent !== text) time.textContent = text;
+}
+
+function tick() {
+  all("time[data-relative]").forEach(say);
+  all("time[data-clock]").forEach((clock) => {
+    clock.textContent = new Intl.DateTimeFormat("en-GB", { timeZone: clock.dataset.clock, hour: "2-digit", minute: "2-digit" }).format();
+  });
+}
+
+// ---- refresh: elements with data-refresh="seconds" get the event "refresh"; not in a hidden tab, not while a form in them is edited
+const refreshedAt = new WeakMap();
+
+function refresh() {
+  if (document.hidden) return;
+  for (const element of all("[data-refresh]")) {
+    const last = refreshedAt.get(element) ?? refreshedAt.set(element, Date.now()).get(element);
+    const isEdited = element.contains(document.activeElement) && document.activeElement.matches("input:not([type=checkbox]), textarea, select");
+    if (isEdited || Date.now() - last < element.dataset.refresh * 1000) continue;
+    refreshedAt.set(element, Date.now());
+    element.dispatchEvent(new CustomEvent("refresh"));
+  }
+}
+
+// ---- choices kept in cookies, so that the server renders them right the first time
+function choose({ choose: name, value, other }) {
+  const chosen = other && root.dataset[name] === value ? other : value;
+  root.dataset[name] = chosen;
+  document.cookie = `${name}=${chosen}; path=/; max-age=31536000; samesite=lax`;
+}
+
+// ---- dialogs, drawers, toasts
+let cameFrom = null;
+
+function openDialog(dialog) {
+  if (!dialog || dialog.open) return;
+  cameFrom = document.activeElement;
+  if (dialog.dataset.open === "beside") dialog.show();
+  else dialog.showModal();
+}
+
+function close(element) {
+  const dialog = element.closest("dialog, [data-toast]");
+  if (!dialog) return;
+  if (!dialog.matches("dialog")) return dialog.remove();
+  dialog.close();
+  if (dialog.parentElement?.id === "slot") dialog.remove();
+  if (cameFrom?.isConnected) cameFrom.focus();
+}
+
+function arrive() {
+  openDialog(document.querySelector("#slot > dialog:not([open])"));
+  all("[data-toast]:not([data-stays], [data-timed])").forEach((toast) => {
+    toast.dataset.timed = "";
+    setTimeout(() => toast.remove(), 6000);
+  });
+  all("[data-mod]").forEach((kbd) => { if (isMac) kbd.textContent = `⌘ ${kbd.dataset.mod}`; });
+  all("[data-log]").forEach(showLog);
+  tick();
+  count();
+}
+
+// ---- selection
+let lastBox = null;
+
+function count() {
+  for (const output of all("[data-count]")) {
+    output.textContent = all("[data-select]:checked", output.closest("form") ?? document).length;
+  }
+  for (const box of all("[data-select-all]")) {
+    const boxes = all("[data-select]", box.closest("table"));
+    const checked = boxes.filter((one) => one.checked).length;
+    box.checked = checked > 0 && checked === boxes.length;
+    box.indeterminate = checked > 0 && checked < boxes.length;
+  }
+}
+
+function check(within, isChecked) {
+  all("[data-select]", within).forEach((box) => { box.checked = isChecked; });
+  count();
+}
+
+function select(box, withShift) {
+  const boxes = all("[data-select]", box.closest("table"));
+  const from = boxes.indexOf(lastBox);
+  if (withShift && from >= 0) {
+    const [start, end] = [from, boxes.indexOf(box)].sort((a, b) => a - b);
+    boxes.slice(start, end + 1).forEach((one) => { one.checked = box.checked; });
+  }
+  lastBox = box;
+  count();
+}
+
+// ---- rows: j and k move the focus along the rows' main links
+function moveRow(step) {
+  const rows = all("[data-row-link]");
+  const here = rows.findIndex((link) => link.closest("tr")?.contains(document.activeElement));
+  const next = rows[here < 0 ? (step > 0 ? 0 : rows.length - 1) : Math.min(Math.max(here + step, 0), rows.length - 1)];
+  next?.focus();
+  next?.scrollIntoView({ block: "nearest" });
+}
+
+// ---- lists narrowed as one types: the command palette, the workspace switcher
+function narrow(input) {
+  const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+  const items = all(input.dataset.narrow);
+  items.forEach((item) => {
+    item.hidden = !words.every((word) => item.textContent.toLowerCase().includes(word));
+    item.classList.remove("is-active");
+  });
+  items.find((item) => !item.hidden)?.classList.add("is-active");
+}
+
+function narrowKey(event, input) {
+  const items = all(input.dataset.narrow).filter((item) => !item.hidden);
+  const here = items.findIndex((item) => item.classList.contains("is-active"));
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (step) {
+    items[here]?.classList.remove("is-active");
+    const next = items[(here + step + items.length) % items.length];
+    next?.classList.add("is-active");
+    next?.scrollIntoView({ block: "nearest" });
+  } else if (event.key === "Enter") {
+    const item = items[Math.max(here, 0)];
+    (item?.matches("a") ? item : item?.querySelector("a"))?.click();
+  } else return;
+  event.preventDefault();
+}
+
+// ---- logs
+const following = (log) => log.querySelector("[data-log-follow]")?.getAttribute("aria-pressed") === "true";
+
+function showLog(log) {
+  const lines = log.querySelector(".log-lines");
+  log.querySelector("[data-log-error]").hidden = !log.querySelector(".is-error");
+  if (lines && following(log)) lines.scrollTop = lines.scrollHeight;
+  if (log.querySelector("[data-log-search]").value) searchLog(log, 0);
+}
+
+function goTo(log, line) {
+  all(".is-current", log).forEach((one) => one.classList.remove("is-current"));
+  line.classList.add("is-current");
+  log.querySelector("[data-log-follow]")?.setAttribute("aria-pressed", "false");
+  line.scrollIntoView({ block: "center" });
+}
+
+function searchLog(log, step) {
+  const word = log.querySelector("[data-log-search]").value.toLowerCase();
+  const hits = all(".log-lines li[id]", log).filter((line) => {
+    const isHit = word !== "" && line.lastElementChild.textContent.toLowerCase().includes(word);
+    line.classList.toggle("is-hit", isHit);
+    return isHit;
+  });
+  let at = hits.findIndex((line) => line.classList.contains("is-current"));
+  if (step && hits.length) goTo(log, hits[(at = at < 0 ? 0 : (at + step + hits.length) % hits.length)]);
+  log.querySelector("[data-log-hits]").textContent = word ? `${at + 1 || "–"} / ${hits.length}` : "";
+}
+
+function press(button) {
+  const isOn = button.getAttribute("aria-pressed") !== "true";
+  button.setAttribute("aria-pressed", isOn);
+  return isOn;
+}
+
+// ---- one listener for each kind of event
+const CLICKS = {
+  "[data-dialog]": (element) => openDialog(document.getElementById(element.dataset.dialog)),
+  "[data-close]": close,
+  "[data-choose]": (element) => choose(element.dataset),
+  "[data-copy]": async (element) => {
+    await navigator.clipboard.writeText(element.dataset.copy);
+    element.classList.add("is-done");
+    document.getElementById("live").textContent = element.dataset.done;
+    setTimeout(() => element.classList.remove("is-done"), 1500);
+  },
+  "time[data-relative]": (time) => { time.dataset.absolute = time.dataset.absolute ? "" : "1"; say(time); },
+  "[data-select]": (box, event) => select(box, event.shiftKey),
+  "[data-select-all]": (box) => check(box.closest("table"), box.checked),
+  "[data-select-none]": (button) => check(button.closest("form"), false),
+  "[data-log-error]": (button) => goTo(button.closest("[data-log]"), button.closest("[data-log]").querySelector(".is-error")),
+  "[data-log-follow]": (button) => { press(button); showLog(button.closest("[data-log]")); },
+  "[data-log-wrap]": (button) => button.closest("[data-log]").classList.toggle("is-wrapped", press(button)),
+};
+
+document.addEventListener("click", (event) => {
+  for (const [selector, act] of Object.entries(CLICKS)) {
+    const element = event.target.closest(selector);
+    if (element) act(element, event);
+  }
+});
+
+// a press on the backdrop closes a dialog
+document.addEventListener("pointerdown", ({ target, clientX: x, clientY: y }) => {
+  if (!target.matches("dialog:modal")) return;
+  const box = target.getBoundingClientRect();
+  if (x < box.left || x > box.right || y < box.top || y > box.bottom) close(target);
+});
+
+document.addEventListener("input", (event) => {
+  if (event.target.matches("[data-narrow]")) narrow(event.target);
+  if (event.target.matches("[data-log-search]")) searchLog(event.target.closest("[data-log]"), 1);
+});
+
+document.addEventListener("change", (event) => {
+  if (event.target.form?.matches("[data-send-on-change]") && !event.target.matches("[type=search]")) event.target.form.requestSubmit();
+});
+
+const KEYS = {
+  j: () => moveRow(1),
+  k: () => moveRow(-1),
+  x: () => document.activeElement.closest("tr")?.querySelector("[data-select]")?.click(),
+  "/": () => document.querySelector("[data-search]")?.focus(),
+  "?": () => openDialog(document.getElementById("shortcuts")),
+};
+let typed = [];
+
+function shortcut(event) {
+  typed = [...typed, event.key].slice(-2);
+  const keyed = [typed.join(" "), event.key].map((keys) => document.querySelector(`[data-key="${CSS.escape(keys)}"]`));
+  const target = keyed.find((element) => element?.checkVisibility());
+  const act = target ? () => target.click() : KEYS[event.key];
+  if (!act) return;
+  event.preventDefault();
+  if (target) typed = [];
+  act();
+}
+
+document.addEventListener("keydown", (event) => {
+  if ((event.metaKey || event.ctrlKey) && event.key.toLowerCase() === "k") {
+    event.preventDefault();
+    return openDialog(document.getElementById("palette"));
+  }
+  const { target } = event;
+  if (event.key === "Escape") return void all("dialog.drawer[open]").forEach(close);
+  if (target.matches("[data-narrow]")) return narrowKey(event, target);
+  if (target.matches("[data-log-search]") && event.key === "Enter") return searchLog(target.closest("[data-log]"), event.shiftKey ? -1 : 1);
+  const isTyping = target.matches("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]");
+  if (isTyping || event.metaKey || event.ctrlKey || event.altKey || document.querySelector("dialog:modal")) return;
+  shortcut(event);
+});
+
+// the wheel says: I read here; follow again by its button
+document.addEventListener("wheel", (event) => {
+  if (event.deltaY < 0) event.target.closest?.("[data-log]")?.querySelector("[data-log-follow]")?.setAttribute("aria-pressed", "false");
+}, { passive: true });
+
+document.addEventListener("htmx:after:swap", arrive);
+document.addEventListener("close", (event) => { if (event.target.parentElement?.id === "slot") event.target.remove(); }, true);
+document.addEventListener("visibilitychange", () => { if (!document.hidden) { tick(); refresh(); } });
+setInterval(refresh, 500);
+setInterval(tick, 15000);
+arrive();

@@ -1,0 +1,1 @@
+"""Floor 4: authoring: workflows, nodes, drafts, versions, FlowSpec."""
