@@ -1,5 +1,7 @@
-"""Addresses: the API and the health checks by name, everything else is the console's."""
+"""Which address is whose. /healthz, /readyz and the OpenAPI face are answered by middleware, before this table."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, include, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("i18n/", include("django.conf.urls.i18n")),
+]

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import time
+from collections.abc import Iterator
 from threading import Event
 from typing import Any
 
@@ -29,6 +30,18 @@ def advisory_xact_lock(name: str) -> None:
     """Wait for a lock of this name and hold it until the current transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [key_of(name)])
+
+
+@contextlib.contextmanager
+def session_lock(name: str) -> Iterator[None]:
+    """Wait for a lock of this name and hold it over as many transactions as the block makes (not itself inside one)."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [key_of(name)])
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [key_of(name)])
 
 
 class Leadership:

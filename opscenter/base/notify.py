@@ -1,6 +1,6 @@
 """NOTIFY and LISTEN: who sleeps is woken when there is work.
 
-A notification is a hint, never the fact: whoever is woken looks at the rows, and looks at them too after a lost connection.
+A notification is a hint, never the fact: whoever is woken looks at the rows, and so does who lost the connection.
 """
 
 import os

@@ -26,6 +26,12 @@ def die_with_parent(number: signal.Signals = signal.SIGTERM, parent: int | None 
         os._exit(1)
 
 
+def outlive_parent() -> None:
+    """Undo ``die_with_parent``."""
+    if _libc.prctl(_PR_SET_PDEATHSIG, 0, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
 def adopt_orphans() -> None:
     """Descendants whose parent dies become our children (not init's), so that they can still be found and ended."""
     if _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
@@ -46,7 +52,7 @@ def descendants(root: int | None = None, without: Iterable[int] = ()) -> list[ps
 
 
 def kill_tree(root: int | None = None, without: Iterable[int] = ()) -> None:
-    """SIGKILL everything below ``root``, and what it starts meanwhile. ``root`` itself only if it is not this process."""
+    """SIGKILL everything below ``root`` and what it starts meanwhile; ``root`` too unless it is this process."""
     without = tuple(without)
     for _ in range(5):  # a process may fork between the look and the blow
         victims = [process for process in descendants(root, without) if is_running(process)]

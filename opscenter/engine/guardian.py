@@ -6,6 +6,8 @@ import os
 import signal
 import struct
 
+from opscenter.base.procs import outlive_parent
+
 _MESSAGE = struct.Struct("=q")
 
 
@@ -38,6 +40,7 @@ def _guard(reader: int, writer: int) -> None:
     try:
         os.close(writer)
         os.setsid()  # not killed together with the child's group
+        outlive_parent()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
             signal.signal(number, signal.SIG_IGN)
         _close_others(reader)

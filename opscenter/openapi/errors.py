@@ -1,8 +1,8 @@
 """Every error the wire can answer with: its code, HTTP status, sentence and advice, each written once.
 
-The wire speaks English whatever the console's language is, so these sentences are not translated. ``Missing{Name}`` and
-``Invalid{Name}`` exist for each parameter; the others are in FAULTS. The texts before the colon of SignatureDoesNotMatch
-are read by official clients (spec/openapi.md 4.1) and must not change.
+The wire speaks English whatever the console's language is, so these sentences are not translated. ``Missing{Name}``
+and ``Invalid{Name}`` exist for each parameter; the others are in FAULTS. The text of SignatureDoesNotMatch up to its
+colon is read by official clients (spec/openapi.md 4.1) and must not change.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ _LOOK_UP = "Check the id, the environment, and that the key's user is a member o
 FAULTS: dict[str, Fault] = {
     "InvalidApi.NotFound": Fault(
         404,
-        "Specified api is not found, please check your url and method. There is no operation {action} in version {version}.",
+        "Specified api is not found, please check your url and method. There is no {action} in {version}.",
         "Check the spelling of the action and its version. Not every operation of the service exists here.",
     ),
     "InvalidVersion": Fault(
@@ -34,15 +34,11 @@ FAULTS: dict[str, Fault] = {
         "Specified parameter Version is not valid. Known versions: 2020-05-18, 2024-05-18.",
         "Use one of the known versions.",
     ),
-    "UnsupportedHTTPMethod": Fault(
-        400, "The HTTP method {method} is not supported.", "Send GET, POST or PUT."
-    ),
+    "UnsupportedHTTPMethod": Fault(400, "The HTTP method {method} is not supported.", "Send GET, POST or PUT."),
     "InvalidParameter.Format": Fault(
         400, "Specified parameter format is not valid. {detail}", "Send UTF-8 form fields or one JSON object."
     ),
-    "RequestTooLarge": Fault(
-        413, "The request body is larger than {limit} bytes.", "Split the request."
-    ),
+    "RequestTooLarge": Fault(413, "The request body is larger than {limit} bytes.", "Split the request."),
     "IncompleteSignature": Fault(
         400,
         "The request signature does not conform to Aliyun standards. {detail}",
@@ -68,7 +64,7 @@ FAULTS: dict[str, Fault] = {
     ),
     "InvalidTimeStamp.Expired": Fault(
         400,
-        "Specified time stamp or date value is expired. The server's time is {now}; 15 minutes of difference are allowed.",
+        "Specified time stamp or date value is expired. The server's time is {now}; 15 minutes off are allowed.",
         "Set the clock of the calling host.",
     ),
     "InvalidAccessKeyId.NotFound": Fault(

@@ -1,7 +1,7 @@
 """The kinds of request parameters, as serializer fields that read every form in which clients send them.
 
-Values come as text (query, form), or as JSON values (JSON body, members of JSON-text objects). Lists and objects come as
-JSON text, as JSON, or flattened (``Ids.1=..&Ids.2=..``). An empty value means: not given (spec/openapi.md 2.3).
+Values come as text (query, form), or as JSON values (JSON body, members of JSON-text objects). Lists and objects come
+as JSON text, as JSON, or flattened (``Ids.1=..&Ids.2=..``). An empty value means: not given (spec/openapi.md 2.3).
 """
 
 import json
@@ -37,7 +37,7 @@ class Request(serializers.Serializer[Any]):
         request = cls(data={name: value for name, value in params.items() if value not in ("", None)})
         if not request.is_valid():
             raise _first_error(request.errors)
-        return {name: None for name in request.fields} | request.validated_data
+        return dict.fromkeys(request.fields) | request.validated_data
 
 
 def _first_error(errors: Mapping[Any, Any], prefix: str = "") -> WireError:

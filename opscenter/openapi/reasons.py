@@ -1,4 +1,7 @@
-"""Which wire error a refusal of the product becomes: the one table (our own names, in the house pattern of spec/openapi.md 4.2)."""
+"""Which wire error a refusal of the product becomes: the one table.
+
+Nobody documents codes for these; the names are ours, in the house pattern of spec/openapi.md 4.2.
+"""
 
 from typing import Any
 

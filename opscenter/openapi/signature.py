@@ -26,7 +26,14 @@ _V1 = {"HMAC-SHA1": "sha1", "HMAC-SHA256": "sha256"}
 _AUTHORIZATION = re.compile(r"(ACS3-[A-Z0-9-]+) +Credential=([^,\s]+), *SignedHeaders=([^,\s]+), *Signature=([^,\s]+)")
 _KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _NONCE = re.compile(r"[\x21-\x7e]{1,128}")
-_MUST_BE_SIGNED = ("host", "x-acs-action", "x-acs-content-sha256", "x-acs-date", "x-acs-signature-nonce", "x-acs-version")
+_MUST_BE_SIGNED = (
+    "host",
+    "x-acs-action",
+    "x-acs-content-sha256",
+    "x-acs-date",
+    "x-acs-signature-nonce",
+    "x-acs-version",
+)
 _MAX_FIELDS = 2000
 
 
@@ -239,7 +246,7 @@ def _secret_of(key_id: str, key_of: Callable[[str], Key | None]) -> bytes:
 
 def _any_matches(signature: str, candidates: Iterable[str]) -> bool:
     """Constant-time comparison with every candidate."""
-    return any([hmac.compare_digest(signature.encode(), candidate.encode()) for candidate in candidates])
+    return any(hmac.compare_digest(signature.encode(), candidate.encode()) for candidate in candidates)
 
 
 def _same(text: str) -> str:
@@ -273,11 +280,13 @@ def _pairs(raw: bytes) -> list[tuple[str, str]]:
 
 
 def _json_object(sent: Sent) -> dict[str, Any]:
-    """The parameters of a JSON body; JSON that is no object holds none (a client of the vendor's posts the text "{}")."""
+    """The parameters of a JSON body; JSON that is no object holds none (one client posts the text "{}")."""
     if not sent.body.strip():
         return {}
     if _content_type(sent) != "application/json":
-        raise fault("InvalidParameter.Format", detail="The body must be form fields or JSON, with a matching Content-Type.")
+        raise fault(
+            "InvalidParameter.Format", detail="The body must be form fields or JSON, with a matching Content-Type."
+        )
     try:
         value = json.loads(sent.body)
     except (ValueError, RecursionError):

@@ -2,19 +2,19 @@
 const root = document.documentElement;
 const language = root.lang || "en";
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+const TEXT = "input:not([type=checkbox], [type=radio]), textarea, select";
 const isMac = /Mac|iP(hone|ad)/.test(navigator.platform);
 
 // ---- times: relative on the page, absolute in the title and on a click
-const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto", style: "short" });
+const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto", style: "narrow" });
 const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
 
 function say(time) {
   time.dataset.text ||= time.textContent;
   const seconds = Math.round((new Date(time.dateTime) - Date.now()) / 1000);
   const [unit, size] = UNITS.find(([, size]) => Math.abs(seconds) >= size) ?? UNITS[3];
-  const isFar = Math.abs(seconds) > 30 * 86400;
-  const text = isFar || time.dataset.absolute ? time.dataset.text : relative.format(Math.trunc(seconds / size), unit);
-  if (time.textContent !== text) time.textContent = text;
+  const isAbsolute = time.dataset.absolute || Math.abs(seconds) > 30 * 86400;
+  time.textContent = isAbsolute ? time.dataset.text : relative.format(Math.trunc(seconds / size), unit);
 }
 
 function tick() {
@@ -31,7 +31,7 @@ function refresh() {
   if (document.hidden) return;
   for (const element of all("[data-refresh]")) {
     const last = refreshedAt.get(element) ?? refreshedAt.set(element, Date.now()).get(element);
-    const isEdited = element.contains(document.activeElement) && document.activeElement.matches("input:not([type=checkbox]), textarea, select");
+    const isEdited = element.contains(document.activeElement) && document.activeElement.matches(TEXT);
     if (isEdited || Date.now() - last < element.dataset.refresh * 1000) continue;
     refreshedAt.set(element, Date.now());
     element.dispatchEvent(new CustomEvent("refresh"));
@@ -51,16 +51,14 @@ let cameFrom = null;
 function openDialog(dialog) {
   if (!dialog || dialog.open) return;
   cameFrom = document.activeElement;
-  if (dialog.dataset.open === "beside") dialog.show();
-  else dialog.showModal();
+  dialog.dataset.open === "beside" ? dialog.show() : dialog.showModal();
+  all("[data-narrow]", dialog).forEach((input) => { input.value = ""; narrow(input); });
 }
 
 function close(element) {
   const dialog = element.closest("dialog, [data-toast]");
-  if (!dialog) return;
-  if (!dialog.matches("dialog")) return dialog.remove();
+  if (!dialog?.matches("dialog")) return void dialog?.remove();
   dialog.close();
-  if (dialog.parentElement?.id === "slot") dialog.remove();
   if (cameFrom?.isConnected) cameFrom.focus();
 }
 
@@ -80,9 +78,7 @@ function arrive() {
 let lastBox = null;
 
 function count() {
-  for (const output of all("[data-count]")) {
-    output.textContent = all("[data-select]:checked", output.closest("form") ?? document).length;
-  }
+  all("[data-count]").forEach((output) => { output.textContent = all("[data-select]:checked", output.closest("form")).length; });
   for (const box of all("[data-select-all]")) {
     const boxes = all("[data-select]", box.closest("table"));
     const checked = boxes.filter((one) => one.checked).length;
@@ -98,11 +94,8 @@ function check(within, isChecked) {
 
 function select(box, withShift) {
   const boxes = all("[data-select]", box.closest("table"));
-  const from = boxes.indexOf(lastBox);
-  if (withShift && from >= 0) {
-    const [start, end] = [from, boxes.indexOf(box)].sort((a, b) => a - b);
-    boxes.slice(start, end + 1).forEach((one) => { one.checked = box.checked; });
-  }
+  const [start, end] = [boxes.indexOf(lastBox), boxes.indexOf(box)].sort((a, b) => a - b);
+  if (withShift && start >= 0) boxes.slice(start, end + 1).forEach((one) => { one.checked = box.checked; });
   lastBox = box;
   count();
 }
@@ -118,7 +111,7 @@ function moveRow(step) {
 
 // ---- lists narrowed as one types: the command palette, the workspace switcher
 function narrow(input) {
-  const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+  const words = input.value.toLowerCase().split(" ");
   const items = all(input.dataset.narrow);
   items.forEach((item) => {
     item.hidden = !words.every((word) => item.textContent.toLowerCase().includes(word));
@@ -133,12 +126,12 @@ function narrowKey(event, input) {
   const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   if (step) {
     items[here]?.classList.remove("is-active");
-    const next = items[(here + step + items.length) % items.length];
+    const next = items.at((here + step) % items.length);
     next?.classList.add("is-active");
     next?.scrollIntoView({ block: "nearest" });
   } else if (event.key === "Enter") {
     const item = items[Math.max(here, 0)];
-    (item?.matches("a") ? item : item?.querySelector("a"))?.click();
+    (item?.querySelector("a") ?? item)?.click();
   } else return;
   event.preventDefault();
 }
@@ -156,7 +149,7 @@ function showLog(log) {
 function goTo(log, line) {
   all(".is-current", log).forEach((one) => one.classList.remove("is-current"));
   line.classList.add("is-current");
-  log.querySelector("[data-log-follow]")?.setAttribute("aria-pressed", "false");
+  press(log.querySelector("[data-log-follow]"), false);
   line.scrollIntoView({ block: "center" });
 }
 
@@ -172,9 +165,8 @@ function searchLog(log, step) {
   log.querySelector("[data-log-hits]").textContent = word ? `${at + 1 || "–"} / ${hits.length}` : "";
 }
 
-function press(button) {
-  const isOn = button.getAttribute("aria-pressed") !== "true";
-  button.setAttribute("aria-pressed", isOn);
+function press(button, isOn = button?.getAttribute("aria-pressed") !== "true") {
+  button?.setAttribute("aria-pressed", isOn);
   return isOn;
 }
 
@@ -222,8 +214,7 @@ document.addEventListener("change", (event) => {
 });
 
 const KEYS = {
-  j: () => moveRow(1),
-  k: () => moveRow(-1),
+  j: () => moveRow(1), k: () => moveRow(-1),
   x: () => document.activeElement.closest("tr")?.querySelector("[data-select]")?.click(),
   "/": () => document.querySelector("[data-search]")?.focus(),
   "?": () => openDialog(document.getElementById("shortcuts")),
@@ -250,14 +241,13 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") return void all("dialog.drawer[open]").forEach(close);
   if (target.matches("[data-narrow]")) return narrowKey(event, target);
   if (target.matches("[data-log-search]") && event.key === "Enter") return searchLog(target.closest("[data-log]"), event.shiftKey ? -1 : 1);
-  const isTyping = target.matches("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]");
-  if (isTyping || event.metaKey || event.ctrlKey || event.altKey || document.querySelector("dialog:modal")) return;
+  if (target.matches(TEXT) || event.metaKey || event.ctrlKey || event.altKey || document.querySelector("dialog:modal")) return;
   shortcut(event);
 });
 
 // the wheel says: I read here; follow again by its button
 document.addEventListener("wheel", (event) => {
-  if (event.deltaY < 0) event.target.closest?.("[data-log]")?.querySelector("[data-log-follow]")?.setAttribute("aria-pressed", "false");
+  if (event.deltaY < 0) press(event.target.closest("[data-log]")?.querySelector("[data-log-follow]"), false);
 }, { passive: true });
 
 document.addEventListener("htmx:after:swap", arrive);

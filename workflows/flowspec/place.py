@@ -63,7 +63,11 @@ class Place:
 
     def object(self, *keys: str) -> "Place":
         """The object under a key; a value of another shape is an error."""
-        return self.get(*keys)._of(dict)
+        return self.get(*keys).as_object()
+
+    def as_object(self) -> "Place":
+        """This object; a value of another shape is an error and reads as an empty place."""
+        return self._of(dict)
 
     def items(self, *keys: str) -> list["Place"]:
         """The items of the list under a key, nulls left out; a value of another shape is an error."""
@@ -89,9 +93,12 @@ class Place:
         return ""
 
     def integer(self, *keys: str) -> int | None:
-        """The whole number under a key, from 0 to 2^31 - 1; digits in a string count; None when absent."""
-        place = self.get(*keys)
-        value = place.value
+        """The whole number under a key; see ``as_integer``."""
+        return self.get(*keys).as_integer()
+
+    def as_integer(self) -> int | None:
+        """This value as a whole number from 0 to 2^31 - 1; digits in a string count; None when absent or an error."""
+        value = self.value
         if isinstance(value, str) and re.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*", value):
             value = int(value)
         if isinstance(value, float) and value.is_integer():
@@ -99,10 +106,10 @@ class Place:
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int):
-            place.error("flowspec.not_a_number", given=kind_of(place.value))
+            self.error("flowspec.not_a_number", given=kind_of(self.value))
             return None
         if not 0 <= value <= MOST_INTEGER:
-            place.error("flowspec.out_of_range", least=0, most=MOST_INTEGER)
+            self.error("flowspec.out_of_range", least=0, most=MOST_INTEGER)
             return None
         return value
 

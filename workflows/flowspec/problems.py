@@ -66,11 +66,15 @@ class Findings:
     def _add(self, problem: Problem) -> None:
         self._found.setdefault((problem.path, problem.code, repr(problem.params)), problem)
 
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """The errors so far."""
+        return tuple(problem for problem in self._found.values() if problem.severity is Severity.ERROR)
+
     def raise_errors(self) -> None:
         """Raises BadDocument when there is an error."""
-        errors = [problem for problem in self._found.values() if problem.severity is Severity.ERROR]
-        if errors:
-            raise BadDocument(errors)
+        if self.errors:
+            raise BadDocument(self.errors)
 
     @property
     def warnings(self) -> tuple[Problem, ...]:

@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString, mark_safe
 # One escape sequence: CSI (colours are those that end in "m"), OSC (titles, links), or a two-character one.
 _SEQUENCE = re.compile(r"\x1b(?:\[([0-9;:]*)[ -/]*([@-~])|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-_ERROR = re.compile(r"\b(?:error|exception|traceback|fatal|critical|panic)\b|\bcommand not found\b", re.IGNORECASE)
+_ERROR = re.compile(r"\b(?:\w*(?:error|exception)|traceback|fatal|critical|panic)\b|command not found", re.IGNORECASE)
 _SWITCHES = {1: "bold", 2: "dim", 3: "italic", 4: "underline"}
 _SWITCHED_OFF = {22: {"bold", "dim"}, 23: {"italic"}, 24: {"underline"}}
 

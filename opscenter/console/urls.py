@@ -1,0 +1,46 @@
+"""Addresses of the console. A workspace's pages lie under ``/w/<id>/<env>/``, so that a link says all of where it leads."""
+
+from django.urls import include, path
+
+from opscenter.console.styleguide import styleguide
+from opscenter.console.urls_production import urlpatterns as production
+from opscenter.console.views import audit, authoring, keys, members, resources, session, workspace
+
+app_name = "console"
+
+_in_workspace = [
+    path("workspace/", workspace.show, name="workspace"),
+    path("workspace/edit/", workspace.edit, name="workspace_edit"),
+    path("members/", members.show_list, name="member_list"),
+    path("members/add/", members.add, name="member_add"),
+    path("members/new-user/", members.create_user, name="member_create_user"),
+    path("members/<int:uid>/roles/", members.change, name="member_change"),
+    path("members/<int:uid>/remove/", members.remove, name="member_remove"),
+    path("members/roles/", members.roles, name="member_roles"),
+    path("import/", authoring.import_document, name="import"),
+    path("workflows/", authoring.workflow_list, name="workflow_list"),
+    path("workflows/<int:pk>/", authoring.workflow, name="workflow"),
+    path("workflows/<int:pk>/publish/", authoring.publish, name="workflow_publish"),
+    path("workflows/nodes/", authoring.loose_nodes, name="workflow_loose_nodes"),
+    path("resources/", resources.show_list, name="resource_list"),
+    path("resources/upload/", resources.upload, name="resource_upload"),
+    path("resources/<int:pk>/", resources.show, name="resource"),
+    path("resources/<int:pk>/versions/<int:number>/", resources.download, name="resource_download"),
+    path("resources/<int:pk>/delete/", resources.delete, name="resource_delete"),
+    path("audit/", audit.show_list, name="audit_list"),
+]
+
+urlpatterns = [
+    path("", session.home, name="home"),
+    path("sign-in/", session.sign_in, name="login"),
+    path("sign-out/", session.sign_out, name="logout"),
+    path("profile/", keys.profile, name="profile"),
+    path("profile/password/", session.change_password, name="password"),
+    path("profile/keys/new/", keys.create, name="key_create"),
+    path("profile/keys/<int:pk>/revoke/", keys.revoke, name="key_revoke"),
+    path("workspaces/new/", workspace.create, name="workspace_create"),
+    path("styleguide/", styleguide, name="styleguide"),
+    path("w/<int:workspace_id>/", session.workspace_home, name="workspace_home"),
+    path("w/<int:workspace_id>/<str:env>/", include(_in_workspace)),
+    *production,
+]

@@ -1,0 +1,62 @@
+"""Finding what a call names; what the caller may not know of does not exist for it."""
+
+from opscenter.openapi import shapes
+from opscenter.openapi.errors import fault, invalid
+from opscenter.operations.actor import Actor
+from opscenter.operations.permits import member_of
+from opscenter.production.models import Attempt, Task, TaskInstance
+from opscenter.workspaces.models import Workspace
+
+
+def workspace(actor: Actor, workspace_id: int) -> Workspace:
+    """A workspace that the caller is a member of."""
+    return member_of(actor.user, workspace_id).workspace
+
+
+def instance(actor: Actor, instance_id: int, environment: str | None = None) -> TaskInstance:
+    """An instance with its details; ``environment``, if given, must be its own."""
+    found = shapes.with_details(TaskInstance.objects.visible_to(actor.user)).filter(pk=instance_id)
+    if environment is not None:
+        found = found.filter(environment=environment)
+    first = found.first()
+    if first is None:
+        where = f" in {environment}" if environment else ""
+        raise fault(
+            "Invalid.TaskInstance.NotExist",
+            detail=f"There is no task instance {instance_id}{where}, or you are not a member of its workspace.",
+        )
+    return first
+
+
+def attempt(of: TaskInstance, number: int | None) -> Attempt | None:
+    """A run of an instance by its number; the latest without one, and None if it never ran."""
+    attempts = of.attempts.order_by("-number")
+    if number is None:
+        return attempts.first()
+    found = attempts.filter(number=number).first()
+    if found is None:
+        raise fault("Invalid.TaskInstance.RunNotExist", detail=f"The task instance {of.pk} has no run {number}.")
+    return found
+
+
+def task(actor: Actor, number: int, environment: str) -> Task:
+    """A task that is online, with its version and workspace."""
+    found = (
+        Task.objects.visible_to(actor.user)
+        .filter(number=number, environment=environment, status=Task.Status.ONLINE, version__isnull=False)
+        .select_related("version", "workflow", "owner", "resource_group", "modified_by", "workspace__tenant")
+        .first()
+    )
+    if found is None:
+        raise fault(
+            "Invalid.Task.NotExist",
+            detail=f"There is no task {number} in {environment}, or you are not a member of its workspace.",
+        )
+    return found
+
+
+def uid(owner: str) -> int:
+    """The account id that an Owner filter names."""
+    if not (owner.isascii() and owner.isdigit() and len(owner) <= 18):
+        raise invalid("Owner", "It must be an account id, a decimal number.")
+    return int(owner)

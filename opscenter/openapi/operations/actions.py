@@ -1,0 +1,82 @@
+"""Operations on many task instances at once (2024): 200 with a result for each id."""
+
+from collections import defaultdict
+
+from opscenter.base.reasons import Forbidden, say
+from opscenter.openapi.fields import Boolean, Integer, Items, Request, Text
+from opscenter.openapi.registry import Args, operation
+from opscenter.operations import instances
+from opscenter.operations.actor import Actor
+from opscenter.production.models import TaskInstance
+from opscenter.workspaces.models import Workspace
+
+
+class ManyInstances(Request):
+    Ids = Items(Integer(), most=instances.MOST)
+    Comment = Text(required=False)
+
+
+class RerunTaskInstances(ManyInstances):
+    UseLatestConfig = Boolean(required=False)  # read for its form alone: each attempt runs what is deployed
+
+
+def _operate(code: str, actor: Actor, args: Args) -> Args:
+    """Apply an operation to each workspace's and environment's share of the ids.
+
+    Raises:
+        Forbidden: the caller lacks the permission in every workspace that is concerned.
+    """
+    ids: list[int] = list(dict.fromkeys(args["Ids"]))
+    results: dict[int, str] = dict.fromkeys(ids, say("instance.unknown"))
+    forbidden: list[Forbidden] = []
+    shares = _shares(actor, ids)
+    for (workspace, environment), share in shares.items():
+        try:
+            done = instances.apply(code, actor, workspace, environment, share, comment=args["Comment"] or "")
+        except Forbidden as error:
+            forbidden.append(error)
+            results |= dict.fromkeys(share, str(error))
+            continue
+        for target in done.targets.all():
+            results[target.object_id] = "" if target.done else say(target.reason["code"], target.reason["params"])
+    if forbidden and len(forbidden) == len(shares):
+        raise forbidden[0]
+    return {
+        "SuccessInfo": {
+            str(number): {"Success": not message, "Message": message} for number, message in results.items()
+        }
+    }
+
+
+def _shares(actor: Actor, ids: list[int]) -> dict[tuple[Workspace, str], list[int]]:
+    """The ids that the caller may know of, by workspace and environment."""
+    shares: dict[tuple[Workspace, str], list[int]] = defaultdict(list)
+    known = TaskInstance.objects.visible_to(actor.user).filter(pk__in=ids).select_related("workspace").order_by("pk")
+    for instance in known.only("workspace", "environment"):
+        shares[(instance.workspace, instance.environment)].append(instance.pk)
+    return shares
+
+
+@operation("2024-05-18", "RerunTaskInstances", RerunTaskInstances)
+def rerun_task_instances(actor: Actor, args: Args) -> Args:
+    return _operate("rerun", actor, args)
+
+
+@operation("2024-05-18", "StopTaskInstances", ManyInstances)
+def stop_task_instances(actor: Actor, args: Args) -> Args:
+    return _operate("stop", actor, args)
+
+
+@operation("2024-05-18", "SetSuccessTaskInstances", ManyInstances)
+def set_success_task_instances(actor: Actor, args: Args) -> Args:
+    return _operate("set_success", actor, args)
+
+
+@operation("2024-05-18", "SuspendTaskInstances", ManyInstances)
+def suspend_task_instances(actor: Actor, args: Args) -> Args:
+    return _operate("freeze", actor, args)
+
+
+@operation("2024-05-18", "ResumeTaskInstances", ManyInstances)
+def resume_task_instances(actor: Actor, args: Args) -> Args:
+    return _operate("unfreeze", actor, args)

@@ -1,0 +1,144 @@
+"""Running a task now, for a business date of choice. Of CreateWorkflowInstances only this kind exists here."""
+
+import uuid
+from datetime import date, time, timedelta
+from zoneinfo import ZoneInfo
+
+from opscenter.engine import generate
+from opscenter.openapi import finding
+from opscenter.openapi.errors import fault, invalid
+from opscenter.openapi.fields import Day, Env, Integer, Items, Request, Structure, Text, TimeOfDay
+from opscenter.openapi.operations.instances_2020 import envelope
+from opscenter.openapi.registry import Args, operation
+from opscenter.operations.actor import Actor
+from opscenter.operations.smoke_test import run_now
+from opscenter.production.models import Environment, Task, WorkflowInstance
+
+_SMOKE_TEST = WorkflowInstance.Type.SMOKE_TEST.value
+
+
+class BizDates(Structure):
+    StartBizDate = Day()
+    EndBizDate = Day()
+
+
+class Periods(Structure):
+    BizDates = Items(BizDates(), most=7)
+    StartTime = TimeOfDay(default=time(0, 0, 0))
+    EndTime = TimeOfDay(default=time(23, 59, 59))
+
+
+class RunProperties(Structure):
+    RootTaskIds = Items(Integer())
+
+
+class CreateWorkflowInstances(Request):
+    ProjectId = Integer()
+    Name = Text()
+    Type = Text()
+    WorkflowId = Integer()
+    EnvType = Env(default=Environment.PROD.value)
+    Comment = Text(required=False)
+    Periods = Periods()
+    DefaultRunProperties = RunProperties()
+    TaskParameters = Text(100_000, required=False)
+    WorkflowParameters = Text(100_000, required=False)
+
+
+class GetCreateWorkflowInstancesResult(Request):
+    OperationId = Text()
+
+
+class RunSmokeTest(Request):
+    NodeId = Integer()
+    ProjectEnv = Env()
+    Bizdate = Day()
+    Name = Text()
+    NodeParams = Text(100_000, required=False)
+
+
+@operation("2024-05-18", "CreateWorkflowInstances", CreateWorkflowInstances)
+def create_workflow_instances(actor: Actor, args: Args) -> Args:
+    """A smoke test of one task for one business date; the OperationId names its workflow instance."""
+    if args["Type"].lower() != _SMOKE_TEST.lower():
+        raise invalid("Type", f"Only {_SMOKE_TEST} can be created here.")
+    for name in ("TaskParameters", "WorkflowParameters"):
+        _refuse_parameters(name, args[name])
+    workspace = finding.workspace(actor, args["ProjectId"])
+    task = finding.task(actor, _only_root(args["DefaultRunProperties"]["RootTaskIds"]), args["EnvType"])
+    if task.workspace_id != workspace.pk:
+        raise fault("Invalid.Task.NotExist", detail=f"The task {task.number} is not in the project {workspace.pk}.")
+    periods = args["Periods"]
+    bizdate = _only_day(periods["BizDates"])
+    at = _time_of_day(task, bizdate, periods["StartTime"], periods["EndTime"])
+    made = run_now(actor, task, bizdate=bizdate, at=at, comment=args["Comment"] or args["Name"])
+    return {"OperationId": str(uuid.UUID(int=made.pk))}
+
+
+@operation("2024-05-18", "GetCreateWorkflowInstancesResult", GetCreateWorkflowInstancesResult)
+def get_create_workflow_instances_result(actor: Actor, args: Args) -> Args:
+    """What CreateWorkflowInstances made; smoke tests exist by the time it answers."""
+    made = _made(actor, args["OperationId"])
+    return {
+        "Result": {
+            "Status": "Created",
+            "WorkflowInstanceIds": [made.pk],
+            "UnifiedWorkflowInstanceIds": [made.pk],
+            "WorkflowTaskInstanceIds": list(made.task_instances.order_by("pk").values_list("pk", flat=True)),
+        }
+    }
+
+
+@operation("2020-05-18", "RunSmokeTest", RunSmokeTest)
+def run_smoke_test(actor: Actor, args: Args) -> Args:
+    """The same by the older API; answers with the id of the workflow instance."""
+    _refuse_parameters("NodeParams", args["NodeParams"])
+    task = finding.task(actor, args["NodeId"], args["ProjectEnv"])
+    at = _time_of_day(task, args["Bizdate"], time.min, time.max)
+    return envelope(run_now(actor, task, bizdate=args["Bizdate"], at=at, comment=args["Name"]).pk)
+
+
+def _refuse_parameters(name: str, value: str | None) -> None:
+    """Parameters of one run are not known here; leaving them out silently would run something else than was asked."""
+    if value not in (None, "{}"):
+        raise invalid(name, "A smoke test runs with the parameters that are deployed; leave this out.")
+
+
+def _only_root(numbers: list[int]) -> int:
+    if len(set(numbers)) != 1:
+        raise invalid("DefaultRunProperties.RootTaskIds", "Name exactly one task; call once for each task to test.")
+    return numbers[0]
+
+
+def _only_day(ranges: list[dict[str, date]]) -> date:
+    days = {day for part in ranges for day in part.values()}
+    if len(days) != 1:
+        raise invalid("Periods.BizDates", "Name exactly one business date; call once for each date to test.")
+    return days.pop()
+
+
+def _time_of_day(task: Task, bizdate: date, earliest: time, latest: time) -> time:
+    """The first scheduled time of the task within the period of that day; the start of the period when it has none."""
+    zone = ZoneInfo(task.workspace.tenant.time_zone)
+    if task.version is None:
+        return earliest
+    planned = generate.plan(task.version, bizdate + timedelta(days=1), zone)
+    times = (plan.scheduled_at.astimezone(zone).time() for plan in planned)
+    return next((at for at in times if earliest <= at <= latest), earliest)
+
+
+def _made(actor: Actor, operation_id: str) -> WorkflowInstance:
+    try:
+        number = uuid.UUID(operation_id).int
+    except ValueError:
+        raise invalid("OperationId", "It must be the UUID that CreateWorkflowInstances answered with.") from None
+    found = WorkflowInstance.objects.filter(
+        pk=number, type=WorkflowInstance.Type.SMOKE_TEST, workspace__members__user=actor.user
+    )
+    made = found.first() if number < 2**63 else None
+    if made is None:
+        raise fault(
+            "Invalid.WorkflowInstance.OperationNotExist",
+            detail=f"There is no operation {operation_id}, or you are not a member of its workspace.",
+        )
+    return made

@@ -1,0 +1,80 @@
+"""Tasks: nodes as deployed to an environment."""
+
+from zoneinfo import ZoneInfo
+
+from django.db.models import QuerySet
+
+from opscenter.openapi import finding, shapes
+from opscenter.openapi.fields import Env, Integer, Items, Request, Text, Word
+from opscenter.openapi.paging import Paged, SortBy, page
+from opscenter.openapi.registry import Args, operation
+from opscenter.operations.actor import Actor
+from opscenter.production.models import Environment, ProductionWorkflow, Recurrence, Task
+from opscenter.production.node_types import by_wire
+
+
+class GetTask(Request):
+    Id = Integer()
+    ProjectEnv = Env(default=Environment.PROD.value)
+
+
+class ListTasks(Paged):
+    ProjectId = Integer()
+    ProjectEnv = Env(default=Environment.PROD.value)
+    Ids = Items(Integer(), required=False)
+    Name = Text(required=False)
+    Owner = Text(required=False)
+    TaskType = Text(required=False)
+    TriggerType = Word("Scheduler", "Manual", required=False)
+    TriggerRecurrence = Word(*Recurrence.values, required=False)
+    RuntimeResource = Text(required=False)
+    WorkflowId = Integer(required=False)
+    SortBy = SortBy({"Id": "number", "ModifyTime": "modified_at", "CreateTime": "created_at"}, "Id Desc")
+
+
+@operation("2024-05-18", "GetTask", GetTask)
+def get_task(actor: Actor, args: Args) -> Args:
+    found = finding.task(actor, args["Id"], args["ProjectEnv"])
+    return {"Task": shapes.task_details(found, ZoneInfo(found.workspace.tenant.time_zone))}
+
+
+@operation("2024-05-18", "ListTasks", ListTasks)
+def list_tasks(actor: Actor, args: Args) -> Args:
+    """The tasks that are online in an environment of a workspace."""
+    workspace = finding.workspace(actor, args["ProjectId"])
+    zone = ZoneInfo(workspace.tenant.time_zone)
+    found = (
+        Task.objects.filter(workspace=workspace, environment=args["ProjectEnv"], status=Task.Status.ONLINE)
+        .exclude(version=None)
+        .select_related("version", "workflow", "owner", "resource_group", "modified_by")
+        .defer("version__content")
+        .order_by(*args["SortBy"])
+    )
+    return {
+        "PagingInfo": page(
+            _filtered(found, args), args, "Tasks", lambda rows: [shapes.listed_task(row, zone) for row in rows]
+        )
+    }
+
+
+def _filtered(found: QuerySet[Task], args: Args) -> QuerySet[Task]:
+    if args["Ids"]:
+        found = found.filter(number__in=args["Ids"])
+    if args["Name"]:
+        found = found.filter(name__icontains=args["Name"])
+    if args["Owner"]:
+        found = found.filter(owner__uid=finding.uid(args["Owner"]))
+    if args["TaskType"]:
+        node_type = by_wire(args["TaskType"])
+        found = found.filter(node_type=node_type.code) if node_type else found.none()
+    if args["TriggerType"] == "Manual":  # there are no manual tasks here
+        found = found.none()
+    if args["TriggerRecurrence"]:
+        found = found.filter(recurrence=args["TriggerRecurrence"])
+    if args["RuntimeResource"]:
+        found = found.filter(resource_group__name=args["RuntimeResource"])
+    if args["WorkflowId"] == ProductionWorkflow.PLAIN:
+        found = found.filter(workflow=None)
+    elif args["WorkflowId"] is not None:
+        found = found.filter(workflow__number=args["WorkflowId"])
+    return found

@@ -1,0 +1,257 @@
+"""Importing a FlowSpec document: all of it becomes drafts, or nothing does."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from opscenter.base import clock
+from opscenter.base.reasons import Refused, sentence
+from opscenter.operations.actor import Actor
+from opscenter.operations.permits import require
+from opscenter.production.models import ResourceGroup
+from opscenter.workspaces import audit
+from opscenter.workspaces.models import User, Workspace
+from opscenter.workspaces.roles import Permission
+from workflows import flowspec
+from workflows.definitions import NodeDefinition
+from workflows.flowspec import Document, DocumentWorkflow, Problem, Severity
+from workflows.models import Node, NodeVersion, Workflow
+
+_BATCH = 500
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What an import did.
+
+    Attributes:
+        workflow: None when the document's nodes stand on their own.
+        nodes: all nodes of the document, in its order; the other three are parts of it.
+        warnings: what was read otherwise than written, each with its place.
+    """
+
+    workflow: Workflow | None
+    nodes: tuple[Node, ...]
+    created: tuple[Node, ...]
+    updated: tuple[Node, ...]
+    unchanged: tuple[Node, ...]
+    warnings: tuple[Problem, ...]
+
+
+@transaction.atomic
+def import_document(actor: Actor, workspace: Workspace, text: str) -> ImportReport:
+    """Make drafts of a FlowSpec document, or update those of an earlier import of it.
+
+    Nodes are recognised by their id in the document, the workflow by its id or else its name. A node that is as it was
+    gets no new version.
+
+    Raises:
+        NotFound, Forbidden: the actor may not develop in the workspace.
+        BadDocument: the document was refused; the error names every place and reason.
+        Refused: the workspace has another workflow of this name.
+    """
+    member = require(actor, workspace, Permission.DEVELOP)
+    document = flowspec.read(text)
+    workspace = member.workspace
+    Workspace.objects.select_for_update(no_key=True).get(pk=workspace.pk)  # one import at a time
+    resolver = _Resolver(workspace, actor.user, document)
+    workflow = _workflow(workspace, document.workflow, resolver, actor.user)
+    report = _Import(actor.user, workspace, workflow, document, resolver, clock.now()).run()
+    audit.record(
+        actor.user,
+        actor.face,
+        "workflow.import",
+        workspace=workspace,
+        obj=("workflow", workflow.pk, workflow.name) if workflow else ("workspace", workspace.pk, workspace.name),
+        params={
+            "created": [node.name for node in report.created],
+            "updated": [node.name for node in report.updated],
+            "unchanged": len(report.unchanged),
+            "warnings": len(report.warnings),
+        },
+        address=actor.address,
+    )
+    return report
+
+
+class _Resolver:
+    """Finds what a document names in the workspace, and warns where it has to take something else."""
+
+    def __init__(self, workspace: Workspace, importer: User, document: Document) -> None:
+        self.importer = importer
+        self.warnings: list[Problem] = []
+        self._owners = self._known_owners(workspace, document.owners)
+        groups = ResourceGroup.objects.filter(tenant=workspace.tenant, name__in=document.resource_groups)
+        self._groups = set(groups.values_list("name", flat=True))
+        for owner, path in document.owners.items():
+            if owner not in self._owners:
+                self.warn(path, "import.owner_unknown", owner=owner, importer=importer.username)
+        for group, path in document.resource_groups.items():
+            if group not in self._groups:
+                self.warn(path, "import.resource_group_unknown", group=group, default=ResourceGroup.DEFAULT)
+        for zone, path in document.time_zones.items():
+            if zone != workspace.tenant.time_zone:
+                self.warn(path, "import.time_zone", zone=zone, tenant=workspace.tenant.time_zone)
+
+    @staticmethod
+    def _known_owners(workspace: Workspace, owners: Mapping[str, str]) -> dict[str, User]:
+        """Members of the workspace by the name or the number that the document gives."""
+        members = User.objects.filter(memberships__workspace=workspace, is_active=True)
+        by_uid = {str(user.uid): user for user in members if str(user.uid) in owners}
+        return by_uid | {user.username: user for user in members if user.username in owners}
+
+    def warn(self, path: str, code: str, **params: Any) -> None:
+        """Note a warning at a place of the document."""
+        self.warnings.append(Problem(Severity.WARNING, path, code, params))
+
+    def owner(self, written: str) -> User:
+        """The member who is meant, or whoever imports."""
+        return self._owners.get(written, self.importer)
+
+    def settle(self, definition: NodeDefinition) -> NodeDefinition:
+        """The definition with an owner and a resource group that exist here."""
+        group = definition.resource_group if definition.resource_group in self._groups else ""
+        return replace(definition, owner=self.owner(definition.owner).username, resource_group=group)
+
+
+def _workflow(
+    workspace: Workspace, described: DocumentWorkflow | None, resolver: _Resolver, importer: User
+) -> Workflow | None:
+    """The draft workflow of a document, made or brought up to date."""
+    if described is None:
+        return None
+    of_workspace = Workflow.objects.filter(workspace=workspace)
+    named = of_workspace.filter(name=described.name).first()
+    found = of_workspace.filter(source_id=described.source_id).first() if described.source_id else named
+    if found is None and named is not None and not named.source_id:
+        found = named
+    if named is not None and named != found:
+        raise Refused("import.workflow_name_taken", name=described.name, source_id=named.source_id)
+    values = {
+        "name": described.name,
+        "description": described.description,
+        "source_id": described.source_id or (found.source_id if found else ""),
+        "owner": resolver.owner(described.owner),
+    }
+    if found is None:
+        return Workflow.objects.create(workspace=workspace, modified_by=importer, **values)
+    if any(getattr(found, name) != value for name, value in values.items()):
+        values |= {"modified_at": clock.now(), "modified_by": importer}
+        for name, value in values.items():
+            setattr(found, name, value)
+        found.save(update_fields=list(values))
+    return found
+
+
+@dataclass
+class _Import:
+    """Compares a document's nodes with the drafts, and writes what differs."""
+
+    importer: User
+    workspace: Workspace
+    workflow: Workflow | None
+    document: Document
+    resolver: _Resolver
+    now: datetime
+
+    def run(self) -> ImportReport:
+        known = self._known()
+        created: list[Node] = []
+        updated: list[Node] = []
+        unchanged: list[Node] = []
+        for definition in map(self.resolver.settle, self.document.nodes):
+            node = known.get(definition.source_id)
+            if node is None:
+                created.append(self._filled(Node(workspace=self.workspace, version=1), definition))
+            elif node.definition == definition.as_json() and node.workflow == self.workflow:
+                unchanged.append(node)
+            else:
+                self._warn_if_moved(node)
+                node.version += 1
+                updated.append(self._filled(node, definition))
+        self._save(created, updated)
+        self._warn_of_left()
+        by_source = {node.source_id: node for node in (*created, *updated, *unchanged)}
+        return ImportReport(
+            workflow=self.workflow,
+            nodes=tuple(by_source[definition.source_id] for definition in self.document.nodes),
+            created=tuple(created),
+            updated=tuple(updated),
+            unchanged=tuple(unchanged),
+            warnings=(*self.document.warnings, *self.resolver.warnings),
+        )
+
+    def _known(self) -> dict[str, Node]:
+        ids = [definition.source_id for definition in self.document.nodes]
+        nodes = Node.objects.filter(workspace=self.workspace, source_id__in=ids).select_related("workflow", "workspace")
+        return {node.source_id: node for node in nodes.select_for_update(of=("self",), no_key=True)}
+
+    def _filled(self, node: Node, definition: NodeDefinition) -> Node:
+        node.workflow = self.workflow
+        node.name = definition.name
+        node.node_type = definition.type
+        node.source_id = definition.source_id
+        node.owner = self.resolver.owner(definition.owner)
+        node.definition = definition.as_json()
+        node.modified_at = self.now
+        node.modified_by = self.importer
+        return node
+
+    def _save(self, created: Sequence[Node], updated: Sequence[Node]) -> None:
+        Node.objects.bulk_create(created, batch_size=_BATCH)
+        fields = ("workflow", "name", "node_type", "owner", "definition", "version", "modified_at", "modified_by")
+        Node.objects.bulk_update(updated, fields, batch_size=_BATCH)
+        NodeVersion.objects.bulk_create(
+            [
+                NodeVersion(node=node, number=node.version, definition=node.definition, saved_by=self.importer)
+                for node in (*created, *updated)
+            ],
+            batch_size=_BATCH,
+        )
+
+    def _warn_if_moved(self, node: Node) -> None:
+        if node.workflow is not None and node.workflow != self.workflow:
+            path = self.document.paths[node.source_id]
+            self.resolver.warn(path, "import.node_moved", node=node.name, workflow=node.workflow.name)
+
+    def _warn_of_left(self) -> None:
+        """Nodes of the workflow that the document no longer has stay as they are."""
+        if self.workflow is None:
+            return
+        ids = [definition.source_id for definition in self.document.nodes]
+        left = Node.objects.filter(workflow=self.workflow).exclude(source_id__in=ids).order_by("name")
+        for name in left.values_list("name", flat=True):
+            self.resolver.warn("", "import.node_left", node=name)
+
+
+def _sentence(code: str, text: Callable[[], str]) -> None:
+    sentence(code)(lambda params: text() % params)
+
+
+_sentence(
+    "import.owner_unknown", lambda: _("The owner “%(owner)s” is no member of this workspace; “%(importer)s” is used.")
+)
+_sentence(
+    "import.resource_group_unknown",
+    lambda: _("There is no resource group “%(group)s”; “%(default)s” is used."),
+)
+_sentence(
+    "import.time_zone",
+    lambda: _("The document's times are of the zone %(zone)s; here they are read as times of %(tenant)s."),
+)
+_sentence(
+    "import.node_moved",
+    lambda: _("The node “%(node)s” was in the workflow “%(workflow)s” and was moved, since its id is the same."),
+)
+_sentence(
+    "import.node_left",
+    lambda: _("The node “%(node)s” of this workflow is not in the document; it stays as it is."),
+)
+_sentence(
+    "import.workflow_name_taken",
+    lambda: _("The workspace has another workflow “%(name)s” already (id %(source_id)s). Rename one of them."),
+)

@@ -1,0 +1,309 @@
+"""What must hold before nodes become tasks. Everything is looked at, and all that is wrong is told at once."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from opscenter.base.reasons import Reason, Refused, say, sentence
+from opscenter.engine.generate import root_output
+from opscenter.production.models import Resource, Task, TaskDependency, TaskOutput
+from opscenter.production.node_types import NODE_TYPES
+from opscenter.production.rules.dependencies import find_cycle
+from opscenter.workspaces.models import Workspace
+from workflows.definitions import NORMAL, UNKNOWN_TYPE, Dependency, NodeDefinition
+from workflows.models import Node
+
+ROOT = 0
+"""Stands for the number of the workspace's root task, which may not be there yet."""
+
+_RESOURCE = re.compile(r'##@resource_reference\{\s*"([^"]+)"\s*\}')
+
+
+@dataclass(frozen=True)
+class PublishProblem:
+    """One finding.
+
+    Attributes:
+        node: id of the draft node.
+        field: the field of its definition.
+    """
+
+    node: int
+    node_name: str
+    field: str
+    reason: Reason
+
+    def __str__(self) -> str:
+        return f"{self.node_name}, {self.field}: {say(self.reason.code, self.reason.params)}"
+
+    def as_json(self) -> dict[str, Any]:
+        """The form in which it is stored and answered."""
+        return {"node": self.node, "node_name": self.node_name, "field": self.field, **self.reason.as_json()}
+
+
+class PublishRefused(Refused):
+    """Nothing was published.
+
+    Attributes:
+        problems: everything that was found.
+    """
+
+    def __init__(self, problems: Sequence[PublishProblem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("publish.refused", problems=[problem.as_json() for problem in self.problems])
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A node about to be published. ``number`` is the one its task has, or will have."""
+
+    node: Node
+    definition: NodeDefinition
+    number: int
+
+    def problem(self, field: str, code: str, **params: Any) -> PublishProblem:
+        """A finding about this node."""
+        return PublishProblem(self.node.pk, self.node.name, field, Reason(code, params))
+
+    def output_names(self) -> list[str]:
+        """All names under which others may depend on the task; the automatic one is last."""
+        automatic = f"{self.node.workspace.name}.{self.number}_out"
+        return list(dict.fromkeys([*self.definition.outputs, automatic]))
+
+
+@dataclass
+class Upstreams:
+    """Finds the tasks of one environment that drafts depend on, among the candidates and in production."""
+
+    workspace: Workspace
+    environment: str
+    candidates: Sequence[Candidate]
+    in_production: dict[str, Task] = field(init=False)
+
+    def __post_init__(self) -> None:
+        wanted = {item.output for candidate in self.candidates for item in candidate.definition.dependencies}
+        offered = {name for candidate in self.candidates for name in candidate.output_names()}
+        rows = TaskOutput.objects.filter(
+            tenant=self.workspace.tenant, environment=self.environment, name__in=wanted | offered
+        ).select_related("task__workspace")
+        self.in_production = {row.name: row.task for row in rows}
+
+    @cached_property
+    def _offered(self) -> dict[str, int]:
+        return {name: candidate.number for candidate in self.candidates for name in candidate.output_names()}
+
+    @cached_property
+    def _numbers(self) -> set[int]:
+        return {candidate.number for candidate in self.candidates}
+
+    @cached_property
+    def _by_source(self) -> dict[str, Candidate]:
+        return {candidate.node.source_id: candidate for candidate in self.candidates}
+
+    @cached_property
+    def _published(self) -> dict[str, Task]:
+        """Tasks of the workspace's nodes that drafts name by their source id."""
+        wanted = {item.node for candidate in self.candidates for item in candidate.definition.dependencies if item.node}
+        numbers = dict(
+            Node.objects.filter(workspace=self.workspace, source_id__in=wanted, number__isnull=False).values_list(
+                "number", "source_id"
+            )
+        )
+        tasks = Task.objects.filter(number__in=numbers, environment=self.environment)
+        return {numbers[task.number]: task for task in tasks}
+
+    def resolve(self, dependency: Dependency) -> int | Reason:
+        """The number of the task that a dependency means, or why there is none."""
+        if dependency.output:
+            if dependency.output in self._offered:
+                return self._offered[dependency.output]
+            task = self.in_production.get(dependency.output)
+            if task is None and dependency.output == root_output(self.workspace):
+                return ROOT
+            if task is None or task.number in self._numbers:  # a candidate that no longer offers this name
+                return Reason("publish.output_unknown", {"output": dependency.output})
+        else:
+            if dependency.node in self._by_source:
+                return self._by_source[dependency.node].number
+            task = self._published.get(dependency.node)
+            if task is None:
+                return Reason("publish.upstream_unpublished", {"node": dependency.node})
+        if task.status != Task.Status.ONLINE:
+            return Reason("publish.upstream_offline", {"task": task.name})
+        return task.number
+
+    def owner_of(self, output: str) -> Task | None:
+        """The task in production that has an output name, unless it is one of the candidates."""
+        task = self.in_production.get(output)
+        return None if task is None or task.number in self._numbers else task
+
+    def edges(self) -> dict[int, dict[int, str]]:
+        """For each candidate's number its upstream numbers, each with the output name; what does not resolve is left out."""
+        found: dict[int, dict[int, str]] = {}
+        for candidate in self.candidates:
+            upstream: dict[int, str] = {}
+            for item in candidate.definition.dependencies:
+                number = self.resolve(item) if item.type == NORMAL else None
+                if isinstance(number, int):
+                    upstream.setdefault(number, item.output)
+            found[candidate.number] = upstream or {ROOT: root_output(self.workspace)}
+        return found
+
+
+def check(upstreams: Upstreams) -> tuple[list[PublishProblem], list[PublishProblem]]:
+    """Everything that forbids publishing the candidates, and what should be known before it runs."""
+    candidates = upstreams.candidates
+    resources = _resources(upstreams.workspace, candidates)
+    problems: list[PublishProblem] = []
+    warnings: list[PublishProblem] = []
+    offered: dict[str, Candidate] = {}
+    for candidate in candidates:
+        problems += _own_problems(candidate, resources)
+        problems += _dependency_problems(candidate, upstreams)
+        problems += _output_problems(candidate, upstreams, offered)
+        known = NODE_TYPES.get(candidate.definition.type)
+        if known is not None and known.has_code and not candidate.definition.content.strip():
+            warnings.append(candidate.problem("content", "publish.no_code"))
+    problems += _lost_outputs(upstreams)
+    problems += _cycle(upstreams)
+    return problems, warnings
+
+
+def _own_problems(candidate: Candidate, resources: set[str]) -> list[PublishProblem]:
+    definition = candidate.definition
+    found = []
+    if definition.type == UNKNOWN_TYPE:
+        found.append(candidate.problem("type", "publish.type_missing"))
+    elif definition.type not in NODE_TYPES:
+        found.append(candidate.problem("type", "publish.type_not_run", type=definition.type))
+    if not definition.cron:
+        found.append(candidate.problem("cron", "publish.no_schedule"))
+    for name in dict.fromkeys(_RESOURCE.findall(definition.content)):
+        if name not in resources:
+            found.append(candidate.problem("content", "publish.resource_missing", resource=name))
+    return found
+
+
+def _dependency_problems(candidate: Candidate, upstreams: Upstreams) -> list[PublishProblem]:
+    found = []
+    for item in candidate.definition.dependencies:
+        if item.type != NORMAL:
+            found.append(candidate.problem("dependencies", "publish.dependency_type", type=item.type))
+            continue
+        target = upstreams.resolve(item)
+        if isinstance(target, Reason):
+            found.append(candidate.problem("dependencies", target.code, **target.params))
+    return found
+
+
+def _output_problems(candidate: Candidate, upstreams: Upstreams, offered: dict[str, Candidate]) -> list[PublishProblem]:
+    found = []
+    for output in candidate.output_names():
+        owner = upstreams.owner_of(output)
+        twin = offered.setdefault(output, candidate)
+        if owner is not None:
+            found.append(
+                candidate.problem(
+                    "outputs", "publish.output_taken", output=output, task=owner.name, number=owner.number
+                )
+            )
+        elif twin is not candidate or output == root_output(upstreams.workspace):
+            found.append(candidate.problem("outputs", "publish.output_twice", output=output, node=twin.node.name))
+    return found
+
+
+def _resources(workspace: Workspace, candidates: Sequence[Candidate]) -> set[str]:
+    named = {name for candidate in candidates for name in _RESOURCE.findall(candidate.definition.content)}
+    known = Resource.objects.filter(workspace=workspace, name__in=named, deleted_at__isnull=True)
+    return set(known.values_list("name", flat=True))
+
+
+def _lost_outputs(upstreams: Upstreams) -> list[PublishProblem]:
+    """Names that a candidate gives up although tasks in production still depend on them."""
+    by_number = {candidate.number: candidate for candidate in upstreams.candidates}
+    rows = TaskDependency.objects.filter(
+        upstream__number__in=by_number,
+        upstream__environment=upstreams.environment,
+        task__status=Task.Status.ONLINE,
+    ).exclude(task__number__in=by_number)
+    return [
+        by_number[row.upstream.number].problem(
+            "outputs", "publish.output_in_use", output=row.output, task=row.task.name
+        )
+        for row in rows.select_related("task", "upstream")
+        if row.output not in by_number[row.upstream.number].output_names()
+    ]
+
+
+def _cycle(upstreams: Upstreams) -> list[PublishProblem]:
+    """A loop in the tenant's dependencies as they would be; edges cross workspaces."""
+    planned = upstreams.edges()
+    graph: dict[int, list[int]] = {}
+    names: dict[int, str] = {}
+    rows = TaskDependency.objects.filter(
+        task__workspace__tenant=upstreams.workspace.tenant, task__environment=upstreams.environment
+    ).values_list("task__number", "task__name", "upstream__number")
+    for number, name, upstream in rows.iterator():
+        names[number] = name
+        if number not in planned:
+            graph.setdefault(number, []).append(upstream)
+    by_number = {candidate.number: candidate for candidate in upstreams.candidates}
+    names |= {number: candidate.node.name for number, candidate in by_number.items()}
+    cycle = find_cycle(graph | {number: list(found) for number, found in planned.items()})
+    if not cycle:
+        return []
+    at = next(by_number[number] for number in cycle if number in by_number)
+    return [at.problem("dependencies", "publish.cycle", tasks=[names[number] for number in cycle])]
+
+
+def _sentence(code: str, text: Callable[[], str]) -> None:
+    sentence(code)(lambda params: text() % params)
+
+
+_sentence("publish.type_missing", lambda: _("The node has no type. Import it again with one."))
+_sentence("publish.type_not_run", lambda: _("Nodes of the type %(type)s are not run here yet."))
+_sentence("publish.no_schedule", lambda: _("The node has no schedule. Give it a cron."))
+_sentence("publish.no_code", lambda: _("The node has no code; it will run and do nothing."))
+_sentence(
+    "publish.resource_missing",
+    lambda: _("The workspace has no resource “%(resource)s”. Upload it, or remove the reference from the code."),
+)
+_sentence(
+    "publish.dependency_type",
+    lambda: _("Dependencies of the type %(type)s are not supported yet. Use a dependency of the same cycle (Normal)."),
+)
+_sentence(
+    "publish.output_unknown",
+    lambda: _("No task in production and none of these nodes has the output “%(output)s”. Publish its node first."),
+)
+_sentence(
+    "publish.upstream_unpublished",
+    lambda: _("The upstream node “%(node)s” is not in production. Publish it first, or together with this one."),
+)
+_sentence("publish.upstream_offline", lambda: _("The upstream task “%(task)s” is offline. Publish it again first."))
+_sentence(
+    "publish.output_taken",
+    lambda: _("The output “%(output)s” belongs to the task “%(task)s” (%(number)s) already. Outputs are unique."),
+)
+_sentence("publish.output_twice", lambda: _("The output “%(output)s” is also one of “%(node)s”. Outputs are unique."))
+_sentence(
+    "publish.output_in_use",
+    lambda: _("The task “%(task)s” depends on the output “%(output)s”, which this node no longer has."),
+)
+
+
+@sentence("publish.cycle")
+def _say_cycle(params: Mapping[str, Any]) -> str:
+    return _("These tasks would wait for each other: %(tasks)s.") % {"tasks": " → ".join(params["tasks"])}
+
+
+@sentence("publish.refused")
+def _say_refused(params: Mapping[str, Any]) -> str:
+    lines = [
+        f"{item['node_name']}, {item['field']}: {say(item['code'], item['params'])}" for item in params["problems"]
+    ]
+    return "\n".join([_("Nothing was published."), *lines])

@@ -1,0 +1,18 @@
+"""The scheduler: due work, done by the one leader; others wait to take over."""
+
+from threading import Event
+
+from opscenter.base import due, notify
+from opscenter.base.locks import Leadership
+from opscenter.base.models import Process
+from opscenter.engine.due import SOURCES
+from opscenter.processes.beating import Beating
+
+
+def run(stop: Event) -> None:
+    """Run until ``stop`` is set; leads when nobody else does."""
+    with Beating(Process.Kind.SCHEDULER, {"leader": False}) as beating, Leadership("scheduler") as leadership:
+        while leadership.wait(stop):
+            beating.update(leader=True)
+            due.loop(SOURCES, [notify.DUE], stop, leadership.held)
+            beating.update(leader=False)

@@ -1,0 +1,71 @@
+"""The web server: granian with threads, inside this process tree."""
+
+import os
+import signal
+from collections.abc import Callable
+from multiprocessing.util import Finalize
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.core.management import CommandError
+from granian import Granian
+from granian.constants import Interfaces
+from granian.errors import ConfigurationError
+from granian.log import LogLevels
+
+from opscenter.base.models import Process
+from opscenter.base.procs import die_with_parent
+from opscenter.processes import assets
+from opscenter.processes.beating import Beating
+from opscenter.processes.running import check_port
+
+logger = structlog.get_logger(__name__)
+_CONNECTIONS = 1024
+_THREAD_IDLE = 600  # seconds; a thread that ends takes its database connection along
+_FINISH_WITHIN = 4  # seconds that requests have when the server stops
+
+
+def run() -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        CommandError: nobody can listen there.
+    """
+    check_port(settings.BIND, settings.PORT)
+    assets.prepare()
+    server = Granian(
+        "opscenter.wsgi",
+        address=settings.BIND,
+        port=settings.PORT,
+        interface=Interfaces.WSGI,
+        workers=settings.WEB_PROCESSES,
+        blocking_threads=settings.WEB_THREADS,
+        blocking_threads_idle_timeout=_THREAD_IDLE,
+        backpressure=_CONNECTIONS,
+        websockets=False,
+        log_level=LogLevels.warning,
+        log_dictconfig=settings.LOGGING,
+        respawn_failed_workers=True,
+        workers_kill_timeout=_FINISH_WITHIN,
+    )
+    logger.info("web.listening", address=settings.BIND, port=settings.PORT)
+    try:
+        server.serve(target_loader=_loader(os.getpid()), wrap_loader=False)
+    except ConfigurationError as error:
+        raise CommandError(f"The web server cannot start: {error}") from error
+
+
+def _loader(parent: int) -> Callable[..., Any]:
+    """What each serving process does first; returns the application."""
+
+    def load(*_: Any) -> Any:
+        die_with_parent(signal.SIGTERM, parent)
+        from opscenter.wsgi import application
+
+        beating = Beating(Process.Kind.WEB, {"port": settings.PORT})
+        beating.__enter__()
+        Finalize(None, beating.__exit__, args=(None, None, None), exitpriority=10)
+        return application
+
+    return load

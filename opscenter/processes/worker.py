@@ -1,0 +1,218 @@
+"""The worker: the supervisor of a django-q2 cluster that runs instances.
+
+The cluster executes; the supervisor keeps the promises (DESIGN.md 4): it renews leases, passes stops on, closes attempts
+whose child died, restarts a cluster that hangs, and kills what runs before a lease that cannot be renewed is over.
+"""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Sequence
+from threading import Event
+
+import psutil
+import structlog
+from django.db import Error, connection
+from django_q.cluster import Cluster
+from django_q.conf import Conf
+
+from opscenter.base import clock, heartbeat, notify
+from opscenter.base.models import Process
+from opscenter.base.notify import Listener
+from opscenter.base.procs import die_with_parent
+from opscenter.engine import attempts, freed
+from opscenter.engine.broker import InstanceBroker
+from opscenter.engine.claim import give_back, group_ids
+from opscenter.engine.stopping import ABANDON_SIGNAL, STOP_SIGNAL
+from opscenter.production.models import Attempt
+
+logger = structlog.get_logger(__name__)
+BEAT_EVERY = 3.0
+RENEW_EVERY = 5.0
+STUCK_AFTER = 5.0
+"""Seconds a claim may stay unstarted while children are free, before the cluster counts as hanging."""
+GRACE = 6.0
+"""Seconds that running nodes have to end by themselves when the worker is asked to stop."""
+_LEASE = attempts.LEASE.total_seconds()
+_ABANDON_AFTER = _LEASE - 8.0
+
+
+class Supervisor:
+    """One worker: its heartbeat, its cluster, its attempts."""
+
+    def __init__(self, groups: Sequence[str] | None, children: int, stop: Event) -> None:
+        self._groups = None if groups is None else group_ids(groups)
+        self._children = children
+        self._stop = stop
+        self._process = heartbeat.register(Process.Kind.WORKER, {"groups": self._groups, "children": children})
+        self._cluster: Cluster | None = None
+        self._listener = Listener([notify.STOP])
+        self._beaten = self._renewed = time.monotonic()
+        self._gave_back = -3 * STUCK_AFTER
+        self._pids: dict[int, int] = {}  # running attempt -> the child that runs it
+
+    def run(self) -> None:
+        """Supervise until asked to stop, then stop in good order."""
+        self._start_cluster()
+        while not self._stop.is_set():
+            self._tick()
+            self._listener.wait(1.0)
+        self._end()
+
+    # the cluster
+
+    def _start_cluster(self) -> None:
+        connection.close()  # no connection may be shared with what is forked
+        self._listener.close()
+        broker = InstanceBroker(self._process.pk, self._children, self._groups)
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        cluster = Cluster(broker=broker)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)  # stopping is ours: the cluster's own handler waits without end
+        cluster.start()
+        self._cluster = cluster
+
+    def _restart_cluster(self, why: str) -> None:
+        logger.error("worker.cluster_restarted", why=why)
+        self._kill_cluster()
+        self._close_dead()
+        self._start_cluster()
+
+    def _kill_cluster(self) -> None:
+        """Kill sentinel and children; the guardians then kill what the children were running."""
+        assert self._cluster is not None
+        sentinel = self._cluster.sentinel
+        children = []
+        with contextlib.suppress(psutil.NoSuchProcess):
+            children = psutil.Process(sentinel.pid).children()
+        sentinel.kill()
+        for child in children:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+        sentinel.join(timeout=5)
+        psutil.wait_procs(children, timeout=5)
+
+    # one look at everything
+
+    def _tick(self) -> None:
+        try:
+            self._beat()
+            self._renew()
+            self._look_after()
+        except Error as error:
+            logger.warning("worker.database_away", error=str(error).strip())
+            connection.close()
+        if time.monotonic() - self._renewed > _ABANDON_AFTER:
+            self._abandon()
+        assert self._cluster is not None
+        if not self._cluster.sentinel.is_alive():
+            self._restart_cluster("sentinel died")
+
+    def _beat(self) -> None:
+        if time.monotonic() - self._beaten >= BEAT_EVERY:
+            heartbeat.beat(self._process)
+            self._beaten = time.monotonic()
+
+    def _renew(self) -> None:
+        if time.monotonic() - self._renewed >= RENEW_EVERY:
+            attempts.renew(self._process.pk)
+            self._renewed = time.monotonic()
+
+    def _look_after(self) -> None:
+        mine = list(
+            Attempt.objects.filter(
+                worker=self._process.pk, state__in=[Attempt.State.CLAIMED, Attempt.State.RUNNING]
+            ).only("state", "pid", "stop_requested_at", "claimed_at", "instance_id", "number")
+        )
+        running = [attempt for attempt in mine if attempt.state == Attempt.State.RUNNING]
+        self._pids = {attempt.pk: attempt.pid for attempt in running if attempt.pid}
+        for attempt in running:
+            if not _is_alive(attempt.pid):
+                logger.warning("attempt.child_died", instance=attempt.instance_id, attempt=attempt.number)
+                attempts.lose(attempt.pk)
+            elif attempt.stop_requested_at is not None:
+                _signal(attempt.pid, STOP_SIGNAL)
+        self._watch_claims([attempt for attempt in mine if attempt.state == Attempt.State.CLAIMED], len(running))
+
+    def _watch_claims(self, claimed: list[Attempt], running: int) -> None:
+        """Claims that stay unstarted although children are free. At first they go back: the child that held one may have
+        died. If that happens again at once, the queue in memory hangs (a killed child can take its lock along), and
+        nothing but a new cluster helps."""
+        overdue = [a for a in claimed if (clock.now() - a.claimed_at).total_seconds() > STUCK_AFTER]
+        if not overdue or running >= self._children:
+            return
+        if time.monotonic() - self._gave_back < 3 * STUCK_AFTER:
+            self._restart_cluster("claims are not started")
+        self._gave_back = time.monotonic()
+        for attempt in overdue:
+            give_back(attempt.instance_id, attempt.number)
+
+    def _close_dead(self) -> None:
+        """Close attempts whose child is gone."""
+        for attempt in Attempt.objects.filter(worker=self._process.pk, state=Attempt.State.RUNNING):
+            if not _is_alive(attempt.pid):
+                attempts.lose(attempt.pk)
+
+    def _abandon(self) -> None:
+        """The database is away for so long that leases run out: others may start our instances, so ours must end."""
+        for pid in self._pids.values():
+            _signal(pid, ABANDON_SIGNAL)
+
+    # the end
+
+    def _end(self) -> None:
+        """Claim no more, let what runs end within the grace time, kill the rest, hand it to other workers."""
+        assert self._cluster is not None
+        self._cluster.stop_event.set()
+        deadline = time.monotonic() + GRACE
+        while self._cluster.sentinel.is_alive() and time.monotonic() < deadline:
+            self._tick_while_ending()
+            self._cluster.sentinel.join(timeout=0.2)
+        if self._cluster.sentinel.is_alive():
+            self._kill_cluster()
+        try:
+            for attempt in Attempt.objects.filter(worker=self._process.pk, state=Attempt.State.CLAIMED):
+                give_back(attempt.instance_id, attempt.number)
+            self._close_dead()
+            heartbeat.retire(self._process)
+        except Error as error:
+            logger.warning("worker.left_without_goodbye", error=str(error).strip())
+        self._listener.close()
+        connection.close()
+
+    def _tick_while_ending(self) -> None:
+        try:
+            self._renew()
+        except Error:
+            connection.close()
+
+
+def _is_alive(pid: int | None) -> bool:
+    if pid is None:
+        return False
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _signal(pid: int | None, number: signal.Signals) -> None:
+    if pid is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def run(groups: Sequence[str] | None, processes: int | None, stop: Event) -> None:
+    """Run a worker until ``stop`` is set.
+
+    Args:
+        groups: names of the resource groups it serves; None for all.
+        processes: how many nodes it runs at a time; None for the setting OPSCENTER_WORKERS.
+    """
+    children = processes or int(Conf.WORKERS)
+    Conf.WORKERS = children
+    Conf.QUEUE_LIMIT = children
+    freed.open_pipe()
+    os.register_at_fork(after_in_child=die_with_parent)
+    Supervisor(groups, children, stop).run()

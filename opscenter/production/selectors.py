@@ -1,0 +1,94 @@
+"""Reads that both faces share. Each returns a queryset that is restricted to what the asker may see, or plain values."""
+
+from collections.abc import Sequence
+
+from django.db.models import QuerySet
+from django.db.models.functions import Length
+
+from opscenter.base import clock, heartbeat
+from opscenter.base.models import Process
+from opscenter.production.models import (
+    Attempt,
+    InstanceEdge,
+    LogChunk,
+    Recurrence,
+    Task,
+    TaskInstance,
+    TriggerCommand,
+)
+from opscenter.production.node_types import HTTP_TRIGGER
+from opscenter.production.rules.states import Kind, State
+from opscenter.workspaces.models import User, Workspace
+
+BLOCKERS_SHOWN = 5
+
+
+def instances(user: User, workspace: Workspace, environment: str) -> QuerySet[TaskInstance]:
+    """Instances of a workspace's environment that the user may see. Index: instance_list, instance_list_all."""
+    return (
+        TaskInstance.objects.visible_to(user)
+        .filter(workspace=workspace, environment=environment)
+        .select_related("task__owner", "workflow_instance", "resource_group")
+    )
+
+
+def upstream_of(instance: TaskInstance) -> QuerySet[TaskInstance]:
+    """What the instance waits for, directly. Index: the edges' primary key."""
+    ids = InstanceEdge.objects.filter(downstream=instance).values("upstream_id")
+    return _neighbours(ids)
+
+
+def downstream_of(instance: TaskInstance) -> QuerySet[TaskInstance]:
+    """What waits for the instance, directly. Index: the edges' upstream."""
+    ids = InstanceEdge.objects.filter(upstream=instance).values("downstream_id")
+    return _neighbours(ids)
+
+
+def _neighbours(ids: "QuerySet[InstanceEdge, dict[str, int]]") -> QuerySet[TaskInstance]:
+    return (
+        TaskInstance.objects.filter(pk__in=ids)
+        .select_related("task__owner", "workflow_instance", "resource_group", "workspace")
+        .order_by("scheduled_at", "pk")
+    )
+
+
+def log_text(attempt: Attempt) -> str:
+    """The whole log of an attempt, as far as it was stored."""
+    return "".join(LogChunk.objects.filter(attempt=attempt).order_by("seq").values_list("text", flat=True))
+
+
+def log_since(attempt: Attempt, offset: int) -> tuple[str, int]:
+    """The log from a character offset on, and the offset after it; reads only the chunks that hold it."""
+    position = 0
+    wanted: list[int] = []
+    start = 0
+    chunks = LogChunk.objects.filter(attempt=attempt).order_by("seq").annotate(length=Length("text"))
+    for seq, length in chunks.values_list("seq", "length"):
+        if position + length > offset:
+            if not wanted:
+                start = position
+            wanted.append(seq)
+        position += length
+    if not wanted:
+        return "", position
+    texts = LogChunk.objects.filter(attempt=attempt, seq__in=wanted).order_by("seq").values_list("text", flat=True)
+    return "".join(texts)[max(0, offset - start) :], position
+
+
+def attempts_of(instance: TaskInstance) -> QuerySet[Attempt]:
+    """The attempts of an instance, the latest first."""
+    return Attempt.objects.filter(instance=instance).select_related("version").order_by("-number")
+
+
+def receipts_of(instance: TaskInstance) -> QuerySet[TriggerCommand]:
+    """The trigger calls that named this instance, the latest first."""
+    return TriggerCommand.objects.filter(instance=instance).select_related("caller").order_by("-pk")
+
+
+def tasks(user: User, workspace: Workspace, environment: str) -> QuerySet[Task]:
+    """Tasks of a workspace's environment that the user may see. Index: task_list."""
+    return (
+        Task.objects.visible_to(user)
+        .filter(workspace=workspace, environment=environment)
+        .select_related("owner", "workflow", "resource_group", "version")
+    )

@@ -1,0 +1,194 @@
+"""One node of a document, read into its normal form."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from opscenter.production.node_types import NODE_TYPES, SHELL, NodeType, by_wire
+from workflows.definitions import UNKNOWN_TYPE, NodeDefinition
+from workflows.flowspec.parameters import read_parameters
+from workflows.flowspec.place import Place
+from workflows.flowspec.sections import Sections, local_id
+from workflows.flowspec.settings import Schedule, read_schedule, read_settings
+
+_SHELL_COMMANDS = frozenset({"BASH", "SH"})
+_SHELL_LANGUAGES = frozenset({"shell", "shell-script", "sh", "bash"})
+_SETTINGS: Mapping[str, str] = {
+    "branch": "CONTROLLER_BRANCH",
+    "join": "CONTROLLER_JOIN",
+    "do-while": "CONTROLLER_CYCLE",
+    "doWhile": "CONTROLLER_CYCLE",
+    "for-each": "CONTROLLER_TRAVERSE",
+    "foreach": "CONTROLLER_TRAVERSE",
+    "param-hub": "PARAM_HUB",
+    "paramHub": "PARAM_HUB",
+    "combined": "COMBINED",
+    "subflow": "SUB_PROCESS",
+}
+"""Objects inside a node that make it a node of a type which is not run here."""
+
+
+@dataclass
+class Mentions:
+    """Values that only the importer can judge, each with the place of its first mention."""
+
+    owners: dict[str, str] = field(default_factory=dict)
+    resource_groups: dict[str, str] = field(default_factory=dict)
+    time_zones: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What a node inherits from its workflow."""
+
+    strategy: Place
+    schedule: Schedule
+    owner: Place
+    resource: Place
+
+
+@dataclass(frozen=True)
+class NodeReader:
+    """Reads the nodes of one document."""
+
+    sections: Sections
+    defaults: Defaults
+    mentions: Mentions
+
+    def read(self, node: Place, source_id: str) -> NodeDefinition:
+        """The node in its normal form, without its dependencies."""
+        script = self.sections.resolve(node.get("script"), "scripts")
+        schedule = self._schedule(node)
+        node_type = _type(node, script)
+        if not schedule.cron:
+            node.warn("flowspec.no_schedule")
+        _warn_of_context(node)
+        return NodeDefinition(
+            source_id=source_id,
+            name=_limited(node.get("name") or script.get("name"), 255) or source_id,
+            type=node_type,
+            description=_description(node),
+            owner=self._mention(node.get("owner") or self.defaults.owner, self.mentions.owners),
+            content=_content(script),
+            parameters=read_parameters(script, self.sections),
+            cron=schedule.cron,
+            start=schedule.start,
+            end=schedule.end,
+            resource_group=self._resource_group(node),
+            outputs=tuple(dict.fromkeys(self._outputs(node))),
+            settings={key: node.value[key] for key in _SETTINGS if node.value.get(key) is not None},
+            **read_settings(node, self.defaults.strategy, schedule),
+        )
+
+    def _schedule(self, node: Place) -> Schedule:
+        if not node.get("trigger"):
+            return self.defaults.schedule
+        trigger = self.sections.resolve(node.get("trigger"), "triggers")
+        note_time_zone(trigger, self.mentions)
+        return read_schedule(trigger)
+
+    def _resource_group(self, node: Place) -> str:
+        at = node.get("runtimeResource") or self.defaults.resource
+        resource = self.sections.resolve(at, "runtimeResources")
+        return self._mention(resource.get("resourceGroup"), self.mentions.resource_groups)
+
+    @staticmethod
+    def _mention(place: Place, mentions: dict[str, str]) -> str:
+        text = _limited(place, 255)
+        if text:
+            mentions.setdefault(text, place.path)
+        return text
+
+    def _outputs(self, node: Place) -> list[str]:
+        """Names under which others depend on the node; those of a branch's branches too."""
+        at = node.get("outputs")
+        if at.is_object:
+            places = [*at.items("nodeOutputs"), *at.items("outputs")]
+        else:
+            places = [item for item in at.as_items() if item.text("artifactType") in ("", "NodeOutput", "Output")]
+        places += [branch.get("output") for branch in node.object("branch").items("branches")]
+        return [name for place in places if place and (name := self.sections.output_name(place))]
+
+    def inputs(self, node: Place) -> list[str]:
+        """Output names that the node itself says it waits for."""
+        at = node.get("inputs")
+        if at.is_object:
+            places = [*at.items("nodeOutputs"), *at.items("outputs")]
+        else:
+            places = [item for item in at.as_items() if item.text("artifactType") in ("", "NodeOutput", "Output")]
+        return [name for place in places if (name := self.sections.output_name(place))]
+
+
+def note_time_zone(trigger: Place, mentions: Mentions) -> None:
+    """Remember a trigger's time zone for the importer, who knows the tenant's."""
+    if zone := trigger.text("timezone", "timeZone"):
+        mentions.time_zones.setdefault(zone[:64], trigger.get("timezone", "timeZone").path)
+
+
+def source_id_of(node: Place) -> str:
+    """The id of a node object; its name where there is no id."""
+    at = node.get("id", "name")
+    source_id, _ = local_id(at.as_text())
+    if not source_id:
+        node.error("flowspec.no_id")
+    elif len(source_id) > 128:
+        at.error("flowspec.too_long", most=128)
+        return ""
+    return source_id
+
+
+def _type(node: Place, script: Place) -> str:
+    """Our code of the node's type, or the wire's name of one that is not run here."""
+    for key, wire in _SETTINGS.items():
+        if node.get(key):
+            node.get(key).warn("flowspec.type_not_run", type=wire)
+            return wire
+    runtime = script.object("runtime")
+    command = _limited(runtime.get("command"), 64).upper()
+    known = by_wire(command) or (SHELL if command in _SHELL_COMMANDS else None)
+    if not command:
+        known = _by_number(runtime.integer("commandTypeId")) or (
+            SHELL if script.text("language").lower() in _SHELL_LANGUAGES else None
+        )
+    if known is not None:
+        return known.code
+    if not command:
+        node.warn("flowspec.type_missing")
+        return UNKNOWN_TYPE
+    runtime.get("command").warn("flowspec.type_not_run", type=command)
+    return command
+
+
+def _by_number(number: int | None) -> NodeType | None:
+    return next((node_type for node_type in NODE_TYPES.values() if node_type.number == number), None)
+
+
+def _content(script: Place) -> str:
+    at = script.get("content", "code")
+    if isinstance(at.value, dict | list):  # configurations of synchronisation nodes come as objects too
+        return json.dumps(at.value, ensure_ascii=False, indent=2)
+    return at.as_text()
+
+
+def _description(node: Place) -> str:
+    at = node.get("description")
+    text = at.as_text().strip()
+    if len(text) > 1000:
+        at.warn("flowspec.shortened", most=1000)
+    return text[:1000]
+
+
+def _limited(place: Place, most: int) -> str:
+    text = place.as_text().strip()
+    if len(text) > most:
+        place.error("flowspec.too_long", most=most)
+    return text[:most]
+
+
+def _warn_of_context(node: Place) -> None:
+    """Values passed between nodes are not run here: say so instead of leaving them empty silently."""
+    for key in ("inputs", "outputs"):
+        at: Any = node.get(key)
+        if at.is_object and at.items("variables"):
+            at.get("variables").warn("flowspec.context_parameters")
