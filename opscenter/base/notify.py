@@ -106,7 +106,7 @@ class Listener:
                 return []  # what was announced before we listened is in the rows: let the caller look
             if already := self._received(self._connection):
                 return already
-            select.select([self._connection, _interrupt.descriptor()], [], [], max(0.0, timeout))
+            select.select([self._connection.fileno(), _interrupt.descriptor()], [], [], max(0.0, timeout))
             return self._received(self._connection)
         except (psycopg.Error, OSError, ValueError) as error:
             logger.debug("listener.reconnects", error=str(error).strip())

@@ -1,4 +1,4 @@
-"""Who may open which page. Every view carries one of the marks made here; a test walks all addresses and finds none without."""
+"""Who may open which page. Every view carries one of the marks made here; a test walks all addresses for one without."""
 
 from collections.abc import Callable
 from functools import wraps

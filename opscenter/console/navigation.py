@@ -82,7 +82,9 @@ def address(view: str, workspace_id: int, env: str) -> str | None:
 
 def belongs(item: Item, match: ResolverMatch | None) -> bool:
     """Whether the page shown is the item's own or of its family."""
-    return match is not None and (match.view_name == item.view or match.view_name.startswith(f"{item.family}_"))
+    if match is None:
+        return False
+    return match.view_name in (item.view, item.family) or match.view_name.startswith(f"{item.family}_")
 
 
 def links(workspace_id: int, env: str, match: ResolverMatch | None) -> list[tuple[Promise, list[Link]]]:

@@ -4,10 +4,11 @@ import datetime as dt
 from typing import Any
 
 from django import forms
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
+from opscenter.console.access import SignedInRequest, signed_in
 from opscenter.console.templatetags.looks import RECEIPTS, STATES
 
 LOG = """2026-11-21 00:30:01 starting attempt 2 of dwd_orders_daily, business date 2026-11-20
@@ -143,7 +144,8 @@ def _stories(now: dt.datetime) -> dict[str, Any]:
     }
 
 
-def styleguide(request: HttpRequest) -> HttpResponse:
+@signed_in
+def styleguide(request: SignedInRequest) -> HttpResponse:
     """The page with all parts."""
     now = timezone.now()
     form = SampleForm({"name": "dwd orders", "cron": "0 30 0 * * ?", "group": "default"})

@@ -1,4 +1,4 @@
-"""Addresses of the console. A workspace's pages lie under ``/w/<id>/<env>/``, so that a link says all of where it leads."""
+"""Addresses of the console. A workspace's pages lie under ``/w/<id>/<env>/``: a link says all of where it leads."""
 
 from django.urls import include, path
 

@@ -11,8 +11,8 @@ from typing import Any
 from django.db import connection
 
 from opscenter.base import clock, notify
-from opscenter.engine import capacity
 from opscenter.engine.locks import lock_with_downstream, repeated
+from opscenter.production import capacity
 from opscenter.production.models import TaskInstance, TriggerCommand
 from opscenter.production.node_types import HTTP_TRIGGER
 from opscenter.production.rules.states import State
@@ -155,9 +155,7 @@ def _settle_triggers(done: Sequence[Changed]) -> None:
 def ready_inline(limit: int = WAVE) -> list[int]:
     """Instances that are ready and succeed where they stand: virtual nodes, dry runs, fired triggers."""
     return list(
-        TaskInstance.objects.filter(
-            state=State.WAIT_RESOURCE, needs_worker=False, frozen=False, due_at__isnull=True
-        )
+        TaskInstance.objects.filter(state=State.WAIT_RESOURCE, needs_worker=False, frozen=False, due_at__isnull=True)
         .order_by("pk")
         .values_list("pk", flat=True)[:limit]
     )

@@ -78,7 +78,9 @@ def end(attempt: Attempt, outcome: Outcome, log: list[LogChunk]) -> bool:
     if current.state != Attempt.State.RUNNING:
         return False
     if current.stop_requested_at is not None and outcome.state is Attempt.State.FAILURE:
-        outcome = Outcome(Attempt.State.STOPPED, outcome.exit_code, {"code": "attempt.stopped", "params": {}}, rerun=False)
+        outcome = Outcome(
+            Attempt.State.STOPPED, outcome.exit_code, {"code": "attempt.stopped", "params": {}}, rerun=False
+        )
     LogChunk.objects.bulk_create(log)
     Attempt.objects.filter(pk=attempt.pk).update(
         state=outcome.state,

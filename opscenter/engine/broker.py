@@ -159,4 +159,3 @@ class InstanceBroker(Broker):
 
     def info(self) -> str:
         return "Opscenter instances"
-

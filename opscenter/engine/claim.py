@@ -7,8 +7,8 @@ from datetime import timedelta
 from django.db import connection, transaction
 
 from opscenter.base import clock, notify
-from opscenter.engine import capacity
 from opscenter.engine.locks import lock_instances
+from opscenter.production import capacity
 from opscenter.production.models import Attempt, ResourceGroup
 from opscenter.production.rules.states import State
 from opscenter.production.transitions import transition

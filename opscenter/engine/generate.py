@@ -1,7 +1,7 @@
 """Generation: tomorrow's instances and their edges at night, today's at once for tasks that ask for it (spec 3.1, 3.2)."""
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -29,9 +29,6 @@ from opscenter.production.rules.states import Kind, State
 from opscenter.workspaces.models import Tenant, User, Workspace
 
 logger = structlog.get_logger(__name__)
-NIGHT = time(23, 30)
-"""Local time at which the next day's instances are generated."""
-
 LONGEST_OUTAGE = 31
 """Days that are made up at most after an outage."""
 
@@ -41,13 +38,13 @@ def run_nights() -> datetime | None:
     nights = []
     for tenant in Tenant.objects.all():
         local = clock.now().astimezone(ZoneInfo(tenant.time_zone))
-        last = local.date() + timedelta(days=1 if local.time() >= NIGHT else 0)
+        last = local.date() + timedelta(days=1 if local.time() >= planning.GENERATION_STARTS else 0)
         done = GenerationRun.objects.filter(tenant=tenant).aggregate(day=Max("day"))["day"]
         day = max(done + timedelta(days=1), last - timedelta(days=LONGEST_OUTAGE)) if done else last
         while day <= last:
             generate_day(tenant, day)
             day += timedelta(days=1)
-        nights.append(datetime.combine(last, NIGHT, ZoneInfo(tenant.time_zone)))
+        nights.append(datetime.combine(last, planning.GENERATION_STARTS, ZoneInfo(tenant.time_zone)))
     return min(nights, default=None)
 
 
@@ -71,7 +68,9 @@ def generate_day(tenant: Tenant, day: date) -> GenerationRun | None:
 
 def plan(version: TaskVersion, day: date, zone: ZoneInfo) -> list[Planned]:
     """The instances that a version has on a scheduled local day."""
-    effective = tuple(None if at is None else at.astimezone(zone).replace(tzinfo=None) for at in (version.start_at, version.end_at))
+    effective = tuple(
+        None if at is None else at.astimezone(zone).replace(tzinfo=None) for at in (version.start_at, version.end_at)
+    )
     return planning.plan_day(cron.parse(version.cron), day, zone, (effective[0], effective[1]))
 
 
@@ -199,7 +198,7 @@ def deploy_immediately(tasks: Sequence[Task], new: Collection[int]) -> int:
     zone = ZoneInfo(tenant.time_zone)
     now = clock.now()
     local = now.astimezone(zone)
-    if local.time() >= NIGHT:
+    if local.time() >= planning.GENERATION_STARTS:
         return 0  # from 23:30 on a change is for the day after tomorrow, whatever the mode
     today = local.date()
     changed = [task.pk for task in wanted if task.pk not in new]
@@ -230,7 +229,8 @@ def _connected(
     )
     left = {task.pk: (task, version, plans) for task, version, plans in chosen if plans}
     while isolated := [
-        pk for pk, (task, _, _) in left.items()
+        pk
+        for pk, (task, _, _) in left.items()
         if not task.is_root and not upstream.get(pk, set()) & (present | left.keys())
     ]:
         for pk in isolated:
@@ -278,10 +278,6 @@ def ensure_root(workspace: Workspace, environment: str, owner: User) -> Task:
         first_day=planning.first_generated_day(now, zone),
     )
     root.save(update_fields=["version"])
-    TaskOutput.objects.create(
-        tenant=workspace.tenant, environment=environment, name=root_output(workspace), task=root
-    )
+    TaskOutput.objects.create(tenant=workspace.tenant, environment=environment, name=root_output(workspace), task=root)
     deploy_immediately([root], {root.pk})
     return root
-
-

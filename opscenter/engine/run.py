@@ -39,7 +39,9 @@ def run_attempt(instance_id: int, number: int) -> None:
 
 
 def _run(attempt: Attempt) -> None:
-    log = JobLog(attempt, lambda chunks: _patiently(lambda: LogChunk.objects.bulk_create(chunks, ignore_conflicts=True)))
+    log = JobLog(
+        attempt, lambda chunks: _patiently(lambda: LogChunk.objects.bulk_create(chunks, ignore_conflicts=True))
+    )
     stop = StopSwitch(lambda: _patiently(lambda: _is_stopped(attempt)))
     stop.install()
     try:
@@ -76,12 +78,16 @@ def _execute(attempt: Attempt, log: JobLog, stop: StopSwitch) -> Outcome:
         content = parameters.substitute(version.content, values, context)
     except parameters.ParameterError as error:
         log.note(f"[opscenter] Scheduling parameters: {error}")
-        return Outcome(Attempt.State.FAILURE, None, {"code": "attempt.parameters", "params": {"error": str(error)}}, rerun=False)
+        return Outcome(
+            Attempt.State.FAILURE, None, {"code": "attempt.parameters", "params": {"error": str(error)}}, rerun=False
+        )
     attempt.parameters = values
     files, missing = _resources(attempt, content)
     if missing:
         log.note(f"[opscenter] Missing resources: {', '.join(missing)}")
-        return Outcome(Attempt.State.FAILURE, None, {"code": "attempt.resource_missing", "params": {"names": missing}}, rerun=False)
+        return Outcome(
+            Attempt.State.FAILURE, None, {"code": "attempt.resource_missing", "params": {"names": missing}}, rerun=False
+        )
     return runner(
         Run(
             attempt=attempt,

@@ -102,7 +102,9 @@ def drop_future(tasks: Collection[int], day: date, after: datetime) -> int:
     if not ids:
         return 0
     downstream = list(
-        InstanceEdge.objects.filter(upstream__in=ids).exclude(downstream__in=ids).values_list("downstream_id", flat=True)
+        InstanceEdge.objects.filter(upstream__in=ids)
+        .exclude(downstream__in=ids)
+        .values_list("downstream_id", flat=True)
     )
     list(TaskInstance.objects.filter(pk__in=downstream).select_for_update(no_key=True).order_by("pk").values_list("pk"))
     TaskInstance.objects.filter(pk__in=ids).delete()
@@ -124,9 +126,7 @@ def _lock(by_task: dict[int, list[TaskInstance]]) -> None:
     """Hold everything still: an upstream must not end, a downstream not start, between our look and our edge."""
     ids = [instance.pk for instances in by_task.values() for instance in instances]
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT id FROM production_taskinstance WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", [ids]
-        )
+        cursor.execute("SELECT id FROM production_taskinstance WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", [ids])
 
 
 def _match(upstream: list[TaskInstance], downstream: list[TaskInstance]) -> list[tuple[int, int]]:

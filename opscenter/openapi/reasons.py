@@ -20,7 +20,7 @@ WIRE_CODES: dict[str, str] = {
     "trigger.instance_frozen": "Invalid.TaskInstance.Frozen",
     "trigger.task_offline": "Invalid.Task.Offline",
     "trigger.bypassed": "Invalid.TaskInstance.TriggerBypassed",
-    "trigger.failed": "Invalid.TaskInstance.Failed",
+    "trigger.stopped": "Invalid.TaskInstance.Failed",
 }
 
 _BY_STATUS = {400: "Invalid.Operation.Request", 403: "ResourceNotAuthorized.Api", 404: "Invalid.Operation.NotFound"}

@@ -1,9 +1,10 @@
 """The one door of the wire protocol: verify, parse, call one operation, answer in JSON (spec/openapi.md 1 to 4)."""
 
+import math
 import time
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn, cast
 
 import structlog
 from django.conf import settings
@@ -20,7 +21,7 @@ from rest_framework.views import APIView
 from opscenter.base.reasons import Refused
 from opscenter.openapi import operations as _operations  # noqa: F401  importing them registers them
 from opscenter.openapi import registry
-from opscenter.openapi.authentication import KeyThrottle, SignatureAuthentication, address_of
+from opscenter.openapi.authentication import KeyThrottle, SignatureAuthentication, address_of, caller
 from opscenter.openapi.errors import WireError, fault
 from opscenter.openapi.reasons import wire_error
 from opscenter.operations.actor import Actor
@@ -59,12 +60,12 @@ class OpenApiView(APIView):
     content_negotiation_class = AlwaysJson
     http_method_names = ["get", "post", "put"]
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:
         self.request_id = str(uuid.uuid4()).upper()
         self.api = self.key_id = ""
         started = time.perf_counter()
         with translation.override("en"), structlog.contextvars.bound_contextvars(request_id=self.request_id):
-            response = super().dispatch(request, *args, **kwargs)
+            response = cast(Response, super().dispatch(request, *args, **kwargs))
             response.render()
             logger.info(
                 "openapi.call",
@@ -77,15 +78,25 @@ class OpenApiView(APIView):
         response.headers["x-acs-request-id"] = self.request_id
         return response
 
+    def perform_authentication(self, request: Request) -> None:
+        super().perform_authentication(request)
+        _, call = caller(request)
+        self.key_id = call.key_id
+        self.api = f"{call.action} {call.version}"[:64]
+
+    def throttled(self, request: Request, wait: float) -> NoReturn:
+        error = fault("Throttling.User", rate=f"{KeyThrottle.rate():g}")
+        # milliseconds; with this header Tea clients raise their throttling error and know how long to wait
+        error.headers = {"x-acs-retry-after": str(math.ceil(wait * 1000)), "Retry-After": str(math.ceil(wait))}
+        raise error
+
     def post(self, request: Request) -> Response:
         """Carry out the call; GET and PUT are the same."""
-        call = request.auth
-        self.key_id = call.key_id
+        user, call = caller(request)
         operation = registry.find(call.version, call.action)
-        self.api = f"{operation.action} {operation.version}"
         args = operation.request.read(call.params)
         actor = Actor(
-            user=request.user,
+            user=user,
             face=AuditEntry.Face.API,
             address=address_of(request._request),
             access_key_id=call.key_id,
@@ -117,24 +128,11 @@ class OpenApiView(APIView):
         if isinstance(error, WireError):
             return error
         if isinstance(error, Refused):
-            return wire_error(error, str(self.request.user.uid))
+            return wire_error(error, str(caller(self.request)[0].uid))
         if isinstance(error, exceptions.MethodNotAllowed):
             return fault("UnsupportedHTTPMethod", method=self.request.method)
-        if isinstance(error, exceptions.Throttled):
-            return _throttled(error)
         logger.error("openapi.failed", api=self.api, exc_info=error)
         return fault("ServiceUnavailable" if isinstance(error, OperationalError) else "InternalError.System")
-
-
-def _throttled(error: exceptions.Throttled) -> WireError:
-    seconds = float(error.wait or 1)
-    answer = fault("Throttling.User", rate=f"{KeyThrottle.rate():g}")
-    # milliseconds; with this header Tea clients raise their throttling error and know how long to wait
-    answer.headers = {
-        "x-acs-retry-after": str(max(1, round(seconds * 1000))),
-        "Retry-After": str(max(1, round(seconds))),
-    }
-    return answer
 
 
 def answer(request: HttpRequest) -> HttpResponse:

@@ -47,7 +47,7 @@ def import_document(actor: Actor, workspace: Workspace, text: str) -> ImportRepo
     """Make drafts of a FlowSpec document, or update those of an earlier import of it.
 
     Nodes are recognised by their id in the document, the workflow by its id or else its name. A node that is as it was
-    gets no new version.
+    gets no new version; one whose owner the document does not name, or names wrongly, keeps the owner it had.
 
     Raises:
         NotFound, Forbidden: the actor may not develop in the workspace.
@@ -108,14 +108,14 @@ class _Resolver:
         """Note a warning at a place of the document."""
         self.warnings.append(Problem(Severity.WARNING, path, code, params))
 
-    def owner(self, written: str) -> User:
-        """The member who is meant, or whoever imports."""
-        return self._owners.get(written, self.importer)
+    def owner(self, written: str, before: User | None) -> User:
+        """The member who is meant; else who owned it ``before``, or whoever imports."""
+        return self._owners.get(written) or before or self.importer
 
-    def settle(self, definition: NodeDefinition) -> NodeDefinition:
-        """The definition with an owner and a resource group that exist here."""
+    def settle(self, definition: NodeDefinition, owner: User) -> NodeDefinition:
+        """The definition with this owner, and with a resource group that exists here."""
         group = definition.resource_group if definition.resource_group in self._groups else ""
-        return replace(definition, owner=self.owner(definition.owner).username, resource_group=group)
+        return replace(definition, owner=owner.username, resource_group=group)
 
 
 def _workflow(
@@ -135,7 +135,7 @@ def _workflow(
         "name": described.name,
         "description": described.description,
         "source_id": described.source_id or (found.source_id if found else ""),
-        "owner": resolver.owner(described.owner),
+        "owner": resolver.owner(described.owner, found.owner if found else None),
     }
     if found is None:
         return Workflow.objects.create(workspace=workspace, modified_by=importer, **values)
@@ -163,16 +163,18 @@ class _Import:
         created: list[Node] = []
         updated: list[Node] = []
         unchanged: list[Node] = []
-        for definition in map(self.resolver.settle, self.document.nodes):
-            node = known.get(definition.source_id)
+        for written in self.document.nodes:
+            node = known.get(written.source_id)
+            owner = self.resolver.owner(written.owner, node.owner if node else None)
+            definition = self.resolver.settle(written, owner)
             if node is None:
-                created.append(self._filled(Node(workspace=self.workspace, version=1), definition))
+                created.append(self._filled(Node(workspace=self.workspace, version=1), definition, owner))
             elif node.definition == definition.as_json() and node.workflow == self.workflow:
                 unchanged.append(node)
             else:
                 self._warn_if_moved(node)
                 node.version += 1
-                updated.append(self._filled(node, definition))
+                updated.append(self._filled(node, definition, owner))
         self._save(created, updated)
         self._warn_of_left()
         by_source = {node.source_id: node for node in (*created, *updated, *unchanged)}
@@ -187,15 +189,15 @@ class _Import:
 
     def _known(self) -> dict[str, Node]:
         ids = [definition.source_id for definition in self.document.nodes]
-        nodes = Node.objects.filter(workspace=self.workspace, source_id__in=ids).select_related("workflow", "workspace")
+        nodes = Node.objects.filter(workspace=self.workspace, source_id__in=ids).select_related("workflow", "workspace", "owner")
         return {node.source_id: node for node in nodes.select_for_update(of=("self",), no_key=True)}
 
-    def _filled(self, node: Node, definition: NodeDefinition) -> Node:
+    def _filled(self, node: Node, definition: NodeDefinition, owner: User) -> Node:
         node.workflow = self.workflow
         node.name = definition.name
         node.node_type = definition.type
         node.source_id = definition.source_id
-        node.owner = self.resolver.owner(definition.owner)
+        node.owner = owner
         node.definition = definition.as_json()
         node.modified_at = self.now
         node.modified_by = self.importer
@@ -233,7 +235,7 @@ def _sentence(code: str, text: Callable[[], str]) -> None:
 
 
 _sentence(
-    "import.owner_unknown", lambda: _("The owner “%(owner)s” is no member of this workspace; “%(importer)s” is used.")
+    "import.owner_unknown", lambda: _("The owner “%(owner)s” is no member of this workspace; new nodes get “%(importer)s”.")
 )
 _sentence(
     "import.resource_group_unknown",

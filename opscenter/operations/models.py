@@ -22,7 +22,7 @@ class Operation(models.Model):
     actor = models.ForeignKey(User, on_delete=models.PROTECT)
     face = models.CharField(max_length=16, choices=AuditEntry.Face.choices)
     comment = models.CharField(max_length=1000, blank=True)
-    client_token = models.CharField(max_length=64, null=True, unique=True)
+    client_token = models.CharField(max_length=64, null=True, unique=True)  # noqa: DJ001  NULLs do not collide
     params = models.JSONField(default=dict)
     status = models.CharField(max_length=16, choices=Status.choices)
     at = models.DateTimeField(db_default=Now())

@@ -146,7 +146,7 @@ def _unchanged(workspace: Workspace, nodes: Sequence[Node]) -> list[Node]:
 
 
 def _candidates(workspace: Workspace, nodes: Sequence[Node]) -> list[Candidate]:
-    """The nodes with the numbers of their tasks. A refused publication leaves a gap in the numbers, which is harmless."""
+    """The nodes with the numbers of their tasks. A refused publication leaves a gap in them, which is harmless."""
     missing = [node for node in nodes if node.number is None]
     fresh = dict(zip((node.pk for node in missing), ids.next_value("task_number", len(missing)), strict=True))
     return [Candidate(node, NodeDefinition.from_json(node.definition), node.number or fresh[node.pk]) for node in nodes]
@@ -250,6 +250,7 @@ class _Publication:
         """By draft workflow: the workflow in production, with the draft's name and owner."""
         found = {}
         for workflow in {node.workflow.pk: node.workflow for node in self._nodes() if node.workflow}.values():
+            assert workflow.number is not None  # save_drafts gave it one
             found[workflow.pk], _made = ProductionWorkflow.objects.update_or_create(
                 number=workflow.number,
                 environment=environment,

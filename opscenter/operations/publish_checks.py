@@ -3,15 +3,17 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from functools import cached_property
 from typing import Any
 
 from django.utils.translation import gettext as _
 
-from opscenter.base.reasons import Reason, Refused, say, sentence
+from opscenter.base.reasons import Invalid, Reason, Refused, say, sentence
 from opscenter.engine.generate import root_output
 from opscenter.production.models import Resource, Task, TaskDependency, TaskOutput
 from opscenter.production.node_types import NODE_TYPES
+from opscenter.production.rules import parameters
 from opscenter.production.rules.dependencies import find_cycle
 from opscenter.workspaces.models import Workspace
 from workflows.definitions import NORMAL, UNKNOWN_TYPE, Dependency, NodeDefinition
@@ -19,6 +21,9 @@ from workflows.models import Node
 
 ROOT = 0
 """Stands for the number of the workspace's root task, which may not be there yet."""
+
+_SOME_DAY = parameters.Context(date(2025, 6, 14), datetime(2025, 6, 15), date(2025, 6, 15), 1, 1, 1)
+"""An ordinary day, on which every parameter must have a value."""
 
 _RESOURCE = re.compile(r'##@resource_reference\{\s*"([^"]+)"\s*\}')
 
@@ -108,11 +113,8 @@ class Upstreams:
     def _published(self) -> dict[str, Task]:
         """Tasks of the workspace's nodes that drafts name by their source id."""
         wanted = {item.node for candidate in self.candidates for item in candidate.definition.dependencies if item.node}
-        numbers = dict(
-            Node.objects.filter(workspace=self.workspace, source_id__in=wanted, number__isnull=False).values_list(
-                "number", "source_id"
-            )
-        )
+        nodes = Node.objects.filter(workspace=self.workspace, source_id__in=wanted)
+        numbers = {node.number: node.source_id for node in nodes if node.number is not None}
         tasks = Task.objects.filter(number__in=numbers, environment=self.environment)
         return {numbers[task.number]: task for task in tasks}
 
@@ -142,7 +144,7 @@ class Upstreams:
         return None if task is None or task.number in self._numbers else task
 
     def edges(self) -> dict[int, dict[int, str]]:
-        """For each candidate's number its upstream numbers, each with the output name; what does not resolve is left out."""
+        """For each candidate's number its upstream numbers, each with the output name, if they resolve."""
         found: dict[int, dict[int, str]] = {}
         for candidate in self.candidates:
             upstream: dict[int, str] = {}
@@ -182,6 +184,10 @@ def _own_problems(candidate: Candidate, resources: set[str]) -> list[PublishProb
         found.append(candidate.problem("type", "publish.type_not_run", type=definition.type))
     if not definition.cron:
         found.append(candidate.problem("cron", "publish.no_schedule"))
+    try:
+        parameters.resolve(parameters.parse_assignments(definition.parameters), _SOME_DAY)
+    except Invalid as error:
+        found.append(candidate.problem("parameters", "publish.parameter", reason=error.reason.as_json()))
     for name in dict.fromkeys(_RESOURCE.findall(definition.content)):
         if name not in resources:
             found.append(candidate.problem("content", "publish.resource_missing", resource=name))
@@ -294,6 +300,12 @@ _sentence(
     "publish.output_in_use",
     lambda: _("The task “%(task)s” depends on the output “%(output)s”, which this node no longer has."),
 )
+
+
+@sentence("publish.parameter")
+def _say_parameter(params: Mapping[str, Any]) -> str:
+    reason = params["reason"]
+    return _("A parameter has no value: %(reason)s") % {"reason": say(reason["code"], reason["params"])}
 
 
 @sentence("publish.cycle")

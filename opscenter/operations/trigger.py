@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-
 from opscenter.base import clock, notify
 from opscenter.base.reasons import Forbidden, Invalid, NotFound, Reason, Refused
-from opscenter.engine import advance, capacity
+from opscenter.engine import advance
 from opscenter.engine.locks import lock_with_downstream, repeated
 from opscenter.operations.actor import Actor
 from opscenter.operations.permits import missing
+from opscenter.production import capacity
 from opscenter.production.models import (
     Environment,
     Recurrence,

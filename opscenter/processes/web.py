@@ -44,7 +44,7 @@ def run() -> None:
         blocking_threads_idle_timeout=_THREAD_IDLE,
         backpressure=_CONNECTIONS,
         websockets=False,
-        log_level=LogLevels.warning,
+        log_level=LogLevels.error,  # its warnings are about our number of threads
         log_dictconfig=settings.LOGGING,
         respawn_failed_workers=True,
         workers_kill_timeout=_FINISH_WITHIN,

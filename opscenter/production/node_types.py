@@ -27,7 +27,9 @@ class NodeType:
 
 
 VIRTUAL = NodeType("virtual", "VIRTUAL", 99, _("Zero-load"), needs_worker=False, has_code=False)
-HTTP_TRIGGER = NodeType("http_trigger", "SCHEDULER_TRIGGER", 1114, _("HTTP Trigger"), needs_worker=False, has_code=False)
+HTTP_TRIGGER = NodeType(
+    "http_trigger", "SCHEDULER_TRIGGER", 1114, _("HTTP Trigger"), needs_worker=False, has_code=False
+)
 SHELL = NodeType("shell", "DIDE_SHELL", 6, _("Shell"), needs_worker=True, has_code=True)
 
 NODE_TYPES: dict[str, NodeType] = {t.code: t for t in (VIRTUAL, HTTP_TRIGGER, SHELL)}

@@ -1,26 +1,18 @@
 """Reads that both faces share. Each returns a queryset that is restricted to what the asker may see, or plain values."""
 
-from collections.abc import Sequence
-
 from django.db.models import QuerySet
 from django.db.models.functions import Length
 
-from opscenter.base import clock, heartbeat
-from opscenter.base.models import Process
+from opscenter.production.explaining import explain_instance, explain_instances
 from opscenter.production.models import (
     Attempt,
     InstanceEdge,
     LogChunk,
-    Recurrence,
     Task,
     TaskInstance,
     TriggerCommand,
 )
-from opscenter.production.node_types import HTTP_TRIGGER
-from opscenter.production.rules.states import Kind, State
 from opscenter.workspaces.models import User, Workspace
-
-BLOCKERS_SHOWN = 5
 
 
 def instances(user: User, workspace: Workspace, environment: str) -> QuerySet[TaskInstance]:
@@ -92,3 +84,17 @@ def tasks(user: User, workspace: Workspace, environment: str) -> QuerySet[Task]:
         .filter(workspace=workspace, environment=environment)
         .select_related("owner", "workflow", "resource_group", "version")
     )
+
+
+__all__ = [
+    "attempts_of",
+    "downstream_of",
+    "explain_instance",
+    "explain_instances",
+    "instances",
+    "log_since",
+    "log_text",
+    "receipts_of",
+    "tasks",
+    "upstream_of",
+]

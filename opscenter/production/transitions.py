@@ -95,7 +95,9 @@ def transition(
         return []
     sql = _STATEMENT.format(
         after=after if isinstance(after, str) else int(after),
-        fence=" ".join(f"AND {part}" for part in ("i.attempt = %(attempt)s" if attempt is not None else "", condition) if part),
+        fence=" ".join(
+            f"AND {part}" for part in ("i.attempt = %(attempt)s" if attempt is not None else "", condition) if part
+        ),
         extra=extra,
         **_NUMBERS,
     )
@@ -114,5 +116,3 @@ def transition(
         if not may_follow(row.before, row.after):
             raise AssertionError(f"instance {row.id}: {row.before.name} -> {row.after.name} is no step of the machine")
     return changed
-
-

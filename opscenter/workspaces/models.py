@@ -11,7 +11,9 @@ from django.utils.translation import gettext_lazy as _
 
 from opscenter.workspaces.roles import Permission, granted
 
-name_validator = RegexValidator(r"^[A-Za-z][A-Za-z0-9_-]{1,62}$", _("Use 2 to 63 letters, digits, _ or -, a letter first."))
+name_validator = RegexValidator(
+    r"^[A-Za-z][A-Za-z0-9_-]{1,62}$", _("Use 2 to 63 letters, digits, _ or -, a letter first.")
+)
 
 
 class Tenant(models.Model):

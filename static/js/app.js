@@ -1,12 +1,11 @@
 // What the console does in the browser. Behaviour hangs on data-* attributes, so that fragments need no script of their own.
 const root = document.documentElement;
-const language = root.lang || "en";
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 const TEXT = "input:not([type=checkbox], [type=radio]), textarea, select";
 const isMac = /Mac|iP(hone|ad)/.test(navigator.platform);
 
 // ---- times: relative on the page, absolute in the title and on a click
-const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto", style: "narrow" });
+const relative = new Intl.RelativeTimeFormat(root.lang, { numeric: "auto", style: "narrow" });
 const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
 
 function say(time) {
@@ -26,7 +25,6 @@ function tick() {
 
 // ---- refresh: elements with data-refresh="seconds" get the event "refresh"; not in a hidden tab, not while a form in them is edited
 const refreshedAt = new WeakMap();
-
 function refresh() {
   if (document.hidden) return;
   for (const element of all("[data-refresh]")) {
@@ -47,7 +45,6 @@ function choose({ choose: name, value, other }) {
 
 // ---- dialogs, drawers, toasts
 let cameFrom = null;
-
 function openDialog(dialog) {
   if (!dialog || dialog.open) return;
   cameFrom = document.activeElement;
@@ -65,8 +62,7 @@ function close(element) {
 function arrive() {
   openDialog(document.querySelector("#slot > dialog:not([open])"));
   all("[data-toast]:not([data-stays], [data-timed])").forEach((toast) => {
-    toast.dataset.timed = "";
-    setTimeout(() => toast.remove(), 6000);
+    toast.dataset.timed = setTimeout(() => toast.remove(), 6000);
   });
   all("[data-mod]").forEach((kbd) => { if (isMac) kbd.textContent = `⌘ ${kbd.dataset.mod}`; });
   all("[data-log]").forEach(showLog);
@@ -76,7 +72,6 @@ function arrive() {
 
 // ---- selection
 let lastBox = null;
-
 function count() {
   all("[data-count]").forEach((output) => { output.textContent = all("[data-select]:checked", output.closest("form")).length; });
   for (const box of all("[data-select-all]")) {
@@ -137,12 +132,10 @@ function narrowKey(event, input) {
 }
 
 // ---- logs
-const following = (log) => log.querySelector("[data-log-follow]")?.getAttribute("aria-pressed") === "true";
-
 function showLog(log) {
   const lines = log.querySelector(".log-lines");
   log.querySelector("[data-log-error]").hidden = !log.querySelector(".is-error");
-  if (lines && following(log)) lines.scrollTop = lines.scrollHeight;
+  if (lines && log.querySelector('[data-log-follow][aria-pressed="true"]')) lines.scrollTop = lines.scrollHeight;
   if (log.querySelector("[data-log-search]").value) searchLog(log, 0);
 }
 
@@ -220,7 +213,6 @@ const KEYS = {
   "?": () => openDialog(document.getElementById("shortcuts")),
 };
 let typed = [];
-
 function shortcut(event) {
   typed = [...typed, event.key].slice(-2);
   const keyed = [typed.join(" "), event.key].map((keys) => document.querySelector(`[data-key="${CSS.escape(keys)}"]`));
@@ -228,7 +220,7 @@ function shortcut(event) {
   const act = target ? () => target.click() : KEYS[event.key];
   if (!act) return;
   event.preventDefault();
-  if (target) typed = [];
+  typed = [];
   act();
 }
 
@@ -252,7 +244,7 @@ document.addEventListener("wheel", (event) => {
 
 document.addEventListener("htmx:after:swap", arrive);
 document.addEventListener("close", (event) => { if (event.target.parentElement?.id === "slot") event.target.remove(); }, true);
-document.addEventListener("visibilitychange", () => { if (!document.hidden) { tick(); refresh(); } });
+document.addEventListener("visibilitychange", () => { tick(); refresh(); });
 setInterval(refresh, 500);
 setInterval(tick, 15000);
 arrive();

@@ -88,7 +88,7 @@ class Flow:
         return Dependency(kind, output, key)
 
     def finish(self, paths: Mapping[str, Place]) -> tuple[NodeDefinition, ...]:
-        """The nodes with their dependencies; those that wait for no other node of the workflow wait for what it waits for."""
+        """The nodes with their dependencies; the workflow's first ones wait for what it waits for as a whole."""
         for known in self._found.values():
             inside = {self._owner.get(item.output) or item.node for item in known.values() if item.type == NORMAL}
             if not inside & self._nodes.keys():

@@ -44,7 +44,7 @@ def _parse(text: str, findings: Findings) -> Any:
 
 
 def _check(root: Any, findings: Findings) -> None:
-    """Refuse what PostgreSQL cannot store: NUL characters, halves of surrogate pairs, infinite numbers, deep nesting."""
+    """Refuse what PostgreSQL cannot store: NUL, halves of surrogate pairs, infinite numbers, deep nesting."""
     waiting: list[tuple[Any, str, int]] = [(root, "", 1)]
     while waiting:
         value, path, depth = waiting.pop()

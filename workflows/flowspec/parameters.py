@@ -7,8 +7,8 @@ from opscenter.production.rules.parameters import parse_assignments
 from workflows.flowspec.place import Place
 from workflows.flowspec.sections import Sections
 
-_NAME = re.compile(r"[^\s=\"']{1,128}")
-_BARE = re.compile(r"[^\s\"']+")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}|[1-9][0-9]{0,2}")
+_BARE = re.compile(r"[^\s=\"']+")
 _FROM_NODES = frozenset({"nodeoutput", "passthrough"})
 _POSITIONAL = "nokvvariableexpression"
 

@@ -1,4 +1,4 @@
-"""The sections of a document that others refer to: ``"{{scripts.file1}}"``, ``"{{file1}}"``, plain ``"file1"``, or inline."""
+"""The sections that others refer to: ``"{{scripts.file1}}"``, ``"{{file1}}"``, ``"file1"``, or inline."""
 
 import re
 
@@ -38,7 +38,7 @@ class Sections:
                 known[key] = place
 
     def _index_artifacts(self, artifacts: Place) -> None:
-        """An object of lists by kind, or one list of all kinds; outputs come first, since only they are referred to here."""
+        """An object of lists by kind, or one list of all kinds. Outputs come first: only they are referred to here."""
         known = self._by_id.setdefault("artifacts", {})
         if artifacts.is_object:
             kinds = sorted(artifacts.value, key=lambda kind: kind not in _OUTPUT_KINDS)
@@ -50,7 +50,7 @@ class Sections:
                 known.setdefault(key, place)
 
     def resolve(self, place: Place, section: str) -> Place:
-        """The object that a place is or refers to; a reference to nothing is an error, and resolves to an empty place."""
+        """The object that a place is or refers to; a reference to nothing is an error and reads as an empty place."""
         if not isinstance(place.value, str):
             return place.as_object()
         known = self._by_id.get(section, {})

@@ -58,7 +58,10 @@ _plain("flowspec.depends_on_nothing", lambda: _("This dependency names neither a
 _plain("flowspec.output_name", lambda: _("An output needs a name (“data”) of at most %(most)s characters."))
 _plain("flowspec.time", lambda: _("“%(text)s” is no time. Write it as 2025-12-31 00:00:00."))
 _plain("flowspec.choice", lambda: _("“%(given)s” is not known here. Known are: %(known)s."))
-_plain("flowspec.parameter_name", lambda: _("“%(name)s” cannot be the name of a parameter."))
+_plain(
+    "flowspec.parameter_name",
+    lambda: _("“%(name)s” cannot be the name of a parameter. Use letters, digits and _, or a number."),
+)
 _plain(
     "flowspec.parameter_quotes",
     lambda: _("The value of the parameter “%(name)s” has both kinds of quotation marks. Use one kind only."),

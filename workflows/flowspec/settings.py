@@ -28,7 +28,7 @@ _SECONDS = {"": 1, "second": 1, "seconds": 1, "minute": 60, "minutes": 60, "hour
 
 @dataclass(frozen=True)
 class Schedule:
-    """A trigger, read. ``start`` and ``end`` are local times, empty = unbounded; ``cron`` is empty without a schedule."""
+    """A trigger, read. ``start``, ``end``: local times, empty = unbounded; ``cron`` is empty without a schedule."""
 
     cron: str = ""
     start: str = ""

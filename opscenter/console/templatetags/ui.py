@@ -24,7 +24,7 @@ MOMENT = "%Y-%m-%d %H:%M:%S"
 @register.simple_tag
 def icon(name: str, label: str = "", css: str = "") -> SafeString:
     """A symbol of the sprite. Without a label it is decoration, and a screen reader passes over it."""
-    told = format_html('role="img" aria-label="{}"', label) if label else format_html('aria-hidden="true"')
+    told = format_html('role="img" aria-label="{}"', label) if label else SafeString('aria-hidden="true"')
     source = f"{static('icons.svg')}#{name}"
     return format_html('<svg class="icon {}" {}><use href="{}"></use></svg>', css, told, source)
 
@@ -126,10 +126,10 @@ def moment(context: RequestContext, value: dt.datetime | None, zone: str = "", a
         absolute: show the absolute time at once, as for scheduled times.
     """
     if value is None:
-        return format_html('<span class="nothing">–</span>')
+        return SafeString('<span class="nothing">–</span>')
     zone = zone or (context["frame"].zone if "frame" in context else "UTC")
     shown = _in_zone(value, zone).strftime(MOMENT)
-    relative = "" if absolute else format_html(' data-relative tabindex="0"')
+    relative = "" if absolute else SafeString(' data-relative tabindex="0"')
     stamp = value.astimezone(dt.UTC).isoformat(timespec="seconds")
     return format_html('<time datetime="{}" title="{} {}"{}>{}</time>', stamp, shown, zone, relative, shown)
 

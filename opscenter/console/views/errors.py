@@ -1,4 +1,4 @@
-"""What went wrong, in the product's look: a page, or a message on the page that is open when only a part was asked for."""
+"""What went wrong, in the product's look: a page, or a message on the open page when only a part was asked for."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -38,7 +38,8 @@ def _operate(code: str, actor: Actor, args: Args) -> Args:
             results |= dict.fromkeys(share, str(error))
             continue
         for target in done.targets.all():
-            results[target.object_id] = "" if target.done else say(target.reason["code"], target.reason["params"])
+            reason = target.reason or {}
+            results[target.object_id] = "" if target.done else say(reason["code"], reason["params"])
     if forbidden and len(forbidden) == len(shares):
         raise forbidden[0]
     return {

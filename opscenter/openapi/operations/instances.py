@@ -91,10 +91,10 @@ def list_task_instances(actor: Actor, args: Args) -> Args:
         environment=args["ProjectEnv"],
         bizdate=local_day(args["Bizdate"], ZoneInfo(workspace.tenant.time_zone)),
     )
-    found = shapes.with_details(_filtered(found, args)).order_by(*args["SortBy"])
+    ordered = shapes.with_details(_filtered(found, args)).order_by(*args["SortBy"])
     if args["Id"] is not None:
-        return {"PagingInfo": _history(found.filter(pk=args["Id"]).first(), args)}
-    return {"PagingInfo": page(found, args, "TaskInstances", shapes.listed_instances)}
+        return {"PagingInfo": _history(ordered.filter(pk=args["Id"]).first(), args)}
+    return {"PagingInfo": page(ordered, args, "TaskInstances", shapes.listed_instances)}
 
 
 def _history(instance: TaskInstance | None, args: Args) -> Args:

@@ -56,9 +56,9 @@ def get_instance(actor: Actor, args: Args) -> Args:
 @operation("2020-05-18", "ListInstances", ListInstances)
 def list_instances(actor: Actor, args: Args) -> Args:
     workspace = finding.workspace(actor, args["ProjectId"])
-    found = TaskInstance.objects.filter(workspace=workspace, environment=args["ProjectEnv"])
-    found = shapes.with_details(_filtered(found, args)).order_by(F(_ORDERS[args["OrderBy"]]).desc(), "-pk")
-    return envelope(page(found, args, "Instances", shapes.instances_2020))
+    found = _filtered(TaskInstance.objects.filter(workspace=workspace, environment=args["ProjectEnv"]), args)
+    ordered = shapes.with_details(found).order_by(F(_ORDERS[args["OrderBy"]]).desc(), "-pk")
+    return envelope(page(ordered, args, "Instances", shapes.instances_2020))
 
 
 def _filtered(found: QuerySet[TaskInstance], args: Args) -> QuerySet[TaskInstance]:

@@ -200,5 +200,3 @@ class ResourceVersion(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["resource", "number"], name="resource_version_number")]
-
-

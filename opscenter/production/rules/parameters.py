@@ -38,6 +38,7 @@ class Context:
 
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[1-9][0-9]*")
+_WORD = re.compile(r"\S+")
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 _TOKENS: dict[str, Callable[[datetime], str]] = {
     "yyyy": lambda at: f"{at.year:04}",
@@ -56,7 +57,8 @@ _COUNT = r"[0-9]+(?:\*[0-9]+)*"
 
 
 def _format_of(tokens: str) -> str:
-    return rf"(?:{tokens})(?:[-/:_. ]?(?:{tokens}))*"
+    # atomic: yyyy read as yy twice would make a long wrong format take for ever
+    return rf"(?>{tokens})(?:[-/:_. ]?(?>{tokens}))*"
 
 
 _BY_BIZDATE = re.compile(rf"(?P<format>{_format_of(_DATE_TOKENS)})(?P<offset>[+-]{_COUNT})?")
@@ -84,20 +86,17 @@ def parse_assignments(text: str) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     position = 0
-    while True:
-        position += len(text[position:]) - len(text[position:].lstrip())
-        if position == len(text):
-            return found
-        name, value, end = _assignment(text, position)
+    while word := _WORD.search(text, position):
+        name, value, position = _assignment(text, word)
         if name in found:
-            raise ParameterError("parameters.duplicate", position=position + 1, name=name)
+            raise ParameterError("parameters.duplicate", position=word.start() + 1, name=name)
         found[name] = value
-        position = end
+    return found
 
 
-def _assignment(text: str, start: int) -> tuple[str, str, int]:
-    """The assignment that begins at ``start``: name, value, where it ends."""
-    word = text[start:].split(maxsplit=1)[0]
+def _assignment(text: str, found: re.Match[str]) -> tuple[str, str, int]:
+    """The assignment that begins with the word found: name, value, where it ends."""
+    start, word = found.start(), found[0]
     name, equals, _ = word.partition("=")
     if not _NAME.fullmatch(name):
         raise ParameterError("parameters.name", position=start + 1, text=word)
@@ -114,7 +113,7 @@ def _assignment(text: str, start: int) -> tuple[str, str, int]:
         raise ParameterError("parameters.no_value", position=start + 1, text=word)
     if "=" in value:
         raise ParameterError("parameters.equals_sign", position=begin + value.index("=") + 1, name=name, value=value)
-    return name, value, start + len(word)
+    return name, value, found.end()
 
 
 def resolve(assignments: Mapping[str, str], context: Context) -> dict[str, str]:
@@ -127,7 +126,7 @@ def resolve(assignments: Mapping[str, str], context: Context) -> dict[str, str]:
 
 
 def evaluate(expression: str, context: Context) -> str:
-    """The value of an expression: literal text, ``${...}``, ``$[...]`` and built-ins such as ``$bizdate``, side by side.
+    """The value of an expression: literal text, ``${...}``, ``$[...]`` and built-ins (``$bizdate``), side by side.
 
     Raises:
         ParameterError: what follows a ``$`` is none of these, or leads out of the calendar.
@@ -155,8 +154,8 @@ def substitute(code: str, values: Mapping[str, str], context: Context | None = N
     """Put parameters into a script.
 
     ``${name}`` of an assigned name is replaced. With a context so are date expressions that stand in the code itself:
-    ``${yyyymmdd-1}``, ``$[yyyymmddhh24miss]``, ``$bizdate``, ``$cyctime``. Everything else that begins with ``$`` is the
-    script's own and stays; ``\\$`` keeps a dollar sign from being read here. Values are not read again.
+    ``${yyyymmdd-1}``, ``$[yyyymmddhh24miss]``, ``$bizdate``, ``$cyctime``. Everything else that begins with ``$`` is
+    the script's own and stays; ``\\$`` keeps a dollar sign from being read here. Values are not read again.
 
     Raises:
         ParameterError: a date expression leads out of the calendar.

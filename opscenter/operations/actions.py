@@ -1,0 +1,128 @@
+"""What the codes of the audit trail mean, in words. Every code that is recorded has its entry here; a test compares."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from opscenter.workspaces.roles import ROLES
+
+Params = Mapping[str, Any]
+
+
+def _nothing(params: Params) -> str:
+    return ""
+
+
+@dataclass(frozen=True)
+class Action:
+    """A kind of entry: its name, and what its parameters tell beyond it."""
+
+    code: str
+    name: Promise
+    details: Callable[[Params], str] = _nothing
+
+
+def _roles(codes: list[str]) -> str:
+    return ", ".join(str(ROLES[code].name) if code in ROLES else code for code in codes)
+
+
+def _changed_roles(params: Params) -> str:
+    return _("%(before)s → %(after)s") % {"before": _roles(params["before"]), "after": _roles(params["after"])}
+
+
+def _operated(params: Params) -> str:
+    """How many instances, how many not, and the comment."""
+    done, refused = len(params["done"]), len(params["refused"])
+    parts = [ngettext("%(n)s instance", "%(n)s instances", done) % {"n": done}]
+    if refused:
+        parts.append(ngettext("%(n)s refused", "%(n)s refused", refused) % {"n": refused})
+    return _with_comment(", ".join(parts), params)
+
+
+def _ran(params: Params) -> str:
+    return _with_comment(_("business date %(bizdate)s") % {"bizdate": params["bizdate"]}, params)
+
+
+def _with_comment(text: str, params: Params) -> str:
+    return _("%(text)s: “%(comment)s”") % {"text": text, "comment": params["comment"]} if params.get("comment") else text
+
+
+def _triggered(params: Params) -> str:
+    from opscenter.production.models import TriggerCommand
+
+    names = dict(TriggerCommand.Status.choices)
+    return str(names.get(params["outcome"], params["outcome"]))
+
+
+def _imported(params: Params) -> str:
+    values = {
+        "created": len(params["created"]),
+        "updated": len(params["updated"]),
+        "unchanged": params["unchanged"],
+    }
+    return _("%(created)s new, %(updated)s changed, %(unchanged)s unchanged nodes") % values
+
+
+def _published(params: Params) -> str:
+    count = len(params["tasks"])
+    text = ngettext("%(n)s task", "%(n)s tasks", count) % {"n": count}
+    return _("%(text)s: “%(comment)s”") % {"text": text, "comment": params["message"]}
+
+
+def _uploaded(params: Params) -> str:
+    return _("version %(version)s, SHA-256 %(sha256)s…") % {
+        "version": params["version"],
+        "sha256": params["sha256"][:12],
+    }
+
+
+def _changed_settings(params: Params) -> str:
+    names = {
+        "display_name": _("Display name"),
+        "description": _("Description"),
+        "periodic_scheduling": _("Periodic scheduling"),
+    }
+    return "; ".join(
+        f"{names[field]}: {_value(before)} → {_value(after)}" for field, (before, after) in params["changed"].items()
+    )
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return _("on") if value else _("off")
+    return f"“{value}”"
+
+
+ACTIONS: dict[str, Action] = {
+    action.code: action
+    for action in (
+        Action("session.sign_in", gettext_lazy("Signed in")),
+        Action("session.sign_out", gettext_lazy("Signed out")),
+        Action("session.sign_in_failed", gettext_lazy("Failed to sign in")),
+        Action("user.create", gettext_lazy("Created the user")),
+        Action("user.change_password", gettext_lazy("Changed the password")),
+        Action("access_key.create", gettext_lazy("Created the access key"), lambda params: str(params["description"])),
+        Action("access_key.revoke", gettext_lazy("Revoked the access key"), lambda params: str(params["description"])),
+        Action("tenant.create", gettext_lazy("Created the tenant"), lambda params: str(params["time_zone"])),
+        Action("workspace.create", gettext_lazy("Created the workspace")),
+        Action("workspace.update", gettext_lazy("Changed the workspace"), _changed_settings),
+        Action("member.add", gettext_lazy("Added the member"), lambda params: _roles(params["roles"])),
+        Action("member.change_roles", gettext_lazy("Changed roles"), _changed_roles),
+        Action("member.remove", gettext_lazy("Removed the member"), lambda params: _roles(params["roles"])),
+        Action("workflow.import", gettext_lazy("Imported"), _imported),
+        Action("workflow.publish", gettext_lazy("Published"), _published),
+        Action("resource.upload", gettext_lazy("Uploaded the resource"), _uploaded),
+        Action("resource.delete", gettext_lazy("Deleted the resource")),
+        Action("task.run_now", gettext_lazy("Ran the task now"), _ran),
+        Action("instance.trigger", gettext_lazy("Triggered"), _triggered),
+        Action("instance.stop", gettext_lazy("Stopped instances"), _operated),
+        Action("instance.rerun", gettext_lazy("Reran instances"), _operated),
+        Action("instance.set_success", gettext_lazy("Set instances to succeeded"), _operated),
+        Action("instance.freeze", gettext_lazy("Froze instances"), _operated),
+        Action("instance.unfreeze", gettext_lazy("Unfroze instances"), _operated),
+    )
+}

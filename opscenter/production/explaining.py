@@ -1,0 +1,188 @@
+"""Fills the snapshots that rules.explain looks at from the database: a fixed number of queries, however many instances."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+from django.db.models import Count
+
+from opscenter.base import clock, heartbeat
+from opscenter.base.models import Process
+from opscenter.base.reasons import Reason
+from opscenter.production.models import Attempt, InstanceEdge, Recurrence, TaskInstance, Transition, TriggerCommand
+from opscenter.production.node_types import HTTP_TRIGGER
+from opscenter.production.rules.explain import Explanation, InstanceSnapshot, Upstream, explain
+from opscenter.production.rules.states import WAITING, Kind, State
+
+BLOCKING_SHOWN = 5
+"""Upstream instances told by name; failed and frozen ones come first, since they need somebody."""
+
+_COMMANDS = (
+    TriggerCommand.Status.HELD,
+    TriggerCommand.Status.FIRED,
+    TriggerCommand.Status.EXPIRED,
+    TriggerCommand.Status.SPENT,
+)
+_BLOCKING = f"""
+SELECT d.id, u.id, u.name, u.state, u.frozen
+FROM unnest(%(ids)s::bigint[]) AS d(id) CROSS JOIN LATERAL (
+    SELECT i.id, t.name, i.state, i.frozen
+    FROM production_instanceedge e
+    JOIN production_taskinstance i ON i.id = e.upstream_id
+    JOIN production_task t ON t.id = i.task_id
+    WHERE e.downstream_id = d.id AND NOT e.met
+    ORDER BY (i.state = {State.FAILURE:d} OR i.frozen) DESC, i.id LIMIT {BLOCKING_SHOWN}
+) u"""
+_MET_SINCE = """
+SELECT e.downstream_id, max(i.finished_at) FROM production_instanceedge e
+JOIN production_taskinstance i ON i.id = e.upstream_id
+WHERE e.downstream_id = ANY(%(ids)s) GROUP BY 1"""
+
+
+def explanations(instances: Sequence[TaskInstance]) -> dict[int, Explanation]:
+    """Why each of these instances is in its state, with everything that is known of it; by instance id."""
+    return _explain(instances, in_full=True)
+
+
+def short_reasons(instances: Sequence[TaskInstance]) -> dict[int, Reason]:
+    """The same as one short phrase each, for lists; it leaves out what only the whole explanation says."""
+    return {pk: explanation.short for pk, explanation in _explain(instances, in_full=False).items()}
+
+
+@dataclass
+class _Facts:
+    """What the snapshots need beside the instances' own rows, by instance or by resource group."""
+
+    now: datetime
+    totals: dict[int, int] = field(default_factory=dict)
+    blocking: dict[int, list[Upstream]] = field(default_factory=dict)
+    met_since: dict[int, datetime] = field(default_factory=dict)
+    commands: dict[int, TriggerCommand] = field(default_factory=dict)
+    used: dict[int, int] = field(default_factory=dict)
+    workers: dict[int, int] = field(default_factory=dict)
+    attempts: dict[int, Attempt] = field(default_factory=dict)
+    frozen_since: dict[int, datetime] = field(default_factory=dict)
+
+
+def _explain(instances: Sequence[TaskInstance], in_full: bool) -> dict[int, Explanation]:
+    if not instances:
+        return {}
+    facts = _gather(instances, in_full)
+    return {instance.pk: explain(_snapshot(instance, facts)) for instance in instances}
+
+
+def _gather(instances: Sequence[TaskInstance], in_full: bool) -> _Facts:
+    facts = _Facts(clock.now())
+    facts.blocking = _blocking([i.pk for i in instances if i.unmet])
+    facts.totals = _totals([i.pk for i in instances if in_full or i.unmet])
+    facts.commands = _commands([i.pk for i in instances if _awaits_trigger(i)])
+    groups = {i.resource_group_id for i in instances if State(i.state) in WAITING}
+    facts.used, facts.workers = _used(groups), _workers(groups)
+    if in_full:
+        ids = [i.pk for i in instances]
+        facts.met_since = {pk: at for pk, at in _rows(_MET_SINCE, ids) if at is not None}
+        facts.attempts = {a.instance_id: a for a in Attempt.objects.filter(instance__in=ids).order_by("number")}
+        facts.frozen_since = _frozen_since([i.pk for i in instances if i.frozen])
+    return facts
+
+
+def _rows(sql: str, ids: list[int]) -> list[Any]:
+    if not ids:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(sql, {"ids": ids})
+        return cursor.fetchall()
+
+
+def _blocking(ids: list[int]) -> dict[int, list[Upstream]]:
+    found: dict[int, list[Upstream]] = {}
+    for downstream, pk, name, state, frozen in _rows(_BLOCKING, ids):
+        found.setdefault(downstream, []).append(Upstream(pk, name, State(state), frozen))
+    return found
+
+
+def _totals(ids: list[int]) -> dict[int, int]:
+    if not ids:
+        return {}
+    counted = InstanceEdge.objects.filter(downstream__in=ids).values("downstream_id").annotate(n=Count("upstream_id"))
+    return {row["downstream_id"]: row["n"] for row in counted}
+
+
+def _commands(ids: list[int]) -> dict[int, TriggerCommand]:
+    """The latest command of each instance that counted for anything."""
+    if not ids:
+        return {}
+    found = TriggerCommand.objects.filter(instance__in=ids, status__in=_COMMANDS).order_by("pk")
+    return {command.instance_id: command for command in found if command.instance_id is not None}
+
+
+def _used(groups: Collection[int]) -> dict[int, int]:
+    if not groups:
+        return {}
+    live = TaskInstance.objects.filter(resource_group__in=groups, state__in=[State.CLAIMED, State.RUNNING])
+    return {row["resource_group"]: row["n"] for row in live.values("resource_group").annotate(n=Count("pk"))}
+
+
+def _workers(groups: Collection[int]) -> dict[int, int]:
+    if not groups:
+        return {}
+    serving = [
+        details.get("groups") for details in heartbeat.alive(Process.Kind.WORKER).values_list("details", flat=True)
+    ]
+    return {group: sum(served is None or group in served for served in serving) for group in groups}
+
+
+def _frozen_since(ids: list[int]) -> dict[int, datetime]:
+    if not ids:
+        return {}
+    found = Transition.objects.filter(instance__in=ids, reason__code="instance.frozen").order_by("at")
+    return {transition.instance_id: transition.at for transition in found}
+
+
+def _awaits_trigger(instance: TaskInstance) -> bool:
+    is_open = instance.bypasses_trigger or Kind(instance.kind).is_dry_run
+    return instance.node_type == HTTP_TRIGGER.code and not is_open
+
+
+def _snapshot(instance: TaskInstance, facts: _Facts) -> InstanceSnapshot:
+    pk, state = instance.pk, State(instance.state)
+    reason = Reason(instance.reason["code"], instance.reason.get("params", {})) if instance.reason else None
+    command = facts.commands.get(pk)
+    status = command.status if command else None
+    attempt = facts.attempts.get(pk)
+    return InstanceSnapshot(
+        id=pk,
+        task_id=instance.task_id,
+        now=facts.now,
+        state=state,
+        state_since=instance.state_at,
+        kind=Kind(instance.kind),
+        frozen=instance.frozen,
+        frozen_since=facts.frozen_since.get(pk, instance.created_at if instance.kind == Kind.PAUSE else None),
+        task_frozen=instance.task.recurrence == Recurrence.PAUSE,
+        upstream_total=facts.totals.get(pk, 0),
+        upstream_unmet=instance.unmet,
+        upstream_since=facts.met_since.get(pk) if instance.unmet == 0 else None,
+        blocking=tuple(facts.blocking.get(pk, ())),
+        not_before=instance.not_before,
+        awaits_trigger=_awaits_trigger(instance),
+        command_held_until=command.held_until if command and status == TriggerCommand.Status.HELD else None,
+        command_expired_at=command.held_until if command and status == TriggerCommand.Status.EXPIRED else None,
+        triggered_at=command.settled_at if command and status == TriggerCommand.Status.FIRED else None,
+        needs_worker=instance.needs_worker,
+        group=instance.resource_group.name,
+        slots=instance.resource_group.slots,
+        used=facts.used.get(instance.resource_group_id, 0),
+        workers=facts.workers.get(instance.resource_group_id, 0),
+        attempt=instance.attempt,
+        worker=attempt.host if attempt else "",
+        started_at=instance.started_at,
+        finished_at=instance.finished_at,
+        result=reason if state is State.FAILURE else None,
+        exit_code=attempt.exit_code if attempt else None,
+        next_rerun_at=instance.due_at if state is State.FAILURE else None,
+        reruns_left=instance.reruns_left,
+        set_success=state is State.SUCCESS and reason is not None and reason.code == "instance.set_success",
+    )

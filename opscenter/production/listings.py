@@ -1,0 +1,124 @@
+"""The lists of tasks and instances: what may be asked for, and which index answers it."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from django.db.models import Q, QuerySet
+
+from opscenter.production import selectors
+from opscenter.production.models import Task, TaskInstance, TaskVersion, WorkflowInstance
+from opscenter.production.rules import cron
+from opscenter.production.rules.cron import Cycle
+from opscenter.production.rules.states import State
+from opscenter.workspaces.models import User, Workspace
+
+_LONGEST_NUMBER = 18
+"""Digits of ids that fit the database; a longer run of digits can only be part of a name."""
+
+
+@dataclass(frozen=True)
+class TaskFilter:
+    """Which tasks; None and empty mean any. ``text`` is part of a name, or a task's number."""
+
+    text: str = ""
+    node_type: str = ""
+    owner: int | None = None
+    recurrence: str = ""
+    cycle: Cycle | None = None
+    workflow: int | None = None
+    offline: bool = False
+
+
+@dataclass(frozen=True)
+class InstanceFilter:
+    """Which instances; None and empty mean any.
+
+    Attributes:
+        text: part of the task's name, or the number of the task or of the instance.
+        scheduled_from, scheduled_to: both inclusive.
+    """
+
+    text: str = ""
+    task: int | None = None
+    bizdate: date | None = None
+    states: Collection[State] = ()
+    frozen: bool = False
+    node_type: str = ""
+    owner: int | None = None
+    workflow: int | None = None
+    scheduled_from: datetime | None = None
+    scheduled_to: datetime | None = None
+
+
+def tasks(user: User, workspace: Workspace, environment: str, wanted: TaskFilter) -> "QuerySet[Task]":
+    """Tasks in keyset order by number. Index: task_list."""
+    found = selectors.tasks(user, workspace, environment)
+    found = found.filter(status=Task.Status.OFFLINE if wanted.offline else Task.Status.ONLINE)
+    if wanted.text:
+        found = found.filter(_named("number", "name", wanted.text))
+    if wanted.node_type:
+        found = found.filter(node_type=wanted.node_type)
+    if wanted.owner is not None:
+        found = found.filter(owner__uid=wanted.owner)
+    if wanted.recurrence:
+        found = found.filter(recurrence=wanted.recurrence)
+    if wanted.workflow is not None:
+        found = found.filter(workflow__number=wanted.workflow)
+    if wanted.cycle is not None:
+        found = found.filter(version__cron__in=_crons_of(found, wanted.cycle))
+    return found
+
+
+def instances(
+    user: User, workspace: Workspace, environment: str, kind: WorkflowInstance.Type, wanted: InstanceFilter
+) -> "QuerySet[TaskInstance]":
+    """Instances of one kind of run, in keyset order by (scheduled time, id).
+
+    Index: instance_list where the business date is given, else instance_list_all.
+    """
+    found = selectors.instances(user, workspace, environment).filter(workflow_instance__type=kind)
+    if wanted.bizdate is not None:
+        found = found.filter(bizdate=wanted.bizdate)
+    if wanted.states:
+        found = found.filter(state__in=wanted.states)
+    if wanted.frozen:
+        found = found.filter(frozen=True)
+    if wanted.node_type:
+        found = found.filter(node_type=wanted.node_type)
+    if wanted.owner is not None:
+        found = found.filter(task__owner__uid=wanted.owner)
+    if wanted.workflow is not None:
+        found = found.filter(task__workflow__number=wanted.workflow)
+    if wanted.task is not None:
+        found = found.filter(task__number=wanted.task)
+    if wanted.text:
+        found = found.filter(_named("task__number", "task__name", wanted.text, also="pk"))
+    if wanted.scheduled_from is not None:
+        found = found.filter(scheduled_at__gte=wanted.scheduled_from)
+    if wanted.scheduled_to is not None:
+        found = found.filter(scheduled_at__lte=wanted.scheduled_to)
+    return found
+
+
+def _named(number: str, name: str, text: str, also: str = "") -> Q:
+    asked = Q(**{f"{name}__icontains": text})
+    if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER:
+        asked |= Q(**{number: int(text)})
+        if also:
+            asked |= Q(**{also: int(text)})
+    return asked
+
+
+def _crons_of(tasks: "QuerySet[Task]", cycle: Cycle) -> list[str]:
+    """The schedules of these tasks that have the cycle: a workspace has few different ones, and reading one is cheap."""
+    texts = TaskVersion.objects.filter(pk__in=tasks.values("version_id")).values_list("cron", flat=True).distinct()
+    return [text for text in texts.order_by() if cycle_of(text) is cycle]
+
+
+def cycle_of(text: str) -> Cycle | None:
+    """How often a stored schedule runs; None where there is no schedule that can be read."""
+    try:
+        return cron.parse(text).cycle
+    except cron.CronError:
+        return None

@@ -1,0 +1,302 @@
+"""Why an instance is in its state, and what would change that: the same questions for every instance at any time.
+
+Conditions come in the order in which an instance passes them: ``not_frozen``, ``upstream``, ``time``, ``trigger``
+(only where a command is waited for), ``resources``, ``run``. Reasons are codes with parameters; a headline's code with
+``.short`` behind it is its short form for lists, with the same parameters.
+
+* not frozen: ``explain.not_frozen``; ``explain.frozen``, ``explain.born_frozen``
+* upstream: ``explain.upstream_met`` (total), ``explain.upstream_passed`` (as below; it did not wait for them);
+  ``explain.upstream_unmet`` (total, unmet, succeeded, blocking: id, name, state, frozen)
+* time: ``explain.time_met`` (at), ``explain.time_none``, ``explain.time_passed`` (at; it did not wait);
+  ``explain.time_unmet`` (at, seconds)
+* trigger: ``explain.trigger_fired``, ``explain.trigger_held`` (until), ``explain.trigger_passed`` (ended by hand);
+  ``explain.trigger_none``, ``explain.trigger_expired`` (at)
+* resources: ``explain.resources_not_needed``, ``explain.resources_taken``, ``explain.resources_free``;
+  ``explain.resources_unserved``, ``explain.resources_full`` (each but the first: group, slots, used, workers)
+* run: ``explain.run_waiting``, ``explain.run_next``, ``explain.claimed``, ``explain.running``, ``explain.checking``,
+  ``explain.checking_condition`` (the last four: attempt, worker); ``explain.failed``, ``explain.failed_rerun``
+  (attempt, result, exit_code, at, reruns_left); ``explain.succeeded_`` + how (attempt): see ``Success``
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from opscenter.base.reasons import Reason
+from opscenter.production.rules.states import LIVE, WAITING, Kind, State
+
+
+class Success(StrEnum):
+    """How an instance came to succeed."""
+
+    RAN = "ran"
+    ZERO_LOAD = "zero_load"
+    TRIGGERED = "triggered"
+    BY_HAND = "by_hand"
+    DRY_RUN = "dry_run"
+    NOT_ITS_DAY = "not_its_day"
+    NOT_CHOSEN = "not_chosen"
+    BRANCH_NOT_TAKEN = "branch_not_taken"
+    EXPIRED = "expired"
+
+
+_DRY_RUNS = {
+    Kind.SKIP: Success.DRY_RUN,
+    Kind.SKIP_UNCHOSEN: Success.NOT_CHOSEN,
+    Kind.SKIP_CYCLE: Success.NOT_ITS_DAY,
+    Kind.CONDITION_UNCHOSEN: Success.BRANCH_NOT_TAKEN,
+    Kind.EXPIRED: Success.EXPIRED,
+}
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """An upstream instance that has not succeeded."""
+
+    id: int
+    name: str
+    state: State
+    frozen: bool = False
+
+
+@dataclass(frozen=True)
+class InstanceSnapshot:
+    """All that an explanation looks at, as it is at ``now``.
+
+    Attributes:
+        task_id: target of operations on the task.
+        state_since: since when it is in its state.
+        frozen, frozen_since: of the instance; since when, if that is known.
+        task_frozen: instances that are generated from now on are born frozen.
+        upstream_total, upstream_unmet: how many it waits for at all, and how many of these have not succeeded.
+        upstream_since: when the last of them succeeded, if all did and that is known.
+        blocking: the first few that have not succeeded.
+        not_before: when it may start at the earliest; None for a run that was asked for at once.
+        awaits_trigger: it is of an HTTP trigger node and neither a backfill that bypasses the trigger nor a dry run.
+        command_held_until: end of the command that is held for it.
+        command_expired_at: when the latest command expired, if no other came since.
+        triggered_at: when a command opened it.
+        needs_worker: it must be executed; others succeed where they stand.
+        group, slots, used, workers: its resource group, how large that is, how many slots are taken, how many live
+            workers serve it.
+        attempt, worker, started_at, finished_at: of the latest attempt; 0 if there was none; the worker's name.
+        result: why the latest attempt ended or the instance is in its state, where that was recorded.
+        exit_code: of the latest attempt's process.
+        next_rerun_at, reruns_left: automatic reruns; when the next is due and how many are left.
+        set_success: a person set it to succeeded.
+    """
+
+    id: int
+    task_id: int
+    now: datetime
+    state: State
+    state_since: datetime
+    kind: Kind = Kind.NORMAL
+    frozen: bool = False
+    frozen_since: datetime | None = None
+    task_frozen: bool = False
+    upstream_total: int = 0
+    upstream_unmet: int = 0
+    upstream_since: datetime | None = None
+    blocking: tuple[Upstream, ...] = ()
+    not_before: datetime | None = None
+    awaits_trigger: bool = False
+    command_held_until: datetime | None = None
+    command_expired_at: datetime | None = None
+    triggered_at: datetime | None = None
+    needs_worker: bool = True
+    group: str = ""
+    slots: int = 0
+    used: int = 0
+    workers: int = 0
+    attempt: int = 0
+    worker: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    result: Reason | None = None
+    exit_code: int | None = None
+    next_rerun_at: datetime | None = None
+    reruns_left: int = 0
+    set_success: bool = False
+
+    @property
+    def has_passed(self) -> bool:
+        """It is beyond what instances wait for before they start."""
+        return self.state in LIVE or self.state is State.SUCCESS
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """An operation that would help, and the instances (``unfreeze_task``: the tasks) to do it to."""
+
+    operation: str
+    targets: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One condition, whether it is met, why, since when if that is known, and what people can do about it."""
+
+    code: str
+    met: bool
+    reason: Reason
+    since: datetime | None = None
+    remedies: tuple[Remedy, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What to say first, and every condition in order."""
+
+    headline: Reason
+    conditions: tuple[Condition, ...]
+
+    @property
+    def short(self) -> Reason:
+        """The headline as a short phrase."""
+        return Reason(f"{self.headline.code}.short", self.headline.params)
+
+
+def explain(snapshot: InstanceSnapshot) -> Explanation:
+    """Every condition of an instance; the headline is the first unmet one while it waits, else how it runs or ended."""
+    gates = [_not_frozen(snapshot), _upstream(snapshot), _time(snapshot)]
+    if snapshot.awaits_trigger:
+        gates.append(_trigger(snapshot))
+    gates.append(_resources(snapshot))
+    run = _run(snapshot, ready=all(gate.met for gate in gates))
+    deciding = run
+    if snapshot.state in WAITING:
+        deciding = next((gate for gate in gates if not gate.met), run)
+    return Explanation(deciding.reason, (*gates, run))
+
+
+def _not_frozen(snapshot: InstanceSnapshot) -> Condition:
+    if not snapshot.frozen:
+        return Condition("not_frozen", True, Reason("explain.not_frozen"))
+    code = "explain.born_frozen" if snapshot.kind is Kind.PAUSE else "explain.frozen"
+    remedies = [Remedy("unfreeze", (snapshot.id,))]
+    if snapshot.task_frozen:
+        remedies.append(Remedy("unfreeze_task", (snapshot.task_id,)))
+    return Condition("not_frozen", False, Reason(code), snapshot.frozen_since, tuple(remedies))
+
+
+def _upstream(snapshot: InstanceSnapshot) -> Condition:
+    total, unmet = snapshot.upstream_total, snapshot.upstream_unmet
+    if unmet == 0:
+        return Condition("upstream", True, Reason("explain.upstream_met", {"total": total}), snapshot.upstream_since)
+    params = {
+        "total": total,
+        "unmet": unmet,
+        "succeeded": max(total - unmet, 0),
+        "blocking": [
+            {"id": one.id, "name": one.name, "state": one.state.code, "frozen": one.frozen} for one in snapshot.blocking
+        ],
+    }
+    if snapshot.has_passed:
+        return Condition("upstream", True, Reason("explain.upstream_passed", params))
+    reason = Reason("explain.upstream_unmet", params)
+    return Condition("upstream", False, reason, _waiting_since(snapshot), _upstream_remedies(snapshot.blocking))
+
+
+def _upstream_remedies(blocking: tuple[Upstream, ...]) -> tuple[Remedy, ...]:
+    """What helps the blocking ones directly; those that wait or run themselves need no one."""
+    frozen = tuple(one.id for one in blocking if one.frozen)
+    failed = tuple(one.id for one in blocking if one.state is State.FAILURE and not one.frozen)
+    untriggered = tuple(one.id for one in blocking if one.state is State.WAIT_TRIGGER and not one.frozen)
+    offers = (("unfreeze", frozen), ("rerun", failed), ("set_success", failed), ("trigger", untriggered))
+    return tuple(Remedy(operation, targets) for operation, targets in offers if targets)
+
+
+def _time(snapshot: InstanceSnapshot) -> Condition:
+    at = snapshot.not_before
+    if at is None:
+        return Condition("time", True, Reason("explain.time_none"))
+    if snapshot.now >= at:
+        return Condition("time", True, Reason("explain.time_met", {"at": at}), at)
+    if snapshot.has_passed:
+        return Condition("time", True, Reason("explain.time_passed", {"at": at}))
+    seconds = int((at - snapshot.now).total_seconds())
+    since = snapshot.state_since if snapshot.state is State.WAIT_TIME else None
+    return Condition("time", False, Reason("explain.time_unmet", {"at": at, "seconds": seconds}), since)
+
+
+def _trigger(snapshot: InstanceSnapshot) -> Condition:
+    held_until = snapshot.command_held_until
+    if snapshot.has_passed:
+        code = "explain.trigger_passed" if snapshot.set_success else "explain.trigger_fired"
+        return Condition("trigger", True, Reason(code), snapshot.triggered_at)
+    if held_until is not None and held_until > snapshot.now:
+        return Condition("trigger", True, Reason("explain.trigger_held", {"until": held_until}))
+    expired_at = snapshot.command_expired_at or held_until
+    reason = Reason("explain.trigger_none")
+    since = snapshot.state_since if snapshot.state is State.WAIT_TRIGGER else None
+    if expired_at is not None:
+        reason, since = Reason("explain.trigger_expired", {"at": expired_at}), expired_at
+    # a frozen or failed instance refuses a command: what comes before it must be put right first
+    able = snapshot.state in WAITING and not snapshot.frozen and not snapshot.task_frozen
+    return Condition("trigger", False, reason, since, (Remedy("trigger", (snapshot.id,)),) if able else ())
+
+
+def _resources(snapshot: InstanceSnapshot) -> Condition:
+    never_ran = snapshot.state is State.SUCCESS and snapshot.attempt == 0
+    if never_ran or not (snapshot.needs_worker or snapshot.awaits_trigger):
+        return Condition("resources", True, Reason("explain.resources_not_needed"))
+    params = {
+        "group": snapshot.group,
+        "slots": snapshot.slots,
+        "used": snapshot.used,
+        "workers": snapshot.workers,
+    }
+    since = snapshot.state_since if snapshot.state is State.WAIT_RESOURCE else None
+    if snapshot.has_passed:
+        return Condition("resources", True, Reason("explain.resources_taken", params), snapshot.started_at)
+    if snapshot.workers == 0:
+        return Condition("resources", False, Reason("explain.resources_unserved", params), since)
+    if snapshot.used >= snapshot.slots:
+        return Condition("resources", False, Reason("explain.resources_full", params), since)
+    return Condition("resources", True, Reason("explain.resources_free", params))
+
+
+def _run(snapshot: InstanceSnapshot, ready: bool) -> Condition:
+    state = snapshot.state
+    if state is State.SUCCESS:
+        params = {"attempt": snapshot.attempt}
+        reason = Reason(f"explain.succeeded_{_how(snapshot)}", params)
+        return Condition("run", True, reason, snapshot.finished_at or snapshot.state_since)
+    if state is State.FAILURE:
+        return _failed(snapshot)
+    if state in LIVE:
+        params_of_run = {"attempt": snapshot.attempt, "worker": snapshot.worker}
+        since = snapshot.state_since if state is State.CLAIMED else snapshot.started_at or snapshot.state_since
+        reason = Reason(f"explain.{state.name.lower()}", params_of_run)
+        return Condition("run", False, reason, since, (Remedy("stop", (snapshot.id,)),))
+    return Condition("run", False, Reason("explain.run_next" if ready else "explain.run_waiting"))
+
+
+def _how(snapshot: InstanceSnapshot) -> Success:
+    if snapshot.set_success:
+        return Success.BY_HAND
+    if snapshot.kind in _DRY_RUNS:
+        return _DRY_RUNS[snapshot.kind]
+    if snapshot.awaits_trigger:
+        return Success.TRIGGERED
+    return Success.RAN if snapshot.needs_worker else Success.ZERO_LOAD
+
+
+def _failed(snapshot: InstanceSnapshot) -> Condition:
+    params: Mapping[str, Any] = {
+        "attempt": snapshot.attempt,
+        "result": snapshot.result.as_json() if snapshot.result else None,
+        "exit_code": snapshot.exit_code,
+        "at": snapshot.next_rerun_at,
+        "reruns_left": snapshot.reruns_left,
+    }
+    code = "explain.failed" if snapshot.next_rerun_at is None else "explain.failed_rerun"
+    remedies = (Remedy("rerun", (snapshot.id,)), Remedy("set_success", (snapshot.id,)))
+    return Condition("run", False, Reason(code, params), snapshot.finished_at or snapshot.state_since, remedies)
+
+
+def _waiting_since(snapshot: InstanceSnapshot) -> datetime | None:
+    return snapshot.state_since if snapshot.state is State.NOT_RUN else None

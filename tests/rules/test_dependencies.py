@@ -1,0 +1,176 @@
+"""Which instance waits for which: the table of spec/opscenter.md 3.5; loops."""
+
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opscenter.production.rules.cron import parse
+from opscenter.production.rules.dependencies import find_cycle, match
+from opscenter.production.rules.planning import Planned, plan_day
+
+UTC_ZONE = ZoneInfo("UTC")
+MONDAY = date(2026, 3, 16)
+
+
+def _edges(upstream, downstream, day=MONDAY):
+    """The edges as text: downstream time -> upstream times."""
+    up, down = parse(upstream), parse(downstream)
+    ups, downs = (plan_day(cron, day, UTC_ZONE, (None, None)) for cron in (up, down))
+    found = {}
+    for a, b in match(ups, up.cycle, downs, down.cycle):
+        found.setdefault(f"{downs[b].scheduled_at:%H:%M}", []).append(f"{ups[a].scheduled_at:%H:%M}")
+    return found
+
+
+TABLE = [
+    # day -> day: the one of the day, whatever their times
+    ("0 0 1 * * ?", "0 0 1 * * ?", {"01:00": ["01:00"]}),
+    ("0 0 5 * * ?", "0 0 1 * * ?", {"01:00": ["05:00"]}),
+    # day -> hour: every instance
+    ("0 0 1 * * ?", "0 0 0/12 * * ?", {"00:00": ["01:00"], "12:00": ["01:00"]}),
+    # hour -> day: all of the day, also later ones
+    ("0 0 */6 * * ?", "0 0 7 * * ?", {"07:00": ["00:00", "06:00", "12:00", "18:00"]}),
+    # hour -> week, month: as to day
+    ("0 0 0,12 * * ?", "0 0 7 ? * MON", {"07:00": ["00:00", "12:00"]}),
+    ("0 0 0,12 * * ?", "0 0 7 1 * ?", {"07:00": ["00:00", "12:00"]}),
+    # day -> week on a day off: the dry run
+    ("0 0 1 * * ?", "0 0 7 ? * FRI", {"07:00": ["01:00"]}),
+    # the same points
+    ("0 15 1-3 * * ?", "0 15 1-3 * * ?", {"01:15": ["01:15"], "02:15": ["02:15"], "03:15": ["03:15"]}),
+    # the same frequency, other points: the nearest that is not later; the first takes the day's first
+    ("0 30 1-3 * * ?", "0 15 1-3 * * ?", {"01:15": ["01:30"], "02:15": ["01:30"], "03:15": ["02:30"]}),
+    ("0 15 1-3 * * ?", "0 30 1-3 * * ?", {"01:30": ["01:15"], "02:30": ["02:15"], "03:30": ["03:15"]}),
+    # hour -> rarer hour: the nearest one, not all
+    ("0 0 * * * ?", "0 0 6,12 * * ?", {"06:00": ["06:00"], "12:00": ["12:00"]}),
+    ("0 30 * * * ?", "0 0 6,12 * * ?", {"06:00": ["05:30"], "12:00": ["11:30"]}),
+    # hour -> minute: the hour's instance for each
+    (
+        "0 0 1,2 * * ?",
+        "0 0/30 1,2 * * ?",
+        {"01:00": ["01:00"], "01:30": ["01:00"], "02:00": ["02:00"], "02:30": ["02:00"]},
+    ),
+    # minute -> hour: those since the previous hour instance, up to its own time
+    (
+        "0 0/20 0-2 * * ?",
+        "0 0 1,2 * * ?",
+        {"01:00": ["00:00", "00:20", "00:40", "01:00"], "02:00": ["01:20", "01:40", "02:00"]},
+    ),
+    # an hour without minute instances of its own still waits for the nearest; one before all of them for the first
+    (
+        "0 0/30 8 * * ?",
+        "0 0 7-10 * * ?",
+        {"07:00": ["08:00"], "08:00": ["08:00"], "09:00": ["08:30"], "10:00": ["08:30"]},
+    ),
+    # minute -> minute
+    ("0 0/20 1 * * ?", "0 0/30 1 * * ?", {"01:00": ["01:00"], "01:30": ["01:20"]}),
+]
+
+
+@pytest.mark.parametrize(("upstream", "downstream", "expected"), TABLE)
+def test_same_day_matching(upstream, downstream, expected):
+    assert _edges(upstream, downstream) == expected
+
+
+def test_nothing_to_wait_for():
+    cron = parse("0 0 1 * * ?")
+    planned = plan_day(cron, MONDAY, UTC_ZONE, (None, None))
+    assert match([], cron.cycle, planned, cron.cycle) == []
+    assert match(planned, cron.cycle, [], cron.cycle) == []
+
+
+def test_pairs_name_positions_whatever_the_order():
+    hours = parse("0 0 1,2 * * ?")
+    planned = plan_day(hours, MONDAY, UTC_ZONE, (None, None))
+    assert sorted(match(planned[::-1], hours.cycle, planned, hours.cycle)) == [(0, 1), (1, 0)]
+
+
+CRONS = st.sampled_from(
+    [
+        "0 0 1 * * ?",
+        "0 0 1 ? * TUE",
+        "0 0 0/5 * * ?",
+        "0 30 2-20/3 * * ?",
+        "0 0 * * * ?",
+        "0 */45 * * * ?",
+        "0 5/20 8-17 * * ?",
+        "0 0,7 3,4 * * ?",
+    ]
+)
+
+
+@given(CRONS, CRONS)
+def test_every_downstream_instance_waits_for_something_and_no_edge_is_made_twice(upstream, downstream):
+    up, down = parse(upstream), parse(downstream)
+    ups, downs = (plan_day(cron, MONDAY, UTC_ZONE, (None, None)) for cron in (up, down))
+    pairs = match(ups, up.cycle, downs, down.cycle)
+    assert len(pairs) == len(set(pairs))
+    assert {b for _, b in pairs} == set(range(len(downs)))
+    assert all(0 <= a < len(ups) for a, _ in pairs)
+
+
+@given(st.sets(st.integers(0, 1439), min_size=1), st.sets(st.integers(0, 1439), min_size=1))
+def test_between_hours_each_waits_for_the_nearest_that_is_not_later(upstream, downstream):
+    start = datetime(2026, 3, 16, tzinfo=UTC)
+    ups, downs = (
+        [Planned(start + timedelta(minutes=m), n, dry_run=False) for n, m in enumerate(sorted(minutes), start=1)]
+        for minutes in (upstream, downstream)
+    )
+    hour = parse("0 0 * * * ?").cycle
+    pairs = match(ups, hour, downs, hour)
+    assert [b for _, b in pairs] == list(range(len(downs)))
+    for a, b in pairs:
+        earlier = [one for one in ups if one.scheduled_at <= downs[b].scheduled_at]
+        assert ups[a] == (earlier[-1] if earlier else ups[0])
+
+
+@given(st.sets(st.integers(0, 1439), min_size=1), st.sets(st.integers(0, 1439), min_size=1))
+def test_each_minute_instance_is_waited_for_by_the_next_hour_instance(upstream, downstream):
+    start = datetime(2026, 3, 16, tzinfo=UTC)
+    ups, downs = (
+        [Planned(start + timedelta(minutes=m), n, dry_run=False) for n, m in enumerate(sorted(minutes), start=1)]
+        for minutes in (upstream, downstream)
+    )
+    pairs = set(match(ups, parse("0 * * * * ?").cycle, downs, parse("0 0 * * * ?").cycle))
+    assert {b for _, b in pairs} == set(range(len(downs)))
+    for a, up in enumerate(ups):
+        following = [b for b, down in enumerate(downs) if down.scheduled_at >= up.scheduled_at]
+        if following:
+            assert (a, following[0]) in pairs
+
+
+LOOPS = [
+    ({}, None),
+    ({"a": ["b"], "b": ["c"], "c": []}, None),
+    ({"a": ["b", "c"], "b": ["d"], "c": ["d"]}, None),
+    ({"a": ["a"]}, ["a"]),
+    ({"a": ["b"], "b": ["c"], "c": ["b"]}, ["b", "c"]),
+    ({"x": ["a"], "a": ["b"], "b": ["c"], "c": ["a"]}, ["a", "b", "c"]),
+]
+
+
+@pytest.mark.parametrize(("edges", "loop"), LOOPS)
+def test_find_cycle(edges, loop):
+    assert find_cycle(edges) == loop
+
+
+def test_find_cycle_goes_deeper_than_the_stack():
+    chain = {n: [n + 1] for n in range(100_000)}
+    assert find_cycle(chain) is None
+    assert len(find_cycle(chain | {100_000: [0]})) == 100_001
+
+
+@given(st.dictionaries(st.integers(0, 8), st.lists(st.integers(0, 8), max_size=4)))
+def test_a_loop_is_one_and_without_one_there_is_an_order(edges):
+    loop = find_cycle(edges)
+    if loop is not None:
+        assert all(after in edges[before] for before, after in zip(loop, loop[1:] + loop[:1], strict=True))
+        return
+    left = {node: set(following) for node, following in edges.items()}
+    while left:
+        free = [node for node, following in left.items() if not following & left.keys()]
+        assert free, "no loop was found, but these wait for each other"
+        for node in free:
+            del left[node]
