@@ -22,12 +22,12 @@ class BufferChunked:
         self._application = application
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        if "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
+        if _is_of_unknown_length(environ):
             body = self._read(environ["wsgi.input"])
             if body is None:
                 return _too_large(start_response)
             environ = {**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
-            del environ["HTTP_TRANSFER_ENCODING"]
+            environ.pop("HTTP_TRANSFER_ENCODING", None)
         answer: Iterable[bytes] = self._application(environ, start_response)
         return answer
 
@@ -42,6 +42,13 @@ class BufferChunked:
                 return None
             pieces.append(piece)
         return b"".join(pieces)
+
+
+def _is_of_unknown_length(environ: dict[str, Any]) -> bool:
+    if "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
+        return True
+    # HTTP/2 has no chunks: there a body may just come without a length
+    return environ["REQUEST_METHOD"] not in ("GET", "HEAD") and not environ.get("CONTENT_LENGTH")
 
 
 def _too_large(start_response: Any) -> Iterable[bytes]:

@@ -9,6 +9,7 @@ from opscenter.base import config
 from opscenter.processes.assets import compile_messages
 from opscenter.processes.embedded import Embedded
 from opscenter.processes.placement import place
+from tests.stack import Stack
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -33,3 +34,10 @@ def database_server() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(database_server: None) -> None:
     """pytest-django makes its test database on that server."""
+
+
+@pytest.fixture(scope="session")
+def shared_stack() -> Iterator[Stack]:
+    """A whole product, running, for tests that do it no harm; tests that hurt it start their own ``Stack``."""
+    with Stack() as running:
+        yield running

@@ -38,9 +38,7 @@ def main(task_id: str, environment: str, scheduled: str) -> int:
     """Trigger the one instance of the task at that time; the exit code is 0 if the call was accepted."""
     trigger_time = int(datetime.strptime(scheduled, "%Y-%m-%d %H:%M:%S").timestamp() * 1000)
     print(f"Triggering task {task_id} ({environment}) of {scheduled} = {trigger_time} at {ENDPOINT}", flush=True)
-    request = TriggerSchedulerTaskInstanceRequest(
-        task_id=int(task_id), env_type=environment, trigger_time=trigger_time
-    )
+    request = TriggerSchedulerTaskInstanceRequest(task_id=int(task_id), env_type=environment, trigger_time=trigger_time)
     try:
         response = create_client().trigger_scheduler_task_instance(request)
     except TeaException as error:

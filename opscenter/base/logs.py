@@ -13,8 +13,8 @@ from opscenter.base import config
 
 HIDDEN = "***"
 _SECRET_KEY = re.compile(
-    r"pass(word|wd|phrase)|secret|token|signature|authori[sz]ation|cookie|credential|api_?key|private_?key|encryption_?key"
-    r"|session_?(id|key)",
+    r"pass(word|wd|phrase)|secret|token|signature|authori[sz]ation|cookie|credential|(api|private|encryption)[-_]?key"
+    r"|session[-_]?(id|key)",
     re.IGNORECASE,
 )
 _DEPTH = 6

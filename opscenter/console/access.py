@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.urls import reverse
 from django_htmx.http import HttpResponseClientRedirect
 
 from opscenter.base.reasons import Forbidden, NotFound
@@ -139,3 +140,16 @@ def _to_sign_in(request: HttpRequest) -> HttpResponse:
     here = urlsplit(request.headers.get("HX-Current-URL", ""))
     back = f"{here.path}?{here.query}" if here.query else here.path
     return go(request, redirect_to_login(back or "/").url)
+
+
+def why_not(request: ConsoleRequest, permission: Permission) -> str:
+    """Why the member cannot use a button that needs the permission, to show at it; empty when they can."""
+    if request.member.may(permission):
+        return ""
+    return str(Forbidden("permission.missing", **missing(permission)))
+
+
+def here(request: ConsoleRequest, view: str, **kwargs: Any) -> str:
+    """The address of another page of the same workspace and environment."""
+    place = {"workspace_id": request.workspace.pk, "env": request.environment.value.lower()}
+    return reverse(f"console:{view}", kwargs=place | kwargs)

@@ -21,6 +21,9 @@ def ask(
     names: Sequence[dict[str, Any]] = (),
     irreversible: bool = False,
     has_file: bool = False,
+    problems: Sequence[Any] = (),
+    warnings: Sequence[Any] = (),
+    is_refused: bool = False,
 ) -> HttpResponse:
     """The question; with a form that has errors, the same question again with status 422.
 
@@ -28,6 +31,8 @@ def ask(
         verb: the words on the button that does it.
         back: where the page leads when the question is left.
         names: what it will happen to, as ``{"name", "note"}``.
+        problems, warnings: what stands against it, and what should be known (drafts.Finding).
+        is_refused: it was tried, and the problems are why it was not done.
     """
     context = {
         "title": title,
@@ -38,7 +43,10 @@ def ask(
         "names": names,
         "irreversible": irreversible,
         "has_file": has_file,
+        "problems": problems,
+        "warnings": warnings,
         "action_url": request.get_full_path(),
     }
     template = "console/workspace/dialog.html" if is_partial(request) else "console/workspace/question.html"
-    return render(request, template, context, status=422 if form is not None and form.errors else 200)
+    is_wrong = is_refused or (form is not None and bool(form.errors))
+    return render(request, template, context, status=422 if is_wrong else 200)

@@ -5,12 +5,11 @@ A wave is one transaction. What a wave makes ready and needs no worker is the ne
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db import connection
-
-from opscenter.base import clock, notify
+from opscenter.base import clock, notify, sql
 from opscenter.engine.locks import lock_with_downstream, repeated
 from opscenter.production import capacity
 from opscenter.production.models import TaskInstance, TriggerCommand
@@ -19,6 +18,26 @@ from opscenter.production.rules.states import State
 from opscenter.production.transitions import NEXT_STATE, Changed, transition
 
 WAVE = 1000
+
+
+@dataclass(frozen=True)
+class Wave:
+    """What one wave did.
+
+    Attributes:
+        done: the instances that were ended; one that was in another state or under another attempt is left alone.
+        placed: downstream instances that were promoted.
+    """
+
+    done: list[Changed]
+    placed: list[Changed]
+
+    @property
+    def has_next(self) -> bool:
+        """It made ready what needs no worker: the next wave."""
+        return any(row.after is State.WAIT_RESOURCE and not row.needs_worker for row in self.placed)
+
+
 RETRY_FOR_CAPACITY = timedelta(seconds=2)
 
 
@@ -33,12 +52,8 @@ def finish(
     due_at: Any = None,
     operation: int | None = None,
     condition: str = "",
-) -> list[Changed]:
-    """End instances and advance what is downstream of those that succeeded; one wave, one transaction.
-
-    Returns:
-        The instances that were ended; one that was in another state or under another attempt is left alone.
-    """
+) -> Wave:
+    """End instances and advance what is downstream of those that succeeded; one wave, one transaction."""
     lock_with_downstream(ids)
     return finish_locked(
         ids, before, after, attempt=attempt, reason=reason, due_at=due_at, operation=operation, condition=condition
@@ -55,32 +70,30 @@ def finish_locked(
     due_at: Any = None,
     operation: int | None = None,
     condition: str = "",
-) -> list[Changed]:
+) -> Wave:
     """The same, inside a transaction that holds the locks of ``lock_with_downstream`` already."""
     done = transition(
         ids, before, after, attempt=attempt, reason=reason, due_at=due_at, operation=operation, condition=condition
     )
-    if after is State.SUCCESS and done:
-        _settle_triggers(done)
-        release([row.id for row in done])
-    return done
+    if after is not State.SUCCESS or not done:
+        return Wave(done, [])
+    _settle_triggers(done)
+    return Wave(done, release([row.id for row in done]))
 
 
-def release(upstream_ids: Sequence[int]) -> None:
-    """Meet the edges of instances that succeeded and promote downstream instances whose last edge that was."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """WITH met AS (
-                   UPDATE production_instanceedge SET met = true
-                   WHERE upstream_id = ANY(%s) AND NOT met RETURNING downstream_id
-               ), counted AS (SELECT downstream_id, count(*) AS n FROM met GROUP BY downstream_id)
-               UPDATE production_taskinstance i SET unmet = i.unmet - counted.n
-               FROM counted WHERE i.id = counted.downstream_id
-               RETURNING i.id, i.unmet, i.state""",
-            [list(upstream_ids)],
-        )
-        ready = [row[0] for row in cursor.fetchall() if row[1] == 0 and row[2] == State.NOT_RUN]
-    place(ready, {State.NOT_RUN})
+def release(upstream_ids: Sequence[int]) -> list[Changed]:
+    """Meet the edges of instances that succeeded; the downstream instances that are promoted because it was their last."""
+    counted = sql.rows(
+        """WITH met AS (
+               UPDATE production_instanceedge SET met = true
+               WHERE upstream_id = ANY(%(ids)s::bigint[]) AND NOT met RETURNING downstream_id
+           ), counted AS (SELECT downstream_id, count(*) AS n FROM met GROUP BY downstream_id)
+           UPDATE production_taskinstance i SET unmet = i.unmet - counted.n
+           FROM counted WHERE i.id = counted.downstream_id
+           RETURNING i.id, i.unmet, i.state""",
+        {"ids": list(upstream_ids)},
+    )
+    return place([pk for pk, unmet, state in counted if unmet == 0 and state == State.NOT_RUN], {State.NOT_RUN})
 
 
 def place(
@@ -97,8 +110,7 @@ def place(
     """
     placed = transition(ids, before, NEXT_STATE, reason=reason, operation=operation, extra=extra)
     announce(placed)
-    fire([row.id for row in placed if row.after is State.WAIT_TRIGGER])
-    return placed
+    return placed + fire([row.id for row in placed if row.after is State.WAIT_TRIGGER])
 
 
 def announce(changed: Sequence[Changed]) -> None:
@@ -171,6 +183,7 @@ def drain(max_waves: int | None = None) -> int:
         if max_waves is not None and waves == max_waves:
             notify.notify(notify.DUE)
             break
-        total += len(finish(ids, {State.WAIT_RESOURCE}, State.SUCCESS, condition="NOT i.frozen AND NOT i.needs_worker"))
+        wave = finish(ids, {State.WAIT_RESOURCE}, State.SUCCESS, condition="NOT i.frozen AND NOT i.needs_worker")
+        total += len(wave.done)
         waves += 1
     return total

@@ -1,16 +1,16 @@
 """The life of one attempt: started, renewed, ended or lost. A late answer under an old number changes nothing."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.db import connection
-
-from opscenter.base import clock, notify
+from opscenter.base import clock, notify, sql
 from opscenter.engine import advance
-from opscenter.engine.locks import lock_instances, repeated
-from opscenter.production.models import Attempt, LogChunk, TaskInstance, TaskVersion
+from opscenter.engine.advance import Wave
+from opscenter.engine.locks import lock_instances, lock_with_downstream, repeated
+from opscenter.production.models import Attempt, LogChunk, TaskVersion
 from opscenter.production.rules.states import State
 from opscenter.production.transitions import transition
 
@@ -25,91 +25,139 @@ _FINAL = {
 }
 
 
+@dataclass
+class Running:
+    """A started attempt: the pinned version, and what the run needs to know of instance and task.
+
+    Attributes:
+        parameters, resources: filled by the run: values as resolved; version numbers by name.
+    """
+
+    id: int
+    instance: int
+    number: int
+    started_at: datetime
+    bizdate: date
+    scheduled_at: datetime
+    node_type: str
+    workspace: int
+    task_number: int
+    workflow_number: int
+    time_zone: str
+    content: str
+    assignments: str
+    timeout: int
+    rerun_mode: str
+    rerun_interval: int
+    reruns_left: int
+    parameters: dict[str, str] = field(default_factory=dict)
+    resources: dict[str, int] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """How an attempt ended: ``success``, ``failure`` or ``stopped``, and why."""
+    """How an attempt ended: ``success``, ``failure`` or ``stopped``, and why.
+
+    Attributes:
+        rerun: whether an automatic rerun may follow a failure.
+    """
 
     state: Attempt.State
     exit_code: int | None = None
     reason: Mapping[str, Any] | None = None
-    rerun: bool = True  # whether an automatic rerun may follow a failure
+    rerun: bool = True
 
 
 @repeated
-def start(instance_id: int, number: int, *, pid: int, host: str) -> Attempt | None:
-    """Turn a claim into a run; None when the claim is no longer ours to start."""
-    lock_instances([instance_id])
-    if not transition([instance_id], {State.CLAIMED}, State.RUNNING, attempt=number):
+def start(instance: int, number: int, *, pid: int, host: str) -> Running | None:
+    """Turn a claim into a run; None when the claim is no longer ours to start.
+
+    The attempt pins the task's latest version: an instance that has not started runs the code that is deployed now.
+    """
+    if not transition([instance], {State.CLAIMED}, State.RUNNING, attempt=number):
         return None
-    now = clock.now()
-    attempt = Attempt.objects.select_related(
-        "instance__task__workspace__tenant", "instance__task__workflow", "instance__task__version"
-    ).get(instance_id=instance_id, number=number)
-    attempt.state = Attempt.State.RUNNING
-    attempt.pid, attempt.host = pid, host
-    attempt.started_at, attempt.lease_until = now, now + LEASE
-    attempt.version = attempt.instance.task.version  # not-started instances run the latest deployed code
-    attempt.save(update_fields=["state", "pid", "host", "started_at", "lease_until", "version"])
-    return attempt
+    found = sql.rows(
+        """UPDATE production_attempt a SET
+               state = 'running', pid = %(pid)s::int, host = %(host)s, version_id = v.id,
+               started_at = clock_timestamp(), lease_until = clock_timestamp() + %(lease)s::interval
+           FROM production_taskinstance i
+           JOIN production_task t ON t.id = i.task_id
+           JOIN production_taskversion v ON v.id = t.version_id
+           JOIN workspaces_workspace w ON w.id = i.workspace_id
+           JOIN workspaces_tenant tenant ON tenant.id = w.tenant_id
+           LEFT JOIN production_productionworkflow workflow ON workflow.id = t.workflow_id
+           WHERE i.id = a.instance_id AND a.instance_id = %(instance)s::bigint AND a.number = %(number)s::int
+           RETURNING a.id, a.instance_id, a.number, a.started_at, i.bizdate, i.scheduled_at, i.node_type, i.workspace_id,
+               t.number, coalesce(workflow.number, 1), tenant.time_zone, v.content, v.parameters, v.timeout,
+               v.rerun_mode, v.rerun_interval, i.reruns_left""",
+        {"instance": instance, "number": number, "pid": pid, "host": host, "lease": LEASE},
+    )
+    return Running(*found[0])
 
 
-def renew(worker: int) -> set[int]:
-    """Renew the leases of a worker's running attempts; the ids of those that are still its own."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """UPDATE production_attempt SET lease_until = clock_timestamp() + %s
-               WHERE worker = %s AND state = 'running' RETURNING id""",
-            [LEASE, worker],
-        )
-        return {row[0] for row in cursor.fetchall()}
+def renew(worker: int) -> None:
+    """Renew the leases of a worker's running attempts."""
+    sql.rows(
+        """UPDATE production_attempt SET lease_until = clock_timestamp() + %(lease)s::interval
+           WHERE worker = %(worker)s::bigint AND state = 'running'""",
+        {"lease": LEASE, "worker": worker},
+    )
 
 
 @repeated
-def end(attempt: Attempt, outcome: Outcome, log: list[LogChunk]) -> bool:
+def end(running: Running, outcome: Outcome, log: list[LogChunk]) -> Wave | None:
     """Record how an attempt ended, with the last of its log, and advance what waits for it.
 
     Returns:
-        False when the attempt had been closed by others meanwhile: the answer came too late and changes nothing.
+        None when the attempt had been closed by others meanwhile: the answer came too late and changes nothing.
     """
-    from opscenter.engine.locks import lock_with_downstream
-
-    lock_with_downstream([attempt.instance_id])
-    current = Attempt.objects.select_for_update(no_key=True).get(pk=attempt.pk)
-    if current.state != Attempt.State.RUNNING:
-        return False
-    if current.stop_requested_at is not None and outcome.state is Attempt.State.FAILURE:
-        outcome = Outcome(
-            Attempt.State.STOPPED, outcome.exit_code, {"code": "attempt.stopped", "params": {}}, rerun=False
-        )
-    LogChunk.objects.bulk_create(log)
-    Attempt.objects.filter(pk=attempt.pk).update(
-        state=outcome.state,
-        exit_code=outcome.exit_code,
-        reason=dict(outcome.reason) if outcome.reason else None,
-        finished_at=clock.now(),
-        lease_until=None,
-        stop_requested_at=current.stop_requested_at,
-        parameters=attempt.parameters,
-        resources=attempt.resources,
-    )
-    done = advance.finish_locked(
-        [attempt.instance_id],
-        {State.RUNNING},
-        _FINAL[outcome.state],
-        attempt=attempt.number,
-        reason=outcome.reason,
-        due_at=_rerun_at(attempt.instance, attempt.version) if outcome.rerun else None,
-    )
-    if done and done[0].after is State.FAILURE:
-        notify.notify(notify.DUE)
-    return bool(done)
-
-
-def _rerun_at(instance: TaskInstance, version: TaskVersion | None) -> Any:
-    """When the next automatic rerun of a failed instance is due; None when there is none left."""
-    if version is None or instance.reruns_left <= 0 or version.rerun_mode == TaskVersion.RerunMode.ALL_DENIED:
+    lock_with_downstream([running.instance])
+    closed = _close(running, outcome)
+    if closed is None:
         return None
-    return clock.now() + timedelta(seconds=version.rerun_interval)
+    if log:
+        LogChunk.objects.bulk_create(log, ignore_conflicts=True)
+    stopped = closed is Attempt.State.STOPPED and outcome.state is not Attempt.State.STOPPED
+    reason = {"code": "attempt.stopped", "params": {}} if stopped else outcome.reason
+    wave = advance.finish_locked(
+        [running.instance],
+        {State.RUNNING},
+        _FINAL[closed],
+        attempt=running.number,
+        reason=reason,
+        due_at=_rerun_at(running) if closed is Attempt.State.FAILURE and outcome.rerun else None,
+    )
+    if closed is Attempt.State.FAILURE:
+        notify.notify(notify.DUE)
+    return wave
+
+
+def _close(running: Running, outcome: Outcome) -> Attempt.State | None:
+    """Close the attempt if it is still the running one; a failure after a request to stop is the stop."""
+    closed = sql.rows(
+        """UPDATE production_attempt SET
+               state = CASE WHEN stop_requested_at IS NOT NULL AND %(state)s = 'failure' THEN 'stopped'
+                            ELSE %(state)s END,
+               exit_code = %(exit_code)s::int, reason = %(reason)s::jsonb, finished_at = clock_timestamp(),
+               lease_until = NULL, parameters = %(parameters)s::jsonb, resources = %(resources)s::jsonb
+           WHERE id = %(id)s::bigint AND state = 'running' RETURNING state""",
+        {
+            "id": running.id,
+            "state": outcome.state.value,
+            "exit_code": outcome.exit_code,
+            "reason": json.dumps(dict(outcome.reason)) if outcome.reason else None,
+            "parameters": json.dumps(running.parameters),
+            "resources": json.dumps(running.resources),
+        },
+    )
+    return Attempt.State(closed[0][0]) if closed else None
+
+
+def _rerun_at(running: Running) -> datetime | None:
+    """When the next automatic rerun of a failed instance is due; None when there is none left."""
+    if running.reruns_left <= 0 or running.rerun_mode == TaskVersion.RerunMode.ALL_DENIED:
+        return None
+    return clock.now() + timedelta(seconds=running.rerun_interval)
 
 
 @repeated
@@ -117,13 +165,12 @@ def lose(attempt_id: int) -> bool:
     """Close a running attempt whose worker is gone, and start the instance again where its rerun setting allows."""
     instance_id = Attempt.objects.values_list("instance_id", flat=True).get(pk=attempt_id)
     lock_instances([instance_id])
-    attempt = Attempt.objects.select_for_update(no_key=True).select_related("version").get(pk=attempt_id)
+    attempt = Attempt.objects.select_for_update(no_key=True, of=("self",)).select_related("version").get(pk=attempt_id)
     if attempt.state != Attempt.State.RUNNING:
         return False
     reason = {"code": "attempt.lost", "params": {"host": attempt.host}}
-    now = clock.now()
     Attempt.objects.filter(pk=attempt_id).update(
-        state=Attempt.State.LOST, finished_at=now, lease_until=None, reason=reason
+        state=Attempt.State.LOST, finished_at=clock.now(), lease_until=None, reason=reason
     )
     lost = Attempt.objects.filter(instance_id=instance_id, state=Attempt.State.LOST).count()
     version = attempt.version

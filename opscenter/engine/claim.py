@@ -4,9 +4,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db import connection, transaction
+from django.db import transaction
 
-from opscenter.base import clock, notify
+from opscenter.base import notify, sql
 from opscenter.engine.locks import lock_instances
 from opscenter.production import capacity
 from opscenter.production.models import Attempt, ResourceGroup
@@ -37,54 +37,52 @@ def claim(worker: int, free: int, groups: Collection[int] | None = None) -> list
     if not room:
         return []
     ids = _pick(room, free)
-    now = clock.now()
     changed = transition(ids, {State.WAIT_RESOURCE}, State.CLAIMED, extra=", attempt = i.attempt + 1")
-    Attempt.objects.bulk_create(
-        Attempt(
-            instance_id=row.id,
-            number=row.attempt,
-            state=Attempt.State.CLAIMED,
-            worker=worker,
-            claimed_at=now,
-            lease_until=now + START_WITHIN,
-        )
-        for row in changed
+    sql.rows(
+        """INSERT INTO production_attempt
+               (instance_id, number, state, parameters, resources, worker, host, claimed_at, lease_until)
+           SELECT one.id, one.number, 'claimed', '{}', '{}', %(worker)s, '', clock_timestamp(),
+                  clock_timestamp() + %(within)s::interval
+           FROM unnest(%(ids)s::bigint[], %(numbers)s::int[]) AS one(id, number)""",
+        {
+            "worker": worker,
+            "within": START_WITHIN,
+            "ids": [row.id for row in changed],
+            "numbers": [row.attempt for row in changed],
+        },
     )
     return [Claim(row.id, row.attempt) for row in changed]
 
 
 def _lock_groups_with_room(groups: Collection[int] | None) -> dict[int, int]:
     """Lock the groups that have ready instances; how many slots each has free."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""SELECT g.id, g.slots FROM production_resourcegroup g
-                WHERE (%(groups)s::bigint[] IS NULL OR g.id = ANY(%(groups)s)) AND EXISTS (
-                    SELECT 1 FROM production_taskinstance i WHERE i.resource_group_id = g.id
-                    AND i.state = {State.WAIT_RESOURCE:d} AND i.needs_worker AND NOT i.frozen)
-                ORDER BY g.id FOR NO KEY UPDATE""",
-            {"groups": None if groups is None else list(groups)},
-        )
-        slots = dict(cursor.fetchall())
-    used = capacity.live_counts(slots)
-    return {pk: total - used.get(pk, 0) for pk, total in slots.items() if total > used.get(pk, 0)}
+    locked = sql.rows(
+        f"""SELECT g.id, g.slots FROM production_resourcegroup g
+            WHERE (%(groups)s::bigint[] IS NULL OR g.id = ANY(%(groups)s::bigint[])) AND EXISTS (
+                SELECT 1 FROM production_taskinstance i WHERE i.resource_group_id = g.id
+                AND i.state = {State.WAIT_RESOURCE:d} AND i.needs_worker AND NOT i.frozen)
+            ORDER BY g.id FOR NO KEY UPDATE""",
+        {"groups": None if groups is None else list(groups)},
+    )
+    used = capacity.live_counts([pk for pk, _ in locked])
+    return {pk: slots - used.get(pk, 0) for pk, slots in locked if slots > used.get(pk, 0)}
 
 
 def _pick(room: dict[int, int], free: int) -> list[int]:
     """The next instances over all groups, by priority, then by scheduled time."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""SELECT ready.id FROM unnest(%(groups)s::bigint[], %(room)s::int[]) AS g(id, room)
-                CROSS JOIN LATERAL (
-                    SELECT i.id, i.priority, i.scheduled_at FROM production_taskinstance i
-                    WHERE i.resource_group_id = g.id
-                    AND i.state = {State.WAIT_RESOURCE:d} AND i.needs_worker AND NOT i.frozen
-                    ORDER BY i.priority DESC, i.scheduled_at, i.id
-                    LIMIT least(g.room, %(free)s) FOR NO KEY UPDATE SKIP LOCKED
-                ) ready
-                ORDER BY ready.priority DESC, ready.scheduled_at, ready.id LIMIT %(free)s""",
-            {"groups": list(room), "room": list(room.values()), "free": free},
-        )
-        return [row[0] for row in cursor.fetchall()]
+    picked = sql.rows(
+        f"""SELECT ready.id FROM unnest(%(groups)s::bigint[], %(room)s::int[]) AS g(id, room)
+            CROSS JOIN LATERAL (
+                SELECT i.id, i.priority, i.scheduled_at FROM production_taskinstance i
+                WHERE i.resource_group_id = g.id
+                AND i.state = {State.WAIT_RESOURCE:d} AND i.needs_worker AND NOT i.frozen
+                ORDER BY i.priority DESC, i.scheduled_at, i.id
+                LIMIT least(g.room, %(free)s::int) FOR NO KEY UPDATE SKIP LOCKED
+            ) ready
+            ORDER BY ready.priority DESC, ready.scheduled_at, ready.id LIMIT %(free)s::int""",
+        {"groups": list(room), "room": list(room.values()), "free": free},
+    )
+    return [row[0] for row in picked]
 
 
 @transaction.atomic

@@ -3,8 +3,9 @@
 import codecs
 import time
 from collections.abc import Callable
+from datetime import date
 
-from opscenter.production.models import Attempt, LogChunk
+from opscenter.production.models import LogChunk
 
 CAP = 4 * 1024 * 1024
 """Characters kept of one attempt's output; what comes after is counted, not stored."""
@@ -16,8 +17,9 @@ FLUSH_EVERY = 0.3  # seconds
 class JobLog:
     """Collects output; ``write_chunks`` stores a batch of rows (and may wait for the database to come back)."""
 
-    def __init__(self, attempt: Attempt, write_chunks: Callable[[list[LogChunk]], None]) -> None:
+    def __init__(self, attempt: int, bizdate: date, write_chunks: Callable[[list[LogChunk]], None]) -> None:
         self._attempt = attempt
+        self._bizdate = bizdate
         self._write_chunks = write_chunks
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._pending: list[str] = []
@@ -72,9 +74,9 @@ class JobLog:
         if not self._pending:
             return []
         chunk = LogChunk(
-            attempt=self._attempt,
+            attempt_id=self._attempt,
             seq=self._seq,
-            bizdate=self._attempt.instance.bizdate,
+            bizdate=self._bizdate,
             text="".join(self._pending),
         )
         self._seq += 1

@@ -7,6 +7,8 @@ from typing import ParamSpec, TypeVar
 
 from django.db import OperationalError, connection, transaction
 
+from opscenter.base import sql
+
 P = ParamSpec("P")
 R = TypeVar("R")
 _CONFLICTS = {"40P01", "40001"}  # deadlock detected, serialization failure
@@ -15,22 +17,21 @@ _TRIES = 6
 
 def lock_with_downstream(ids: Sequence[int]) -> None:
     """Lock instances and everything directly downstream of them, in one statement (DESIGN.md 4)."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """SELECT i.id FROM production_taskinstance i
-               WHERE i.id IN (SELECT unnest(%(ids)s::bigint[])
-                              UNION SELECT downstream_id FROM production_instanceedge WHERE upstream_id = ANY(%(ids)s))
-               ORDER BY i.id FOR NO KEY UPDATE""",
-            {"ids": list(ids)},
-        )
+    sql.rows(
+        """SELECT i.id FROM production_taskinstance i
+           WHERE i.id IN (SELECT unnest(%(ids)s::bigint[]) UNION SELECT downstream_id FROM production_instanceedge
+                          WHERE upstream_id = ANY(%(ids)s::bigint[]))
+           ORDER BY i.id FOR NO KEY UPDATE""",
+        {"ids": list(ids)},
+    )
 
 
 def lock_instances(ids: Sequence[int]) -> None:
     """Lock just these instances."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT id FROM production_taskinstance WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", [list(ids)]
-        )
+    sql.rows(
+        "SELECT id FROM production_taskinstance WHERE id = ANY(%(ids)s::bigint[]) ORDER BY id FOR NO KEY UPDATE",
+        {"ids": list(ids)},
+    )
 
 
 def repeated(function: Callable[P, R]) -> Callable[P, R]:

@@ -5,22 +5,25 @@ import re
 import socket
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from opscenter.base import clock
 from opscenter.engine import advance, attempts, freed
-from opscenter.engine.attempts import Outcome
+from opscenter.engine.advance import Wave
+from opscenter.engine.attempts import Outcome, Running
 from opscenter.engine.joblog import JobLog
+from opscenter.engine.runners import RUNNERS
+from opscenter.engine.runners.base import Run
 from opscenter.engine.stopping import StopSwitch
 from opscenter.production.models import Attempt, LogChunk, Resource
 from opscenter.production.rules import parameters
 
 logger = structlog.get_logger(__name__)
 R = TypeVar("R")
+_HOST = socket.gethostname()
 REFERENCE = re.compile(r'##@resource_reference\{\s*"([^"\n]+)"\s*\}')
 _PATIENCE = 60.0  # seconds the database may be away before a result is given up; longer than any lease
 _WAVES = 3  # what a child does of the waves after its own; the scheduler does the rest
@@ -29,97 +32,91 @@ _WAVES = 3  # what a child does of the waves after its own; the scheduler does t
 def run_attempt(instance_id: int, number: int) -> None:
     """Execute an attempt. Never raises: whatever goes wrong becomes the attempt's outcome or the log's line."""
     try:
-        attempt = _patiently(lambda: attempts.start(instance_id, number, pid=os.getpid(), host=socket.gethostname()))
-        if attempt is not None:
-            _run(attempt)
+        running = _patiently(lambda: attempts.start(instance_id, number, pid=os.getpid(), host=_HOST))
+        wave = _run(running) if running is not None else None
+        freed.tell()
+        if wave is not None and wave.has_next:
+            _patiently(lambda: advance.drain(max_waves=_WAVES))
     except Exception:
         logger.exception("attempt.broken", instance=instance_id, attempt=number)
-    finally:
         freed.tell()
 
 
-def _run(attempt: Attempt) -> None:
-    log = JobLog(
-        attempt, lambda chunks: _patiently(lambda: LogChunk.objects.bulk_create(chunks, ignore_conflicts=True))
-    )
-    stop = StopSwitch(lambda: _patiently(lambda: _is_stopped(attempt)))
+def _run(running: Running) -> Wave | None:
+    log = JobLog(running.id, running.bizdate, _store)
+    stop = StopSwitch(lambda: _patiently(lambda: _is_stopped(running)))
     stop.install()
     try:
-        outcome = _execute(attempt, log, stop)
+        outcome = _execute(running, log, stop)
     except Exception as error:
-        logger.exception("attempt.error", instance=attempt.instance_id, attempt=attempt.number)
+        logger.exception("attempt.error", instance=running.instance, attempt=running.number)
         log.note(f"[opscenter] {type(error).__name__}: {error}")
-        outcome = Outcome(Attempt.State.FAILURE, None, {"code": "attempt.error", "params": {"error": str(error)}})
+        outcome = _failure("attempt.error", error=str(error), rerun=True)
     rest = log.close()
-    if not _patiently(lambda: attempts.end(attempt, outcome, rest)):
-        logger.warning("attempt.late", instance=attempt.instance_id, attempt=attempt.number)
-    _patiently(lambda: advance.drain(max_waves=_WAVES))
+    wave = _patiently(lambda: attempts.end(running, outcome, rest))
+    if wave is None:
+        logger.warning("attempt.late", instance=running.instance, attempt=running.number)
+    return wave
 
 
-def _execute(attempt: Attempt, log: JobLog, stop: StopSwitch) -> Outcome:
-    # the runners import this floor; they are looked up when there is something to run
-    from opscenter.engine.runners import RUNNERS
-    from opscenter.engine.runners.base import Run
+def _store(chunks: list[LogChunk]) -> None:
+    _patiently(lambda: LogChunk.objects.bulk_create(chunks, ignore_conflicts=True))
 
-    instance, version = attempt.instance, attempt.version
-    assert version is not None
-    runner = RUNNERS[instance.node_type]
-    zone = instance.task.workspace.tenant.time_zone
+
+def _execute(running: Running, log: JobLog, stop: StopSwitch) -> Outcome:
+    zone = ZoneInfo(running.time_zone)
     context = parameters.Context(
-        bizdate=instance.bizdate,
-        scheduled_local=instance.scheduled_at.astimezone(ZoneInfo(zone)).replace(tzinfo=None),
-        current_date=clock.now().astimezone(ZoneInfo(zone)).date(),
-        node_id=instance.task.number,
-        workflow_id=instance.task.workflow.number if instance.task.workflow else 1,
-        instance_id=instance.pk,
+        bizdate=running.bizdate,
+        scheduled_local=running.scheduled_at.astimezone(zone).replace(tzinfo=None),
+        current_date=running.started_at.astimezone(zone).date(),
+        node_id=running.task_number,
+        workflow_id=running.workflow_number,
+        instance_id=running.instance,
     )
     try:
-        values = parameters.resolve(parameters.parse_assignments(version.parameters), context)
-        content = parameters.substitute(version.content, values, context)
+        values = parameters.resolve(parameters.parse_assignments(running.assignments), context)
+        content = parameters.substitute(running.content, values, context)
     except parameters.ParameterError as error:
         log.note(f"[opscenter] Scheduling parameters: {error}")
-        return Outcome(
-            Attempt.State.FAILURE, None, {"code": "attempt.parameters", "params": {"error": str(error)}}, rerun=False
-        )
-    attempt.parameters = values
-    files, missing = _resources(attempt, content)
+        return _failure("attempt.parameters", error=str(error))
+    running.parameters = values
+    files, missing = _resources(running, content)
     if missing:
         log.note(f"[opscenter] Missing resources: {', '.join(missing)}")
-        return Outcome(
-            Attempt.State.FAILURE, None, {"code": "attempt.resource_missing", "params": {"names": missing}}, rerun=False
-        )
-    return runner(
-        Run(
-            attempt=attempt,
-            content=content,
-            positional=parameters.positional(values),
-            environment={},
-            time_zone=zone,
-            timeout=version.timeout,
-            files=files,
-            log=log,
-            stop=stop,
-        )
+        return _failure("attempt.resource_missing", names=missing)
+    job = Run(
+        content=content,
+        positional=parameters.positional(values),
+        time_zone=running.time_zone,
+        timeout=running.timeout,
+        files=files,
+        log=log,
+        stop=stop,
     )
+    return RUNNERS[running.node_type](job)
 
 
-def _resources(attempt: Attempt, content: str) -> tuple[dict[str, str], list[str]]:
+def _failure(code: str, *, rerun: bool = False, **params: Any) -> Outcome:
+    return Outcome(Attempt.State.FAILURE, None, {"code": code, "params": params}, rerun=rerun)
+
+
+def _resources(running: Running, content: str) -> tuple[dict[str, str], list[str]]:
     """Content hashes of the resources that the script names, and the names that the workspace does not have."""
     names = list(dict.fromkeys(REFERENCE.findall(content)))
     if not names:
         return {}, []
     found: dict[str, str] = {}
-    resources = Resource.objects.filter(workspace_id=attempt.instance.workspace_id, name__in=names, deleted_at=None)
+    resources = Resource.objects.filter(workspace=running.workspace, name__in=names, deleted_at=None)
     for resource in resources:
         latest = resource.versions.order_by("-number").first()
         if latest is not None:
             found[resource.name] = latest.blob_id
-            attempt.resources[resource.name] = latest.number
+            running.resources[resource.name] = latest.number
     return found, [name for name in names if name not in found]
 
 
-def _is_stopped(attempt: Attempt) -> bool:
-    row = Attempt.objects.filter(pk=attempt.pk).values("state", "stop_requested_at").first()
+def _is_stopped(running: Running) -> bool:
+    row = Attempt.objects.filter(pk=running.id).values("state", "stop_requested_at").first()
     return row is None or row["state"] != Attempt.State.RUNNING or row["stop_requested_at"] is not None
 
 

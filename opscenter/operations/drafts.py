@@ -189,8 +189,10 @@ class _Import:
 
     def _known(self) -> dict[str, Node]:
         ids = [definition.source_id for definition in self.document.nodes]
-        nodes = Node.objects.filter(workspace=self.workspace, source_id__in=ids).select_related("workflow", "workspace", "owner")
-        return {node.source_id: node for node in nodes.select_for_update(of=("self",), no_key=True)}
+        nodes = Node.objects.filter(workspace=self.workspace, source_id__in=ids).select_related(
+            "workflow", "workspace", "owner"
+        )
+        return {node.source_id: node for node in nodes.select_for_update(of=("self",), no_key=True).order_by("pk")}
 
     def _filled(self, node: Node, definition: NodeDefinition, owner: User) -> Node:
         node.workflow = self.workflow
@@ -235,7 +237,8 @@ def _sentence(code: str, text: Callable[[], str]) -> None:
 
 
 _sentence(
-    "import.owner_unknown", lambda: _("The owner “%(owner)s” is no member of this workspace; new nodes get “%(importer)s”.")
+    "import.owner_unknown",
+    lambda: _("The owner “%(owner)s” is no member of this workspace; new nodes get “%(importer)s”."),
 )
 _sentence(
     "import.resource_group_unknown",

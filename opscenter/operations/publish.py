@@ -6,7 +6,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
-from django.db.models import Max, Q
+from django.db.models import F, Max
 from django.utils.translation import gettext as _
 
 from opscenter.base import clock, ids
@@ -21,6 +21,7 @@ from opscenter.operations.publish_checks import (
     PublishRefused,
     Upstreams,
     check,
+    output_problems,
 )
 from opscenter.production.models import (
     Environment,
@@ -99,9 +100,12 @@ def publish(actor: Actor, workspace: Workspace, nodes: Sequence[Node], message: 
     candidates = _candidates(workspace, [node for node in drafts if node not in left_out])
     upstreams = Upstreams(workspace, Environment.PROD, candidates)
     problems, warnings = check(upstreams)
+    if workspace.mode == Workspace.Mode.STANDARD:
+        problems += output_problems(Upstreams(workspace, Environment.DEV, candidates))
     if problems:
         raise PublishRefused(problems)
-    publication = _Publication(actor.user, workspace, candidates, message, clock.now())
+    workflows = {node.workflow.pk: node.workflow for node in drafts if node.workflow is not None}
+    publication = _Publication(actor.user, workspace, candidates, workflows, message, clock.now())
     publication.save_drafts()
     tasks, new = publication.deploy(upstreams)
     if workspace.mode == Workspace.Mode.STANDARD:
@@ -159,6 +163,7 @@ class _Publication:
     publisher: User
     workspace: Workspace
     candidates: Sequence[Candidate]
+    workflows: Mapping[int, Workflow]
     message: str
     at: datetime
 
@@ -170,30 +175,21 @@ class _Publication:
 
     def _published_recurrences(self) -> dict[int, str]:
         """By node id: the recurrence that the draft had when it was last published."""
-        published = Q()
-        for candidate in self.candidates:
-            if candidate.node.published_version is not None:
-                published |= Q(node=candidate.node, number=candidate.node.published_version)
-        if not published:
-            return {}
-        rows = NodeVersion.objects.filter(published).values_list("node_id", "definition__recurrence")
-        return dict(rows)
+        rows = NodeVersion.objects.filter(node__in=self._nodes(), number=F("node__published_version"))
+        return dict(rows.values_list("node_id", "definition__recurrence"))
 
     def save_drafts(self) -> None:
         """Note at the drafts what they became."""
-        workflows = {node.workflow.pk: node.workflow for node in self._nodes() if node.workflow is not None}
-        unnumbered = [workflow for workflow in workflows.values() if workflow.number is None]
+        unnumbered = [workflow for workflow in self.workflows.values() if workflow.number is None]
         numbers = ids.next_value("workflow_number", len(unnumbered))
         for workflow, number in zip(unnumbered, numbers, strict=True):
             workflow.number = number
-        for workflow in workflows.values():
+        for workflow in self.workflows.values():
             workflow.published_at = self.at
-        Workflow.objects.bulk_update(workflows.values(), ("number", "published_at"))
+        Workflow.objects.bulk_update(self.workflows.values(), ("number", "published_at"))
         for candidate in self.candidates:
             candidate.node.number = candidate.number
             candidate.node.published_version = candidate.node.version
-            if candidate.node.workflow is not None:
-                candidate.node.workflow = workflows[candidate.node.workflow.pk]
         Node.objects.bulk_update(self._nodes(), ("number", "published_version"), batch_size=_BATCH)
 
     def _nodes(self) -> list[Node]:
@@ -249,7 +245,7 @@ class _Publication:
     def _workflows(self, environment: Environment) -> dict[int, ProductionWorkflow]:
         """By draft workflow: the workflow in production, with the draft's name and owner."""
         found = {}
-        for workflow in {node.workflow.pk: node.workflow for node in self._nodes() if node.workflow}.values():
+        for workflow in self.workflows.values():
             assert workflow.number is not None  # save_drafts gave it one
             found[workflow.pk], _made = ProductionWorkflow.objects.update_or_create(
                 number=workflow.number,

@@ -162,14 +162,14 @@ def check(upstreams: Upstreams) -> tuple[list[PublishProblem], list[PublishProbl
     resources = _resources(upstreams.workspace, candidates)
     problems: list[PublishProblem] = []
     warnings: list[PublishProblem] = []
-    offered: dict[str, Candidate] = {}
     for candidate in candidates:
         problems += _own_problems(candidate, resources)
         problems += _dependency_problems(candidate, upstreams)
-        problems += _output_problems(candidate, upstreams, offered)
         known = NODE_TYPES.get(candidate.definition.type)
         if known is not None and known.has_code and not candidate.definition.content.strip():
             warnings.append(candidate.problem("content", "publish.no_code"))
+    problems += _changed_types(upstreams)
+    problems += output_problems(upstreams)
     problems += _lost_outputs(upstreams)
     problems += _cycle(upstreams)
     return problems, warnings
@@ -206,19 +206,34 @@ def _dependency_problems(candidate: Candidate, upstreams: Upstreams) -> list[Pub
     return found
 
 
-def _output_problems(candidate: Candidate, upstreams: Upstreams, offered: dict[str, Candidate]) -> list[PublishProblem]:
+def _changed_types(upstreams: Upstreams) -> list[PublishProblem]:
+    """A task keeps its type: instances that exist would be run as something else."""
+    by_number = {candidate.number: candidate for candidate in upstreams.candidates}
+    tasks = Task.objects.filter(number__in=by_number, environment=upstreams.environment)
+    return [
+        by_number[task.number].problem("type", "publish.type_changed", before=task.node_type)
+        for task in tasks.order_by("number")
+        if task.node_type != by_number[task.number].definition.type
+    ]
+
+
+def output_problems(upstreams: Upstreams) -> list[PublishProblem]:
+    """Output names that another task of the environment has, another candidate, or a workspace's root."""
+    workspaces = Workspace.objects.filter(tenant=upstreams.workspace.tenant)
+    reserved = {root_output(workspace) for workspace in workspaces}
+    offered: dict[str, Candidate] = {}
     found = []
-    for output in candidate.output_names():
-        owner = upstreams.owner_of(output)
-        twin = offered.setdefault(output, candidate)
-        if owner is not None:
-            found.append(
-                candidate.problem(
-                    "outputs", "publish.output_taken", output=output, task=owner.name, number=owner.number
-                )
-            )
-        elif twin is not candidate or output == root_output(upstreams.workspace):
-            found.append(candidate.problem("outputs", "publish.output_twice", output=output, node=twin.node.name))
+    for candidate in upstreams.candidates:
+        for output in candidate.output_names():
+            owner = upstreams.owner_of(output)
+            twin = offered.setdefault(output, candidate)
+            if output in reserved:
+                found.append(candidate.problem("outputs", "publish.output_reserved", output=output))
+            elif owner is not None:
+                told = {"output": output, "task": owner.name, "number": owner.number}
+                found.append(candidate.problem("outputs", "publish.output_taken", **told))
+            elif twin is not candidate:
+                found.append(candidate.problem("outputs", "publish.output_twice", output=output, node=twin.node.name))
     return found
 
 
@@ -296,6 +311,11 @@ _sentence(
     lambda: _("The output “%(output)s” belongs to the task “%(task)s” (%(number)s) already. Outputs are unique."),
 )
 _sentence("publish.output_twice", lambda: _("The output “%(output)s” is also one of “%(node)s”. Outputs are unique."))
+_sentence("publish.output_reserved", lambda: _("The output “%(output)s” is kept for the root of a workspace."))
+_sentence(
+    "publish.type_changed",
+    lambda: _("The task is of the type %(before)s, which cannot change. Import the node with an id of its own."),
+)
 _sentence(
     "publish.output_in_use",
     lambda: _("The task “%(task)s” depends on the output “%(output)s”, which this node no longer has."),

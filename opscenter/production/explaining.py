@@ -1,16 +1,15 @@
-"""Fills the snapshots that rules.explain looks at from the database: a fixed number of queries, however many instances."""
+"""Fills the snapshots that rules.explain looks at, by a fixed number of queries, however many the instances."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db import connection
 from django.db.models import Count
 
-from opscenter.base import clock, heartbeat
-from opscenter.base.models import Process
+from opscenter.base import clock, sql
 from opscenter.base.reasons import Reason
+from opscenter.production import capacity
 from opscenter.production.models import Attempt, InstanceEdge, Recurrence, TaskInstance, Transition, TriggerCommand
 from opscenter.production.node_types import HTTP_TRIGGER
 from opscenter.production.rules.explain import Explanation, InstanceSnapshot, Upstream, explain
@@ -34,15 +33,20 @@ FROM unnest(%(ids)s::bigint[]) AS d(id) CROSS JOIN LATERAL (
     JOIN production_task t ON t.id = i.task_id
     WHERE e.downstream_id = d.id AND NOT e.met
     ORDER BY (i.state = {State.FAILURE:d} OR i.frozen) DESC, i.id LIMIT {BLOCKING_SHOWN}
-) u"""
+) u"""  # noqa: S608  two numbers of ours
 _MET_SINCE = """
 SELECT e.downstream_id, max(i.finished_at) FROM production_instanceedge e
 JOIN production_taskinstance i ON i.id = e.upstream_id
-WHERE e.downstream_id = ANY(%(ids)s) GROUP BY 1"""
+WHERE e.downstream_id = ANY(%(ids)s::bigint[]) GROUP BY 1"""
 
 
-def explanations(instances: Sequence[TaskInstance]) -> dict[int, Explanation]:
-    """Why each of these instances is in its state, with everything that is known of it; by instance id."""
+def explain_instance(instance: TaskInstance) -> Explanation:
+    """Why the instance is in its state, with everything that is known of it."""
+    return explain_instances([instance])[instance.pk]
+
+
+def explain_instances(instances: Sequence[TaskInstance]) -> dict[int, Explanation]:
+    """The same for several; by instance id."""
     return _explain(instances, in_full=True)
 
 
@@ -60,8 +64,7 @@ class _Facts:
     blocking: dict[int, list[Upstream]] = field(default_factory=dict)
     met_since: dict[int, datetime] = field(default_factory=dict)
     commands: dict[int, TriggerCommand] = field(default_factory=dict)
-    used: dict[int, int] = field(default_factory=dict)
-    workers: dict[int, int] = field(default_factory=dict)
+    usage: dict[int, capacity.Usage] = field(default_factory=dict)
     attempts: dict[int, Attempt] = field(default_factory=dict)
     frozen_since: dict[int, datetime] = field(default_factory=dict)
 
@@ -78,8 +81,7 @@ def _gather(instances: Sequence[TaskInstance], in_full: bool) -> _Facts:
     facts.blocking = _blocking([i.pk for i in instances if i.unmet])
     facts.totals = _totals([i.pk for i in instances if in_full or i.unmet])
     facts.commands = _commands([i.pk for i in instances if _awaits_trigger(i)])
-    groups = {i.resource_group_id for i in instances if State(i.state) in WAITING}
-    facts.used, facts.workers = _used(groups), _workers(groups)
+    facts.usage = capacity.usage({i.resource_group_id for i in instances if State(i.state) in WAITING})
     if in_full:
         ids = [i.pk for i in instances]
         facts.met_since = {pk: at for pk, at in _rows(_MET_SINCE, ids) if at is not None}
@@ -88,12 +90,8 @@ def _gather(instances: Sequence[TaskInstance], in_full: bool) -> _Facts:
     return facts
 
 
-def _rows(sql: str, ids: list[int]) -> list[Any]:
-    if not ids:
-        return []
-    with connection.cursor() as cursor:
-        cursor.execute(sql, {"ids": ids})
-        return cursor.fetchall()
+def _rows(statement: str, ids: list[int]) -> list[tuple[Any, ...]]:
+    return sql.rows(statement, {"ids": ids}) if ids else []
 
 
 def _blocking(ids: list[int]) -> dict[int, list[Upstream]]:
@@ -118,22 +116,6 @@ def _commands(ids: list[int]) -> dict[int, TriggerCommand]:
     return {command.instance_id: command for command in found if command.instance_id is not None}
 
 
-def _used(groups: Collection[int]) -> dict[int, int]:
-    if not groups:
-        return {}
-    live = TaskInstance.objects.filter(resource_group__in=groups, state__in=[State.CLAIMED, State.RUNNING])
-    return {row["resource_group"]: row["n"] for row in live.values("resource_group").annotate(n=Count("pk"))}
-
-
-def _workers(groups: Collection[int]) -> dict[int, int]:
-    if not groups:
-        return {}
-    serving = [
-        details.get("groups") for details in heartbeat.alive(Process.Kind.WORKER).values_list("details", flat=True)
-    ]
-    return {group: sum(served is None or group in served for served in serving) for group in groups}
-
-
 def _frozen_since(ids: list[int]) -> dict[int, datetime]:
     if not ids:
         return {}
@@ -152,6 +134,7 @@ def _snapshot(instance: TaskInstance, facts: _Facts) -> InstanceSnapshot:
     command = facts.commands.get(pk)
     status = command.status if command else None
     attempt = facts.attempts.get(pk)
+    usage = facts.usage.get(instance.resource_group_id)
     return InstanceSnapshot(
         id=pk,
         task_id=instance.task_id,
@@ -174,8 +157,8 @@ def _snapshot(instance: TaskInstance, facts: _Facts) -> InstanceSnapshot:
         needs_worker=instance.needs_worker,
         group=instance.resource_group.name,
         slots=instance.resource_group.slots,
-        used=facts.used.get(instance.resource_group_id, 0),
-        workers=facts.workers.get(instance.resource_group_id, 0),
+        used=usage.used if usage else 0,
+        workers=usage.workers if usage else 0,
         attempt=instance.attempt,
         worker=attempt.host if attempt else "",
         started_at=instance.started_at,

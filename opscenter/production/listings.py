@@ -111,7 +111,7 @@ def _named(number: str, name: str, text: str, also: str = "") -> Q:
 
 
 def _crons_of(tasks: "QuerySet[Task]", cycle: Cycle) -> list[str]:
-    """The schedules of these tasks that have the cycle: a workspace has few different ones, and reading one is cheap."""
+    """The schedules of these tasks that have the cycle. A workspace has few different ones; reading one is cheap."""
     texts = TaskVersion.objects.filter(pk__in=tasks.values("version_id")).values_list("cron", flat=True).distinct()
     return [text for text in texts.order_by() if cycle_of(text) is cycle]
 

@@ -5,8 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection
-
+from opscenter.base import sql
 from opscenter.production.node_types import HTTP_TRIGGER
 from opscenter.production.rules.states import Kind, State, may_follow
 
@@ -35,7 +34,7 @@ _STATEMENT = """
 WITH target AS MATERIALIZED (
     SELECT i.id, i.state AS before, ({after})::smallint AS after
     FROM production_taskinstance i
-    WHERE i.id = ANY(%(ids)s) AND i.state = ANY(%(before)s) {fence}
+    WHERE i.id = ANY(%(ids)s::bigint[]) AND i.state = ANY(%(before)s::smallint[]) {fence}
     ORDER BY i.id FOR NO KEY UPDATE
 ), changed AS (
     UPDATE production_taskinstance i SET
@@ -93,7 +92,7 @@ def transition(
     """
     if not ids:
         return []
-    sql = _STATEMENT.format(
+    statement = _STATEMENT.format(
         after=after if isinstance(after, str) else int(after),
         fence=" ".join(
             f"AND {part}" for part in ("i.attempt = %(attempt)s" if attempt is not None else "", condition) if part
@@ -104,14 +103,13 @@ def transition(
     values = {
         "ids": list(ids),
         "before": [int(state) for state in before],
-        "attempt": attempt,
         "reason": json.dumps(reason) if reason is not None else None,
         "due": due_at,
         "operation": operation,
     }
-    with connection.cursor() as cursor:
-        cursor.execute(sql, values)
-        changed = [Changed(row[0], State(row[1]), State(row[2]), *row[3:]) for row in cursor.fetchall()]
+    if attempt is not None:
+        values["attempt"] = attempt
+    changed = [Changed(row[0], State(row[1]), State(row[2]), *row[3:]) for row in sql.rows(statement, values)]
     for row in changed:
         if not may_follow(row.before, row.after):
             raise AssertionError(f"instance {row.id}: {row.before.name} -> {row.after.name} is no step of the machine")

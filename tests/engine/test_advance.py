@@ -49,8 +49,8 @@ def test_a_wave_ends_its_instances_and_promotes_those_whose_last_edge_it_was():
 def test_ending_again_changes_nothing():
     scene = Scene()
     first, then = scene.instances(scene.task(), 2, [(0, 1)])
-    assert advance.finish([first.pk], {State.WAIT_RESOURCE}, State.SUCCESS)
-    assert advance.finish([first.pk], {State.WAIT_RESOURCE}, State.SUCCESS) == []
+    assert advance.finish([first.pk], {State.WAIT_RESOURCE}, State.SUCCESS).done
+    assert advance.finish([first.pk], {State.WAIT_RESOURCE}, State.SUCCESS).done == []
     then.refresh_from_db()
     assert then.unmet == 0
     assert counts_agree()
@@ -92,7 +92,7 @@ def test_any_graph_of_virtual_nodes_runs_to_its_end_in_order(data):
     order = []
     while ready := [pk for pk in advance.ready_inline() if pk in {i.pk for i in made}]:
         chosen = data.draw(st.lists(st.sampled_from(ready), min_size=1, unique=True))
-        order += [row.id for row in advance.finish(chosen, {State.WAIT_RESOURCE}, State.SUCCESS)]
+        order += [row.id for row in advance.finish(chosen, {State.WAIT_RESOURCE}, State.SUCCESS).done]
     assert sorted(order) == [instance.pk for instance in made]
     place = {pk: index for index, pk in enumerate(order)}
     assert all(place[made[a].pk] < place[made[b].pk] for a, b in edges)

@@ -77,7 +77,8 @@ def test_owner_and_resource_group_are_found_by_name_and_number(cast: Cast) -> No
     ResourceGroup.objects.create(tenant=cast.tenant, name="fast")
     owners = (cast.deployer.user.username, str(cast.deployer.user.uid))
     nodes = [
-        node(key, owner=owner, runtimeResource={"resourceGroup": "fast"}) for key, owner in zip("ab", owners, strict=True)
+        node(key, owner=owner, runtimeResource={"resourceGroup": "fast"})
+        for key, owner in zip("ab", owners, strict=True)
     ]
     report = import_document(cast.developer, cast.workspace, document(*nodes))
     assert report.warnings == ()

@@ -80,7 +80,12 @@ def document(*nodes: dict[str, Any], **spec: Any) -> str:
 def shell(key: str = "a", **fields: Any) -> dict[str, Any]:
     """A shell node that nothing can be said against."""
     script = {"content": "true", "runtime": {"command": "DIDE_SHELL"}}
-    return {"id": key, "name": key, "script": script, "trigger": {"type": "Scheduler", "cron": "00 30 00 * * ?"}} | fields
+    return {
+        "id": key,
+        "name": key,
+        "script": script,
+        "trigger": {"type": "Scheduler", "cron": "00 30 00 * * ?"},
+    } | fields
 
 
 def only(text: str) -> NodeDefinition:
@@ -145,9 +150,7 @@ def test_a_shell_node_of_a_workflow_is_read_whole() -> None:
         outputs=("5951821373034080001",),
         dependencies=(Dependency(output="7429810016123250001"),),
     )
-    assert read.resource_groups == {
-        "S_res_group_default": "spec.workflows[0].nodes[1].runtimeResource.resourceGroup"
-    }
+    assert read.resource_groups == {"S_res_group_default": "spec.workflows[0].nodes[1].runtimeResource.resourceGroup"}
     assert read.time_zones == {"Asia/Shanghai": "spec.workflows[0].trigger.timezone"}
 
 

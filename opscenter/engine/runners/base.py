@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from opscenter.engine.attempts import Outcome
 from opscenter.engine.joblog import JobLog
 from opscenter.engine.stopping import StopSwitch
-from opscenter.production.models import Attempt
 
 
 @dataclass(frozen=True)
@@ -16,7 +15,6 @@ class Run:
     Attributes:
         content: the script, with scheduling parameters put in.
         positional: values of the parameters named 1, 2, 3 ...
-        environment: further variables for the child; never anything of ours.
         time_zone: the tenant's IANA zone, the child's TZ.
         timeout: seconds; 0 for none.
         files: resource name -> SHA-256 of its content.
@@ -24,10 +22,8 @@ class Run:
         stop: pulled when a person stops the run or the lease is lost.
     """
 
-    attempt: Attempt
     content: str
     positional: list[str]
-    environment: dict[str, str]
     time_zone: str
     timeout: int
     files: dict[str, str]

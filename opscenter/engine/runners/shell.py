@@ -60,7 +60,6 @@ def _environment(job: Run, folder: str) -> dict[str, str]:
         "SHELL": SHELL,
         "USER": "opscenter",
         "PYTHONUNBUFFERED": "1",
-        **job.environment,
     }
 
 

@@ -1,0 +1,123 @@
+"""Drafts as pages show them: what state they are in, and what stands against publishing them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import Count, F, Q, QuerySet
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, pgettext_lazy
+
+from opscenter.base.reasons import sentence, say
+from opscenter.operations.publish_checks import Candidate, PublishProblem, Upstreams, check
+from opscenter.production.models import Environment
+from opscenter.workspaces.models import Workspace
+from workflows.definitions import NodeDefinition
+from workflows.models import Node, Workflow
+
+FIELD_NAMES: dict[str, Promise] = {
+    "type": gettext_lazy("Type"),
+    "cron": gettext_lazy("Schedule"),
+    "content": gettext_lazy("Code"),
+    "dependencies": gettext_lazy("Dependencies"),
+    "outputs": gettext_lazy("Outputs"),
+}
+"""How the fields are called that problems name."""
+
+
+STATE_NAMES: dict[str, Promise] = {
+    "new": gettext_lazy("New"),
+    "changed": gettext_lazy("Changed"),
+    "published": pgettext_lazy("draft", "Published"),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A problem of a draft in words."""
+
+    node: str
+    field: Promise | str
+    text: str
+
+
+@dataclass
+class Draft:
+    """A node with what its row shows.
+
+    Attributes:
+        state: ``new``, ``changed`` or ``published``.
+    """
+
+    node: Node
+    definition: NodeDefinition
+    problems: list[Finding] = field(default_factory=list)
+    warnings: list[Finding] = field(default_factory=list)
+
+    @property
+    def state(self) -> str:
+        if self.node.published_version is None:
+            return "new"
+        return "published" if self.node.published_version == self.node.version else "changed"
+
+    @property
+    def state_name(self) -> str:
+        """The state in words."""
+        return str(STATE_NAMES[self.state])
+
+    @property
+    def upstream(self) -> str:
+        """What it waits for, by name."""
+        return ", ".join(item.output or item.node for item in self.definition.dependencies)
+
+
+def workflows(workspace: Workspace) -> "QuerySet[Workflow]":
+    """The workflows of a workspace, each with how many nodes it has, and how many of them are not published as they are."""
+    pending = Q(nodes__published_version=None) | ~Q(nodes__published_version=F("nodes__version"))
+    return (
+        Workflow.objects.filter(workspace=workspace)
+        .select_related("owner", "modified_by")
+        .annotate(
+            node_count=Count("nodes"), pending_count=Count("nodes", filter=Q(nodes__isnull=False) & pending)
+        )
+        .order_by("name")
+    )
+
+
+def of(workspace: Workspace, workflow: Workflow | None) -> list[Draft]:
+    """The drafts of a workflow, or those that stand on their own, with what speaks against publishing the pending ones."""
+    nodes = Node.objects.filter(workspace=workspace, workflow=workflow)
+    found = nodes.select_related("owner", "modified_by", "workspace").order_by("name", "pk")
+    drafts = [Draft(node, NodeDefinition.from_json(node.definition)) for node in found]
+    look_at(workspace, [draft for draft in drafts if draft.state != "published"])
+    return drafts
+
+
+def look_at(workspace: Workspace, drafts: Sequence[Draft]) -> None:
+    """Note at the drafts what publishing them together would complain about."""
+    if not drafts:
+        return
+    by_node = {draft.node.pk: draft for draft in drafts}
+    # a node without a task has no number yet; any that no task has will do to look at it
+    candidates = [Candidate(draft.node, draft.definition, draft.node.number or -draft.node.pk) for draft in drafts]
+    problems, warnings = check(Upstreams(workspace, Environment.PROD, candidates))
+    for problem in problems:
+        by_node[problem.node].problems.append(finding(problem))
+    for problem in warnings:
+        by_node[problem.node].warnings.append(finding(problem))
+
+
+def finding(problem: PublishProblem) -> Finding:
+    """A problem in words."""
+    return Finding(problem.node_name, FIELD_NAMES.get(problem.field, problem.field), say(problem.reason.code, problem.reason.params))
+
+
+@sentence("draft.unknown")
+def _draft_unknown(params: Mapping[str, Any]) -> str:
+    return _("This workspace has no such draft. Somebody may have removed it just now.")
+
+
+@sentence("workflow.unknown")
+def _workflow_unknown(params: Mapping[str, Any]) -> str:
+    return _("This workspace has no such workflow.")

@@ -1,0 +1,289 @@
+"""Explain: for every instance, at any time, what it waits for and what would help."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opscenter.base.reasons import Reason
+from opscenter.production.rules.explain import InstanceSnapshot, Remedy, Success, Upstream, explain
+from opscenter.production.rules.states import LIVE, WAITING, Kind, State
+
+NOW = datetime(2026, 3, 15, 8, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+ME, TASK = 800, 700
+
+READY = InstanceSnapshot(
+    id=ME,
+    task_id=TASK,
+    now=NOW,
+    state=State.WAIT_RESOURCE,
+    state_since=NOW - HOUR,
+    upstream_total=2,
+    upstream_since=NOW - 2 * HOUR,
+    not_before=NOW - 3 * HOUR,
+    group="etl",
+    slots=4,
+    used=1,
+    workers=1,
+)
+TRIGGER = replace(READY, state=State.WAIT_TRIGGER, needs_worker=False, awaits_trigger=True)
+FAILED_UP = Upstream(1, "load", State.FAILURE)
+FROZEN_UP = Upstream(2, "check", State.NOT_RUN, frozen=True)
+GATE_UP = Upstream(3, "gate", State.WAIT_TRIGGER)
+RUNNING_UP = Upstream(4, "sync", State.RUNNING)
+
+HEADLINES = [
+    (READY, {}, "explain.run_next"),
+    (READY, {"frozen": True}, "explain.frozen"),
+    (READY, {"frozen": True, "kind": Kind.PAUSE}, "explain.born_frozen"),
+    (READY, {"frozen": True, "upstream_unmet": 1, "workers": 0}, "explain.frozen"),
+    (READY, {"state": State.NOT_RUN, "upstream_unmet": 1}, "explain.upstream_unmet"),
+    (READY, {"state": State.NOT_RUN, "upstream_unmet": 1, "not_before": NOW + HOUR}, "explain.upstream_unmet"),
+    (READY, {"state": State.WAIT_TIME, "not_before": NOW + HOUR}, "explain.time_unmet"),
+    (READY, {"state": State.WAIT_TIME, "not_before": NOW}, "explain.run_next"),
+    (READY, {"not_before": None}, "explain.run_next"),
+    (READY, {"used": 4}, "explain.resources_full"),
+    (READY, {"workers": 0}, "explain.resources_unserved"),
+    (READY, {"workers": 0, "needs_worker": False}, "explain.run_next"),
+    (READY, {"state": State.CLAIMED, "attempt": 1}, "explain.claimed"),
+    (READY, {"state": State.RUNNING, "attempt": 1}, "explain.running"),
+    (READY, {"state": State.CHECKING, "attempt": 1}, "explain.checking"),
+    (READY, {"state": State.CHECKING_CONDITION, "attempt": 1}, "explain.checking_condition"),
+    (READY, {"state": State.RUNNING, "attempt": 1, "upstream_unmet": 1}, "explain.running"),
+    (READY, {"state": State.FAILURE, "attempt": 1}, "explain.failed"),
+    (READY, {"state": State.FAILURE, "attempt": 1, "next_rerun_at": NOW + HOUR}, "explain.failed_rerun"),
+    (READY, {"state": State.SUCCESS, "attempt": 1}, "explain.succeeded_ran"),
+    (READY, {"state": State.SUCCESS, "needs_worker": False}, "explain.succeeded_zero_load"),
+    (READY, {"state": State.SUCCESS, "kind": Kind.SKIP}, "explain.succeeded_dry_run"),
+    (READY, {"state": State.SUCCESS, "kind": Kind.SKIP_CYCLE}, "explain.succeeded_not_its_day"),
+    (READY, {"state": State.SUCCESS, "kind": Kind.SKIP_UNCHOSEN}, "explain.succeeded_not_chosen"),
+    (READY, {"state": State.SUCCESS, "kind": Kind.CONDITION_UNCHOSEN}, "explain.succeeded_branch_not_taken"),
+    (READY, {"state": State.SUCCESS, "kind": Kind.EXPIRED}, "explain.succeeded_expired"),
+    (READY, {"state": State.SUCCESS, "set_success": True, "attempt": 2}, "explain.succeeded_by_hand"),
+    (TRIGGER, {}, "explain.trigger_none"),
+    (TRIGGER, {"state": State.NOT_RUN, "upstream_unmet": 1}, "explain.upstream_unmet"),
+    (TRIGGER, {"command_expired_at": NOW - HOUR}, "explain.trigger_expired"),
+    (TRIGGER, {"command_held_until": NOW - HOUR}, "explain.trigger_expired"),
+    (TRIGGER, {"command_held_until": NOW + HOUR}, "explain.run_next"),
+    (TRIGGER, {"command_held_until": NOW + HOUR, "command_expired_at": NOW - HOUR}, "explain.run_next"),
+    (TRIGGER, {"command_held_until": NOW + HOUR, "used": 4}, "explain.resources_full"),
+    (TRIGGER, {"command_held_until": NOW + HOUR, "workers": 0}, "explain.resources_unserved"),
+    (TRIGGER, {"frozen": True}, "explain.frozen"),
+    (TRIGGER, {"state": State.SUCCESS, "triggered_at": NOW}, "explain.succeeded_triggered"),
+    (TRIGGER, {"state": State.SUCCESS, "set_success": True}, "explain.succeeded_by_hand"),
+    (TRIGGER, {"state": State.FAILURE}, "explain.failed"),
+]
+
+
+@pytest.mark.parametrize(("base", "changes", "code"), HEADLINES)
+def test_headline(base, changes, code):
+    explanation = explain(replace(base, **changes))
+    assert explanation.headline.code == code
+    assert explanation.short == Reason(f"{code}.short", explanation.headline.params)
+
+
+def _condition(snapshot, code):
+    return next(one for one in explain(snapshot).conditions if one.code == code)
+
+
+def test_conditions_come_in_order_and_the_trigger_only_where_one_is_waited_for():
+    assert [one.code for one in explain(READY).conditions] == ["not_frozen", "upstream", "time", "resources", "run"]
+    assert [one.code for one in explain(TRIGGER).conditions] == [
+        "not_frozen",
+        "upstream",
+        "time",
+        "trigger",
+        "resources",
+        "run",
+    ]
+
+
+def test_what_is_met_says_since_when():
+    assert _condition(READY, "upstream").since == NOW - 2 * HOUR
+    assert _condition(READY, "time").since == NOW - 3 * HOUR
+
+
+def test_frozen_names_who_to_unfreeze():
+    frozen = replace(READY, frozen=True, frozen_since=NOW - HOUR)
+    condition = _condition(frozen, "not_frozen")
+    assert (condition.met, condition.since) == (False, NOW - HOUR)
+    assert condition.remedies == (Remedy("unfreeze", (ME,)),)
+    assert _condition(replace(frozen, task_frozen=True), "not_frozen").remedies == (
+        Remedy("unfreeze", (ME,)),
+        Remedy("unfreeze_task", (TASK,)),
+    )
+    assert _condition(replace(READY, task_frozen=True), "not_frozen").met
+
+
+def test_blocking_upstream_is_named_with_what_helps_each():
+    blocking = (FAILED_UP, FROZEN_UP, GATE_UP, RUNNING_UP, Upstream(5, "again", State.FAILURE))
+    snapshot = replace(READY, state=State.NOT_RUN, upstream_total=9, upstream_unmet=6, blocking=blocking)
+    condition = _condition(snapshot, "upstream")
+    params = condition.reason.params
+    assert (params["total"], params["unmet"], params["succeeded"]) == (9, 6, 3)
+    assert params["blocking"][1] == {"id": 2, "name": "check", "state": "not_run", "frozen": True}
+    assert condition.since == NOW - HOUR
+    assert condition.remedies == (
+        Remedy("unfreeze", (2,)),
+        Remedy("rerun", (1, 5)),
+        Remedy("set_success", (1, 5)),
+        Remedy("trigger", (3,)),
+    )
+
+
+def test_upstream_that_only_runs_needs_nobody():
+    snapshot = replace(READY, state=State.NOT_RUN, upstream_unmet=1, blocking=(RUNNING_UP,))
+    assert _condition(snapshot, "upstream").remedies == ()
+
+
+def test_upstream_that_was_reopened_does_not_hold_what_has_started():
+    condition = _condition(replace(READY, state=State.RUNNING, attempt=1, upstream_unmet=1), "upstream")
+    assert (condition.met, condition.reason.code) == (True, "explain.upstream_passed")
+
+
+def test_time_tells_how_long():
+    condition = _condition(replace(READY, state=State.WAIT_TIME, not_before=NOW + HOUR), "time")
+    assert condition.reason.params == {"at": NOW + HOUR, "seconds": 3600}
+    assert condition.since == NOW - HOUR
+
+
+TRIGGERS = [  # changes, met, code, since, whether Trigger is offered
+    ({}, False, "explain.trigger_none", NOW - HOUR, True),
+    ({"command_expired_at": NOW - 2 * HOUR}, False, "explain.trigger_expired", NOW - 2 * HOUR, True),
+    ({"command_held_until": NOW + HOUR}, True, "explain.trigger_held", None, False),
+    ({"frozen": True}, False, "explain.trigger_none", NOW - HOUR, False),
+    ({"task_frozen": True}, False, "explain.trigger_none", NOW - HOUR, False),
+    ({"state": State.FAILURE}, False, "explain.trigger_none", None, False),
+    ({"state": State.NOT_RUN}, False, "explain.trigger_none", None, True),
+    ({"state": State.SUCCESS, "triggered_at": NOW}, True, "explain.trigger_fired", NOW, False),
+    ({"state": State.SUCCESS, "set_success": True}, True, "explain.trigger_passed", None, False),
+]
+
+
+@pytest.mark.parametrize(("changes", "met", "code", "since", "offered"), TRIGGERS)
+def test_trigger(changes, met, code, since, offered):
+    condition = _condition(replace(TRIGGER, **changes), "trigger")
+    assert (condition.met, condition.reason.code, condition.since) == (met, code, since)
+    assert condition.remedies == ((Remedy("trigger", (ME,)),) if offered else ())
+
+
+def test_resources_name_the_group():
+    condition = _condition(replace(READY, used=4), "resources")
+    assert condition.reason.params == {"group": "etl", "slots": 4, "used": 4, "workers": 1}
+    assert condition.since == NOW - HOUR
+
+
+RESOURCES = [
+    ({"state": State.RUNNING, "attempt": 1, "used": 4, "started_at": NOW}, "explain.resources_taken"),
+    ({"state": State.SUCCESS, "attempt": 1, "workers": 0}, "explain.resources_taken"),
+    ({"state": State.SUCCESS, "attempt": 0, "set_success": True}, "explain.resources_not_needed"),
+    ({}, "explain.resources_free"),
+]
+
+
+@pytest.mark.parametrize(("changes", "code"), RESOURCES)
+def test_resources_that_are_met(changes, code):
+    condition = _condition(replace(READY, **changes), "resources")
+    assert (condition.met, condition.reason.code) == (True, code)
+
+
+def test_running_says_where_and_since_when_and_can_be_stopped():
+    snapshot = replace(READY, state=State.RUNNING, attempt=2, worker="worker-3", started_at=NOW - 2 * HOUR)
+    run = _condition(snapshot, "run")
+    assert run.reason.params == {"attempt": 2, "worker": "worker-3"}
+    assert (run.met, run.since, run.remedies) == (False, NOW - 2 * HOUR, (Remedy("stop", (ME,)),))
+
+
+def test_failed_says_why_and_when_it_is_tried_again():
+    snapshot = replace(
+        READY,
+        state=State.FAILURE,
+        attempt=2,
+        finished_at=NOW - HOUR,
+        result=Reason("attempt.exit_code", {"exit_code": 3}),
+        exit_code=3,
+        next_rerun_at=NOW + HOUR,
+        reruns_left=1,
+    )
+    run = _condition(snapshot, "run")
+    assert run.reason.params == {
+        "attempt": 2,
+        "result": {"code": "attempt.exit_code", "params": {"exit_code": 3}},
+        "exit_code": 3,
+        "at": NOW + HOUR,
+        "reruns_left": 1,
+    }
+    assert run.since == NOW - HOUR
+    assert run.remedies == (Remedy("rerun", (ME,)), Remedy("set_success", (ME,)))
+
+
+MOMENTS = st.sampled_from([None, NOW - HOUR, NOW, NOW + HOUR])
+SNAPSHOTS = st.builds(
+    InstanceSnapshot,
+    id=st.just(ME),
+    task_id=st.just(TASK),
+    now=st.just(NOW),
+    state=st.sampled_from(State),
+    state_since=st.just(NOW - HOUR),
+    kind=st.sampled_from(Kind),
+    frozen=st.booleans(),
+    frozen_since=MOMENTS,
+    task_frozen=st.booleans(),
+    upstream_total=st.integers(0, 3),
+    upstream_unmet=st.integers(0, 3),
+    upstream_since=MOMENTS,
+    blocking=st.lists(st.sampled_from([FAILED_UP, FROZEN_UP, GATE_UP, RUNNING_UP]), max_size=3).map(tuple),
+    not_before=MOMENTS,
+    awaits_trigger=st.booleans(),
+    command_held_until=MOMENTS,
+    command_expired_at=MOMENTS,
+    triggered_at=MOMENTS,
+    needs_worker=st.booleans(),
+    group=st.just("etl"),
+    slots=st.integers(0, 2),
+    used=st.integers(0, 2),
+    workers=st.integers(0, 1),
+    attempt=st.integers(0, 2),
+    worker=st.sampled_from(["", "worker-1"]),
+    started_at=MOMENTS,
+    finished_at=MOMENTS,
+    result=st.sampled_from([None, Reason("attempt.stopped")]),
+    exit_code=st.sampled_from([None, 0, 1]),
+    next_rerun_at=MOMENTS,
+    reruns_left=st.integers(0, 2),
+    set_success=st.booleans(),
+)
+
+
+@given(SNAPSHOTS)
+def test_every_instance_has_an_explanation(snapshot):
+    explanation = explain(snapshot)
+    conditions = explanation.conditions
+    assert explanation.headline in [one.reason for one in conditions]
+    assert all(one.reason.code.startswith("explain.") for one in conditions)
+    assert all(remedy.targets for one in conditions for remedy in one.remedies)
+    json.dumps([one.reason.as_json() for one in conditions], default=datetime.isoformat)
+
+
+@given(SNAPSHOTS)
+def test_what_waits_is_explained_by_its_first_unmet_condition(snapshot):
+    explanation = explain(snapshot)
+    *gates, run = explanation.conditions
+    if snapshot.state in WAITING:
+        unmet = [one for one in explanation.conditions if not one.met]
+        assert explanation.headline == unmet[0].reason
+        assert run.reason.code == ("explain.run_next" if all(one.met for one in gates) else "explain.run_waiting")
+    else:
+        assert explanation.headline == run.reason
+        assert run.met is (snapshot.state is State.SUCCESS)
+    if snapshot.state in LIVE | {State.SUCCESS}:
+        assert all(one.met for one in gates[1:])  # only the freeze can come later
+
+
+def test_every_way_to_succeed_is_told_apart():
+    told = {code.removeprefix("explain.succeeded_") for *_, code in HEADLINES if "succeeded" in code}
+    assert told == set(Success)

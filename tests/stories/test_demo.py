@@ -1,0 +1,203 @@
+"""The demo's data, made at several times of day: what it promises, and that its past is consistent."""
+
+import json
+import stat
+import subprocess
+from collections import Counter
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from opscenter.base.secrets import decrypt
+from opscenter.operations import drafts
+from opscenter.processes.demo import cast, documents, past, record, retail
+from opscenter.processes.demo.make import Made, make, trigger_time
+from opscenter.production.models import (
+    Attempt,
+    GenerationRun,
+    InstanceEdge,
+    LogChunk,
+    Task,
+    TaskInstance,
+    Transition,
+    TriggerCommand,
+)
+from opscenter.production.rules.states import State, may_follow
+from opscenter.workspaces.models import AccessKey, Member, Tenant
+from opscenter.workspaces.roles import ROLES
+
+pytestmark = pytest.mark.django_db
+ZONE = ZoneInfo(cast.TIME_ZONE)
+CLOCKS = [
+    datetime(2026, 3, 1, 0, 0, 5, tzinfo=ZONE),
+    datetime(2026, 3, 1, 0, 10, tzinfo=ZONE),
+    datetime(2026, 3, 1, 0, 31, tzinfo=ZONE),
+    datetime(2026, 3, 1, 14, 30, tzinfo=ZONE),
+    datetime(2026, 3, 1, 23, 50, tzinfo=ZONE),
+    datetime(2027, 1, 1, 9, 0, tzinfo=ZONE),
+]
+
+
+def of_today(made: Made, now: datetime):
+    today = now.astimezone(ZONE).date()
+    return TaskInstance.objects.filter(workspace=made.party.workspace, bizdate=today - timedelta(days=1))
+
+
+@pytest.mark.parametrize("now", CLOCKS, ids=str)
+def test_todays_trigger_waits_whenever_it_is_made(now):
+    b, a = make(now)
+    trigger = of_today(b, now).get(task__number=b.tasks["http_trigger"])
+    assert trigger.state == State.WAIT_TRIGGER
+    assert trigger.scheduled_at <= now
+    assert trigger.unmet == 0
+    assert trigger.scheduled_at.astimezone(ZONE).date() == now.date()
+    shell = of_today(b, now).get(task__number=b.tasks["shell_1"])
+    assert (shell.state, shell.unmet) == (State.NOT_RUN, 1)
+    assert a.tasks.keys() == {"trigger_http_node"}
+    waiting = of_today(b, now).filter(state=State.WAIT_TIME)
+    assert {one.due_at for one in waiting} == {one.not_before for one in waiting}
+    assert waiting.count() >= 24
+
+
+@pytest.mark.parametrize("now", CLOCKS, ids=str)
+def test_past_is_as_the_engine_would_have_left_it(now):
+    make(now)
+    today = now.astimezone(ZONE).date()
+    instances = {one.pk: one for one in TaskInstance.objects.select_related("task", "version")}
+    steps: dict[int, list[Transition]] = {}
+    for step in Transition.objects.order_by("at", "pk"):
+        steps.setdefault(step.instance_id, []).append(step)
+    for pk, instance in instances.items():
+        line = steps.get(pk, [])
+        assert all(may_follow(State(one.before), State(one.after)) for one in line)
+        assert all(one.after == two.before and one.at <= two.at for one, two in zip(line, line[1:], strict=False))
+        if line:
+            assert (line[-1].after, line[-1].at, line[-1].attempt) == (
+                instance.state,
+                instance.state_at,
+                instance.attempt,
+            )
+            assert line[-1].at <= now
+    edges = list(InstanceEdge.objects.all())
+    assert all(edge.met == (instances[edge.upstream_id].state == State.SUCCESS) for edge in edges)
+    unmet = Counter(edge.downstream_id for edge in edges if not edge.met)
+    assert all(one.unmet == unmet[pk] for pk, one in instances.items())
+    for edge in edges:
+        before, after = instances[edge.upstream_id], instances[edge.downstream_id]
+        if after.started_at:
+            assert before.finished_at and before.finished_at <= after.started_at
+    for instance in instances.values():
+        if instance.started_at:
+            assert instance.started_at >= instance.not_before
+            assert instance.started_at <= instance.finished_at
+        assert instance.created_at < instance.not_before
+    assert GenerationRun.objects.order_by("day").values_list("day", flat=True).last() == today
+    assert GenerationRun.objects.count() == 2 * (past.DAYS + 1)
+
+
+def test_two_failures_of_which_one_was_rerun_by_hand():
+    now = datetime(2026, 3, 1, 14, 30, tzinfo=ZONE)
+    b, _ = make(now)
+    states = Counter(
+        TaskInstance.objects.filter(workspace=b.party.workspace, bizdate__lt=date(2026, 2, 28)).values_list(
+            "state", flat=True
+        )
+    )
+    assert states[State.FAILURE] == 1
+    assert states[State.NOT_RUN] == 1  # the report behind it
+    assert set(states) == {State.FAILURE, State.NOT_RUN, State.SUCCESS}
+    again = Attempt.objects.get(number=2)
+    assert again.state == Attempt.State.SUCCESS
+    assert again.instance.attempts.get(number=1).state == Attempt.State.FAILURE
+    step = Transition.objects.get(instance=again.instance, before=State.FAILURE)
+    assert step.operation is not None
+    failed = TaskInstance.objects.get(state=State.FAILURE)
+    assert failed.reason == {"code": "attempt.exit_code", "params": {"exit_code": 1}}
+    assert "FAIL" in LogChunk.objects.get(attempt__instance=failed).text
+
+
+def test_each_days_trigger_has_its_receipt():
+    now = datetime(2026, 3, 1, 14, 30, tzinfo=ZONE)
+    b, _ = make(now)
+    receipts = TriggerCommand.objects.all()
+    assert Counter(receipts.values_list("status", flat=True)) == {"fired": past.DAYS, "no_effect": 1}
+    for receipt in receipts.filter(status="fired"):
+        assert receipt.received_at < receipt.settled_at < receipt.held_until
+        assert receipt.instance.started_at >= max(receipt.received_at, receipt.instance.scheduled_at)
+    assert receipts.filter(reason__code="trigger.held").count() == 1
+    assert not receipts.exclude(access_key_id=b.party.access_key_id).exists()
+
+
+@pytest.mark.parametrize("step", [step for step in retail.STEPS if not step.is_virtual], ids=lambda step: step.name)
+def test_past_logs_are_what_the_scripts_print(step, tmp_path):
+    values = {"hour": "2026022815"} if step.name == "store_events" else {"bizdate": "20260228"}
+    script = step.script
+    for name, value in values.items():
+        assert f"${{{name}}}" in script
+        script = script.replace(f"${{{name}}}", value)
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=20, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == retail.past_log(step.name, values)
+
+
+def test_documents_are_read_without_a_warning():
+    b, a = cast.make_tenant_b(), cast.make_tenant_a()
+    for party, text in (
+        (b, documents.http_workflow(trigger_time(datetime(2026, 3, 1, 12).time()))),
+        (b, documents.retail_workflow("b-dev")),
+        (a, documents.calling_workflow(7, trigger_time(datetime(2026, 3, 1, 12).time()), "/opt/has space/python")),
+    ):
+        report = drafts.import_document(party.actor, party.workspace, text)
+        assert report.warnings == ()
+    caller = report.nodes[0].definition
+    assert "'/opt/has space/python' trigger_http_node.py 7 Prod \"${day} 00:30:00\"" in caller["content"]
+
+
+def test_command_prints_the_record_in_its_shape(capsys):
+    call_command("demo", json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert found.keys() == {"console", "endpoint", "accounts", "tenants"}
+    b, a = found["tenants"]
+    assert (b["name"], a["name"]) == ("tenant-b", "tenant-a")
+    assert [account["role"] for account in found["accounts"]] == list(ROLES)
+    for account in found["accounts"]:
+        member = Member.objects.get(user__username=account["username"], workspace=account["workspace_id"])
+        assert member.roles == [account["role"]]
+        assert member.user.check_password(account["password"])
+        assert account["workspace_id"] == b["workspace_id"]
+    for tenant in (a, b):
+        key = AccessKey.objects.get(key_id=tenant["access_key_id"])
+        assert decrypt(key.secret) == tenant["access_key_secret"]
+        assert key.user.memberships.get(workspace=tenant["workspace_id"]).roles == ["role_project_admin"]
+        for name, number in tenant["tasks"].items():
+            assert Task.objects.get(number=number, environment="Prod").name == name
+    assert {"http_trigger", "shell_1"} <= b["tasks"].keys()
+    assert stat.S_IMODE(record.path().stat().st_mode) == 0o600
+
+
+def test_command_is_idempotent(capsys):
+    call_command("demo", json=True)
+    first = capsys.readouterr().out
+    call_command("demo", json=True)
+    assert capsys.readouterr().out == first
+    assert Tenant.objects.count() == 2
+    call_command("demo")
+    for_people = capsys.readouterr().out
+    for account in json.loads(first)["accounts"]:
+        assert for_people.count(account["password"]) == 1
+
+
+def test_lost_record_is_said_and_not_overwritten():
+    call_command("demo", json=True, stdout=open("/dev/null", "w"))  # noqa: SIM115
+    record.path().unlink()
+    with pytest.raises(CommandError, match="made already"):
+        call_command("demo")
+    assert not record.path().exists()
+
+
+def test_record_of_another_database_is_made_anew(capsys):
+    record.write({"tenants": [{"access_key_id": "LTAI5tOfAnotherDatabase"}]})
+    call_command("demo", json=True)
+    assert json.loads(capsys.readouterr().out) == json.loads(record.path().read_text())
