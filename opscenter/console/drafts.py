@@ -9,7 +9,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
-from opscenter.base.reasons import sentence, say
+from opscenter.base.reasons import say, sentence
 from opscenter.operations.publish_checks import Candidate, PublishProblem, Upstreams, check
 from opscenter.production.models import Environment
 from opscenter.workspaces.models import Workspace
@@ -78,9 +78,7 @@ def workflows(workspace: Workspace) -> "QuerySet[Workflow]":
     return (
         Workflow.objects.filter(workspace=workspace)
         .select_related("owner", "modified_by")
-        .annotate(
-            node_count=Count("nodes"), pending_count=Count("nodes", filter=Q(nodes__isnull=False) & pending)
-        )
+        .annotate(node_count=Count("nodes"), pending_count=Count("nodes", filter=Q(nodes__isnull=False) & pending))
         .order_by("name")
     )
 
@@ -110,7 +108,11 @@ def look_at(workspace: Workspace, drafts: Sequence[Draft]) -> None:
 
 def finding(problem: PublishProblem) -> Finding:
     """A problem in words."""
-    return Finding(problem.node_name, FIELD_NAMES.get(problem.field, problem.field), say(problem.reason.code, problem.reason.params))
+    return Finding(
+        problem.node_name,
+        FIELD_NAMES.get(problem.field, problem.field),
+        say(problem.reason.code, problem.reason.params),
+    )
 
 
 @sentence("draft.unknown")

@@ -48,7 +48,9 @@ def _ran(params: Params) -> str:
 
 
 def _with_comment(text: str, params: Params) -> str:
-    return _("%(text)s: “%(comment)s”") % {"text": text, "comment": params["comment"]} if params.get("comment") else text
+    return (
+        _("%(text)s: “%(comment)s”") % {"text": text, "comment": params["comment"]} if params.get("comment") else text
+    )
 
 
 def _triggered(params: Params) -> str:

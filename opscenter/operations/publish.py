@@ -52,7 +52,6 @@ _TASK_FIELDS = (
     "recurrence",
     "priority",
     "status",
-    "version",
     "modified_at",
     "modified_by",
 )
@@ -97,7 +96,7 @@ def publish(actor: Actor, workspace: Workspace, nodes: Sequence[Node], message: 
     Tenant.objects.select_for_update(no_key=True).get(pk=workspace.tenant_id)  # edges cross workspaces: one at a time
     drafts = _drafts(workspace, nodes)
     left_out = _unchanged(workspace, drafts)
-    candidates = _candidates(workspace, [node for node in drafts if node not in left_out])
+    candidates = _candidates(set(drafts) - set(left_out), drafts)
     upstreams = Upstreams(workspace, Environment.PROD, candidates)
     problems, warnings = check(upstreams)
     if workspace.mode == Workspace.Mode.STANDARD:

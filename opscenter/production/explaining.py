@@ -33,7 +33,7 @@ FROM unnest(%(ids)s::bigint[]) AS d(id) CROSS JOIN LATERAL (
     JOIN production_task t ON t.id = i.task_id
     WHERE e.downstream_id = d.id AND NOT e.met
     ORDER BY (i.state = {State.FAILURE:d} OR i.frozen) DESC, i.id LIMIT {BLOCKING_SHOWN}
-) u"""  # noqa: S608  two numbers of ours
+) u"""
 _MET_SINCE = """
 SELECT e.downstream_id, max(i.finished_at) FROM production_instanceedge e
 JOIN production_taskinstance i ON i.id = e.upstream_id

@@ -177,9 +177,7 @@ def _published(report: publishing.PublishReport) -> str:
         return _("Production had all of it already; nothing was changed.")
     text = ngettext("%(n)s task was published.", "%(n)s tasks were published.", count) % {"n": count}
     if report.instances:
-        made = ngettext(
-            "%(n)s instance of today was made.", "%(n)s instances of today were made.", report.instances
-        )
+        made = ngettext("%(n)s instance of today was made.", "%(n)s instances of today were made.", report.instances)
         text += " " + made % {"n": report.instances}
     return text
 

@@ -139,7 +139,8 @@ def download(request: ConsoleRequest, pk: int, number: int) -> HttpResponse:
         blobs.get(version.blob_id),
         content_type="application/octet-stream",
         headers={
-            "Content-Disposition": content_disposition_header(as_attachment=True, filename=resource.name) or "attachment",
+            "Content-Disposition": content_disposition_header(as_attachment=True, filename=resource.name)
+            or "attachment",
             "Content-Security-Policy": "sandbox",
         },
     )

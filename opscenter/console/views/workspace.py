@@ -77,6 +77,4 @@ def create(request: SignedInRequest) -> HttpResponse:
             messages.success(request, _("The workspace was created. You are its owner."))
             place = {"workspace_id": workspace.pk, "env": "prod"}
             return go(request, reverse("console:workspace", kwargs=place))
-    return ask(
-        request, title=_("New workspace"), verb=_("Create workspace"), back=reverse("console:home"), form=form
-    )
+    return ask(request, title=_("New workspace"), verb=_("Create workspace"), back=reverse("console:home"), form=form)

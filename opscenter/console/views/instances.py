@@ -1,0 +1,138 @@
+"""The instance lists: auto triggered instances and test instances."""
+
+from typing import Any
+
+from django.http import HttpResponse
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from opscenter.base import clock
+from opscenter.base.reasons import Invalid, say
+from opscenter.console import live, paging
+from opscenter.console.access import ConsoleRequest, in_workspace, is_partial
+from opscenter.console.filters import ALL_DATES, STATES, InstanceFilters, latest_bizdate, query_string
+from opscenter.console.instance_rows import is_live, rows_of
+from opscenter.console.operation_words import WORDS
+from opscenter.operations.permits import missing
+from opscenter.operations.registry import OPERATIONS
+from opscenter.production import listings, selectors
+from opscenter.production.models import Environment, WorkflowInstance
+
+ORDER = paging.Order(number="pk", moment="scheduled_at")
+_TABLE = "console/instances/table.html"
+
+
+@in_workspace
+def instance_list(request: ConsoleRequest) -> HttpResponse:
+    """Auto triggered instances; of today's runs, unless other dates are asked for."""
+    return _listing(request, WorkflowInstance.Type.NORMAL)
+
+
+@in_workspace
+def test_instance_list(request: ConsoleRequest) -> HttpResponse:
+    """Instances of smoke tests, in either environment."""
+    return _listing(request, WorkflowInstance.Type.SMOKE_TEST)
+
+
+def _listing(request: ConsoleRequest, kind: WorkflowInstance.Type) -> HttpResponse:
+    zone = request.workspace.tenant.time_zone
+    is_test = kind is WorkflowInstance.Type.SMOKE_TEST
+    default = None if is_test else latest_bizdate(clock.now(), zone)
+    filters = InstanceFilters(request.GET, request.user, request.workspace, request.environment, default)
+    context = _frame(request, filters, is_test, default.isoformat() if default else "")
+    if not filters.is_valid():
+        return live.whole(request, "console/instances/list.html", {**context, "rows": []}, status=422)
+    found = listings.instances(request.user, request.workspace, request.environment, kind, filters.wanted())
+    if is_partial(request) and "shown" in request.GET:
+        return _refreshed(request, found, context)
+    page = paging.page(found, ORDER, request.GET)
+    rows = rows_of(page.rows, zone)
+    shown = ",".join(str(row.pk) for row in rows)
+    context |= _table(request, rows, shown, 0) | {"page": page, "tag": live.tag_of(rows, 0)}
+    return live.whole(request, "console/instances/list.html", context)
+
+
+def _refreshed(request: ConsoleRequest, found: Any, context: dict[str, Any]) -> HttpResponse:
+    """The rows that the page shows, as they are now, wherever the filters would put them; and how many came since."""
+    text = request.GET["shown"]
+    ids = _ids(text)
+    shown = selectors.instances(request.user, request.workspace, request.environment).filter(pk__in=ids)
+    rows = rows_of(list(shown.order_by("-scheduled_at", "-pk")), request.workspace.tenant.time_zone)
+    page = paging.page(found.select_related(None).only("pk", "scheduled_at"), ORDER, request.GET)
+    arrived = sum(instance.pk not in ids for instance in page.rows)
+    context |= _table(request, rows, text, arrived)
+    return live.fragment(request, _TABLE, context, live.tag_of(rows, arrived))
+
+
+def _ids(text: str) -> set[int]:
+    parts = [part for part in text.split(",") if part]
+    if len(parts) > paging.SIZE or not all(part.isascii() and part.isdigit() and len(part) < 19 for part in parts):
+        raise Invalid("paging.cursor", cursor=text[:60])
+    return {int(part) for part in parts}
+
+
+def _table(request: ConsoleRequest, rows: list[Any], shown: str, arrived: int) -> dict[str, Any]:
+    query = {name: request.GET.getlist(name) for name in request.GET if name not in ("shown",)}
+    return {
+        "rows": rows,
+        "zone": request.workspace.tenant.time_zone,
+        "arrived": arrived,
+        "here_url": request.path + query_string(query),
+        "poll_url": request.path + query_string({**query, "shown": shown}),
+        "every": live.QUICK if is_live(rows) else live.SLOW,
+    }
+
+
+def _frame(request: ConsoleRequest, filters: InstanceFilters, is_test: bool, default: str) -> dict[str, Any]:
+    kwargs = {"workspace_id": request.workspace.pk, "env": request.environment.lower()}
+    kept = {name: request.GET.getlist(name) for name in request.GET if name not in ("before", "after", "shown")}
+    return {
+        "filters": filters,
+        "is_test": is_test,
+        "is_prod": request.environment == Environment.PROD,
+        "chips": _chips(filters, kept, default),
+        "is_narrowed": bool(kept),
+        "clear_url": request.path,
+        "test_url": reverse("console:test_instance_list", kwargs=kwargs),
+        "tasks_url": reverse("console:task_list", kwargs=kwargs),
+        "all_dates_url": query_string({**kept, "bizdate": ALL_DATES}),
+        "actions": _actions(request, kwargs),
+        "zone": request.workspace.tenant.time_zone,
+    }
+
+
+def _chips(filters: InstanceFilters, kept: dict[str, list[str]], default: str) -> list[dict[str, Any]]:
+    """One click each: today's runs, all dates, each state, frozen. A click on an active one takes it away."""
+    asked = set(kept.get("state", []))
+    chips: list[dict[str, Any]] = []
+    if default:
+        rest = {name: value for name, value in kept.items() if name != "bizdate"}
+        is_today = filters.data.get("bizdate") == default
+        chips.append({"label": _("Today's runs"), "url": query_string(rest), "active": is_today})
+        all_dates = query_string({**kept, "bizdate": ALL_DATES})
+        chips.append({"label": _("All dates"), "url": all_dates, "active": filters.is_all_dates})
+    for state in STATES:
+        others = sorted(asked ^ {state.code})
+        chips.append(
+            {"state": state.code, "url": query_string({**kept, "state": others}), "active": state.code in asked}
+        )
+    is_frozen = bool(kept.get("frozen"))
+    url = query_string({**kept, "frozen": "" if is_frozen else "1"})
+    return [*chips, {"state": "frozen", "url": url, "active": is_frozen}]
+
+
+def _actions(request: ConsoleRequest, kwargs: dict[str, Any]) -> list[dict[str, Any]]:
+    """The batch bar. What the selected rows allow is looked at when they are known; here only what the role allows."""
+    actions = []
+    for code, spec in OPERATIONS.items():
+        may = request.member.may(spec.permission) or request.member.may(spec.permission, own=True)
+        actions.append(
+            {
+                "label": spec.name,
+                "icon": WORDS[code].icon,
+                "key": WORDS[code].key,
+                "url": reverse("console:instance_operate", kwargs={**kwargs, "code": code.replace("_", "-")}),
+                "why_not": "" if may else say("permission.missing", missing(spec.permission)),
+            }
+        )
+    return actions
