@@ -154,9 +154,6 @@ def free_port() -> int:
 
 def _kind(process: psutil.Process) -> str:
     try:
-        command = process.cmdline()
+        return process.name().removeprefix("ops-")
     except psutil.NoSuchProcess:
         return ""
-    if command and Path(command[0]).name == "postgres":
-        return "postgres"
-    return command[2] if len(command) > 2 and command[1].endswith("manage.py") else ""

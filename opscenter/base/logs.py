@@ -62,6 +62,11 @@ def _console_formats(on_terminal: bool) -> tuple[str, ...]:
     return ("auto", "console") if on_terminal else ("console",)
 
 
+def _is_event(record: logging.LogRecord) -> bool:
+    """A 503 is an answer we chose: /readyz says it every second while something is missing."""
+    return getattr(record, "status_code", None) != 503
+
+
 def configure() -> dict[str, Any]:
     """Set structlog up and return Django's LOGGING to match: both end in the same lines on standard error."""
     structlog.configure(
@@ -85,11 +90,12 @@ def configure() -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"lines": formatter},
+        "filters": {"events": {"()": "django.utils.log.CallbackFilter", "callback": _is_event}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "lines"}},
         "root": {"handlers": ["stderr"], "level": logging.getLevelName(logging.INFO)},
         "loggers": {
             "django": {"handlers": [], "level": "INFO", "propagate": True},
-            "django.request": {"level": "ERROR"},  # a 404 is no event
+            "django.request": {"level": "ERROR", "filters": ["events"]},  # a 404 is no event
             "django.server": {"handlers": [], "level": "INFO", "propagate": True},
             "django-q": quiet,
             "_granian": quiet,

@@ -30,7 +30,7 @@ P = ParamSpec("P")
 class ConsoleRequest(HttpRequest):
     """A request of a member: what ``in_workspace`` found out."""
 
-    user: User  # type: ignore[assignment]  # in_workspace lets nobody else through
+    user: User
     workspace: Workspace
     member: Member
     environment: Environment
@@ -39,7 +39,7 @@ class ConsoleRequest(HttpRequest):
 class SignedInRequest(HttpRequest):
     """A request of somebody who is signed in."""
 
-    user: User  # type: ignore[assignment]  # signed_in lets nobody else through
+    user: User
 
 
 def open_to_all(view: Callable[P, HttpResponseBase]) -> Callable[P, HttpResponseBase]:
@@ -87,7 +87,7 @@ def in_workspace(
             raise Forbidden("permission.missing", **missing(permission))
         if request.session.get(LAST_WORKSPACE) != [workspace_id, env]:
             request.session[LAST_WORKSPACE] = [workspace_id, env]
-        return view(request, **kwargs)  # type: ignore[call-arg]
+        return view(request, **kwargs)  # type: ignore[call-arg]  # P is the rest of the arguments
 
     wrapped.permission = getattr(view, "permission", Permission.VIEW)  # type: ignore[attr-defined]
     wrapped.own_counts = getattr(view, "own_counts", False)  # type: ignore[attr-defined]

@@ -1,6 +1,7 @@
 """Schedules in words: “Every day at 00:30”."""
 
 from datetime import time
+from itertools import pairwise
 
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
@@ -25,7 +26,7 @@ def _times(times: list[time]) -> str:
     if len(times) <= _LISTED:
         return _("at %(times)s") % {"times": ", ".join(_clock(at) for at in times)}
     minutes = [at.hour * 60 + at.minute for at in times]
-    steps = {later - earlier for earlier, later in zip(minutes, minutes[1:], strict=False)}
+    steps = {later - earlier for earlier, later in pairwise(minutes)}
     span = {"first": _clock(times[0]), "last": _clock(times[-1]), "count": len(times)}
     if len(steps) != 1:
         return _("%(count)s times from %(first)s to %(last)s") % span

@@ -20,6 +20,7 @@ FIELD_NAMES: dict[str, Promise] = {
     "type": gettext_lazy("Type"),
     "cron": gettext_lazy("Schedule"),
     "content": gettext_lazy("Code"),
+    "parameters": gettext_lazy("Parameters"),
     "dependencies": gettext_lazy("Dependencies"),
     "outputs": gettext_lazy("Outputs"),
 }

@@ -11,6 +11,21 @@ from opscenter.workspaces.models import AuditEntry, Workspace, name_validator
 from opscenter.workspaces.roles import ROLES
 
 DOCUMENT_LIMIT = 5 * 1024 * 1024
+EXAMPLE = """{
+  "version": "1.1.0",
+  "kind": "CycleWorkflow",
+  "spec": {
+    "workflows": [{
+      "name": "daily_report",
+      "nodes": [{
+        "id": "1", "name": "report",
+        "script": {"runtime": {"command": "DIDE_SHELL"}, "content": "echo hello"},
+        "trigger": {"type": "Scheduler", "cron": "00 30 02 * * ?"}
+      }]
+    }]
+  }
+}"""
+"""Shown where a document is pasted; it is a whole one, so that somebody can start from it."""
 
 
 def refuse(form: forms.Form, error: Invalid) -> None:
@@ -141,12 +156,12 @@ class NewUserForm(RolesForm):
 
 
 class ImportForm(forms.Form):
-    file = forms.FileField(label=_("File"), required=False, widget=forms.FileInput(attrs={"accept": ".json"}))
+    file = forms.FileField(label=_("A file"), required=False, widget=forms.FileInput(attrs={"accept": ".json"}))
     document = forms.CharField(
-        label=_("Document"),
+        label=_("Or the document itself"),
         required=False,
         strip=False,
-        widget=forms.Textarea(attrs={"rows": 18, "spellcheck": "false", "class": "mono"}),
+        widget=forms.Textarea(attrs={"spellcheck": "false", "class": "mono", "placeholder": EXAMPLE}),
     )
 
     def clean(self) -> dict[str, Any]:

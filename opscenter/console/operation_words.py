@@ -51,7 +51,9 @@ WORDS: dict[str, Words] = {
         "circle-check",
         "u",
         ngettext_lazy("Set %(n)s instance to succeeded", "Set %(n)s instances to succeeded", "n"),
-        _("Nothing is run. The instances count as succeeded, and what waits for them starts when its other conditions are met."),
+        _(
+            "Nothing is run. The instances count as succeeded, and what waits for them starts when its other conditions are met."
+        ),
     ),
     "freeze": Words(
         "snowflake",

@@ -6,7 +6,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
-from django.db.models import F, Max
+from django.db.models import F, Max, OuterRef, Subquery
 from django.utils.translation import gettext as _
 
 from opscenter.base import clock, ids
@@ -96,7 +96,8 @@ def publish(actor: Actor, workspace: Workspace, nodes: Sequence[Node], message: 
     Tenant.objects.select_for_update(no_key=True).get(pk=workspace.tenant_id)  # edges cross workspaces: one at a time
     drafts = _drafts(workspace, nodes)
     left_out = _unchanged(workspace, drafts)
-    candidates = _candidates(set(drafts) - set(left_out), drafts)
+    known = set(left_out)
+    candidates = _candidates([node for node in drafts if node not in known])
     upstreams = Upstreams(workspace, Environment.PROD, candidates)
     problems, warnings = check(upstreams)
     if workspace.mode == Workspace.Mode.STANDARD:
@@ -148,7 +149,7 @@ def _unchanged(workspace: Workspace, nodes: Sequence[Node]) -> list[Node]:
     ]
 
 
-def _candidates(workspace: Workspace, nodes: Sequence[Node]) -> list[Candidate]:
+def _candidates(nodes: Sequence[Node]) -> list[Candidate]:
     """The nodes with the numbers of their tasks. A refused publication leaves a gap in them, which is harmless."""
     missing = [node for node in nodes if node.number is None]
     fresh = dict(zip((node.pk for node in missing), ids.next_value("task_number", len(missing)), strict=True))
@@ -186,10 +187,13 @@ class _Publication:
         for workflow in self.workflows.values():
             workflow.published_at = self.at
         Workflow.objects.bulk_update(self.workflows.values(), ("number", "published_at"))
+        fresh = [candidate.node for candidate in self.candidates if candidate.node.number is None]
         for candidate in self.candidates:
             candidate.node.number = candidate.number
             candidate.node.published_version = candidate.node.version
-        Node.objects.bulk_update(self._nodes(), ("number", "published_version"), batch_size=_BATCH)
+        Node.objects.bulk_update(fresh, ("number",), batch_size=_BATCH)
+        published = [node.pk for node in self._nodes()]
+        Node.objects.filter(pk__in=published).update(published_version=F("version"))
 
     def _nodes(self) -> list[Node]:
         return [candidate.node for candidate in self.candidates]
@@ -199,7 +203,6 @@ class _Publication:
         environment = Environment(upstreams.environment)
         tasks, new = self._tasks(environment)
         self._versions(tasks)
-        Task.objects.bulk_update(tasks.values(), _TASK_FIELDS, batch_size=_BATCH)
         self._outputs(tasks, environment)
         self._edges(tasks, upstreams.edges(), environment)
         return [tasks[candidate.number] for candidate in self.candidates], new
@@ -210,6 +213,7 @@ class _Publication:
         found = Task.objects.filter(number__in=numbers, environment=environment).order_by("pk")
         tasks = {task.number: task for task in found.select_for_update(no_key=True)}
         fresh = []
+        before = list(tasks.values())
         for candidate in self.candidates:
             task = tasks.get(candidate.number)
             if task is None:
@@ -218,6 +222,7 @@ class _Publication:
                 )
                 fresh.append(task)
             self._fill(task, candidate, workflows)
+        Task.objects.bulk_update(before, _TASK_FIELDS, batch_size=_BATCH)
         Task.objects.bulk_create(fresh, batch_size=_BATCH)
         return tasks | {task.number: task for task in fresh}, {task.pk for task in fresh}
 
@@ -283,6 +288,8 @@ class _Publication:
         TaskVersion.objects.bulk_create(versions, batch_size=_BATCH)
         for version in versions:
             version.task.version = version
+        latest = TaskVersion.objects.filter(task=OuterRef("pk")).order_by("-number").values("pk")[:1]
+        Task.objects.filter(pk__in=[task.pk for task in tasks.values()]).update(version=Subquery(latest))
 
     def _moment(self, local: str) -> datetime | None:
         """A draft's local time in the tenant's zone."""

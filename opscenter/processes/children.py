@@ -1,32 +1,43 @@
-"""The children of ``up``: started, read line by line, started again when they die."""
+"""The children of ``up``: forked, read line by line, forked again when they die.
 
+Forked, not started anew: what they import is loaded once, so that all of it is up a moment after the first.
+"""
+
+import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from functools import partial
-from pathlib import Path
+from collections.abc import Callable
 
-from opscenter.base.procs import die_with_parent
+from django.core.management import CommandError
+
+from opscenter.base.procs import die_with_parent, set_name
 
 _FIRST_BACK_OFF = 0.5
 _LONGEST_BACK_OFF = 10.0
 _LIVED_LONG = 30.0
 """Seconds after which an earlier death is forgotten."""
 _MOST_UNENDED = 64 * 1024
+_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+_context = multiprocessing.get_context("fork")
 
 
 class Child:
-    """One process of the product, and its successors."""
+    """One process of the product, and its successors.
 
-    def __init__(self, kind: str, arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
+    Args:
+        kind: its name, in the process list and before each of its lines.
+        body: what it does; it ends when that returns.
+        let_go: called in the child first, to close what belongs to the parent alone.
+    """
+
+    def __init__(self, kind: str, body: Callable[[], None], let_go: Callable[[], None]) -> None:
         self.kind = kind
-        self._command = [sys.executable, str(folder / "manage.py"), *arguments]
-        self._environment = dict(environment)
-        self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
+        self._body = body
+        self._let_go = let_go
+        self._process: multiprocessing.process.BaseProcess | None = None
+        self._output: int | None = None
         self._started = 0.0
         self._again_at = 0.0
         self._back_off = _FIRST_BACK_OFF
@@ -40,31 +51,52 @@ class Child:
     @property
     def descriptor(self) -> int | None:
         """Where its lines come from; None when nothing runs."""
-        return self._process.stdout.fileno() if self._process and self._process.stdout else None
+        return self._output
 
     def start(self) -> None:
-        """Start it; it ends with us, however we end."""
-        self._process = subprocess.Popen(
-            self._command,
-            env=self._environment,
-            cwd=self._folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C reaches us alone: the order of stopping is ours
-            preexec_fn=partial(die_with_parent, signal.SIGTERM, os.getpid()),
-        )
-        assert self._process.stdout is not None
-        os.set_blocking(self._process.stdout.fileno(), False)
+        """Start it; it ends with us, however we end. Call it from the main thread of a process with no other."""
+        self._output, writer = os.pipe()
+        os.set_blocking(self._output, False)
+        self._process = _context.Process(name=self.kind, target=self._run, args=(writer, os.getpid()))
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # the child must not take them for its parent
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+            os.close(writer)
         self._started = time.monotonic()
+
+    def _run(self, writer: int, parent: int) -> None:
+        """The child's life."""
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        os.setsid()  # Ctrl-C reaches our parent alone: the order of stopping is its
+        die_with_parent(signal.SIGTERM, parent)
+        set_name(f"ops-{self.kind}")
+        self._let_go()
+        for standard in (1, 2):
+            os.dup2(writer, standard)
+        os.close(writer)
+        try:
+            self._body()
+        except CommandError as error:
+            print(error, file=sys.stderr)
+            sys.exit(1)
+
+    def close_output(self) -> None:
+        """Let go of the reading end."""
+        if self._output is not None:
+            os.close(self._output)
+            self._output = None
 
     def due_again(self) -> bool:
         """Whether nothing runs and it is time to start it again."""
         return self._process is None and time.monotonic() >= self._again_at
 
     def ended(self) -> int | None:
-        """The exit code, once, if it has ended since we last asked; the next start waits longer each time."""
-        if self._process is None or (code := self._process.poll()) is None:
+        """The exit code if it has ended; the next start waits longer each time."""
+        if self._process is None or (code := self._process.exitcode) is None:
             return None
         if time.monotonic() - self._started > _LIVED_LONG:
             self._back_off = _FIRST_BACK_OFF
@@ -74,27 +106,25 @@ class Child:
 
     def forget(self) -> None:
         """Let go of a process that has ended."""
-        if self._process is not None and self._process.stdout is not None:
-            self._process.stdout.close()
+        self.close_output()
         self._process = None
 
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal, if it runs."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(number)
+    def ask_to_stop(self) -> None:
+        """Send SIGTERM, if it runs."""
+        if self._process is not None:
+            self._process.terminate()
 
     def is_running(self) -> bool:
         """Whether it has not ended yet."""
-        return self._process is not None and self._process.poll() is None
+        return self._process is not None and self._process.is_alive()
 
     def lines(self) -> list[str]:
         """Whole lines written since the last call; after its end also an unfinished one."""
-        descriptor = self.descriptor
-        if descriptor is None:
+        if self._output is None:
             return []
         while True:
             try:
-                piece = os.read(descriptor, _MOST_UNENDED)
+                piece = os.read(self._output, _MOST_UNENDED)
             except BlockingIOError:
                 break
             self._unended += piece

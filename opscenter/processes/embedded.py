@@ -126,6 +126,13 @@ class Embedded:
             self._lock.close()
             self._lock = None
 
+    def disown(self) -> None:
+        """In a forked child: this is the parent's server, and the parent's lock."""
+        self._process = None
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
     def connection(self, database: str = DATABASE, **options: Any) -> "psycopg.Connection[Any]":
         """A connection as the owner of everything."""
         return psycopg.connect(

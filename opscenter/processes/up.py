@@ -4,36 +4,42 @@ One thread does everything: the kernel ends children and the database when the t
 """
 
 import http.client
+import io
 import json
+import logging.config
 import os
 import selectors
 import signal
 import sys
 import time
-from pathlib import Path
+from collections.abc import Callable
 from threading import Event
 from types import FrameType
 from typing import Any
 
-import structlog
 from django.apps import apps
 from django.conf import settings
 from django.core.management import CommandError, call_command, get_commands
 from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
+from django.urls import get_resolver
 
-from opscenter.base import config
+from opscenter.base import config, logs
 from opscenter.base.locks import session_lock
 from opscenter.base.procs import adopt_orphans, descendants, kill_tree, reap_adopted, wait_gone
-from opscenter.processes import assets
+from opscenter.processes import assets, courier, scheduler, web, worker
 from opscenter.processes.children import Child
+from opscenter.processes.demo import record
 from opscenter.processes.embedded import Embedded
 from opscenter.processes.placement import EmbeddedError, place
-from opscenter.processes.running import check_port
+from opscenter.processes.running import check_port, run_until_stopped
 
-logger = structlog.get_logger(__name__)
-
-PARTS = ("web", "scheduler", "worker", "courier")
+PARTS: dict[str, Callable[[], None]] = {
+    "web": web.run,
+    "scheduler": lambda: run_until_stopped(scheduler.run),
+    "worker": lambda: run_until_stopped(lambda stop: worker.run(None, settings.WORKERS, stop)),
+    "courier": lambda: run_until_stopped(courier.run),
+}
 _GRACE = 7.0
 """Seconds that children have to stop; with killing and the database's end this stays below the promised ten."""
 _LOOK_EVERY = 0.25
@@ -53,7 +59,7 @@ class Up:
         self._children: list[Child] = []
         self._selector = selectors.DefaultSelector()
         self._is_announced = False
-        self._complain_at = 0.0
+        self._asked = self._complain_at = 0.0
         self._reaped = time.monotonic()
         self._is_json = os.environ.get("OPSCENTER_LOG_FORMAT") == "json"
 
@@ -65,6 +71,8 @@ class Up:
         """
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
+        os.environ.setdefault("OPSCENTER_LOG_FORMAT", "console")
+        logging.config.dictConfig(logs.configure())
         adopt_orphans()
         check_port(settings.BIND, settings.PORT)
         try:
@@ -96,18 +104,41 @@ class Up:
             settings.DATABASES["default"]["HOST"] = str(self._database.place.socket)
         _migrate()
         assets.prepare()
-        if not self._stop.is_set():
-            _make_demo()
+        get_resolver().url_patterns  # noqa: B018  # loaded here, shared by all that are forked
+        is_empty = not apps.get_model(settings.AUTH_USER_MODEL).objects.exists()
         connection.close()
+        if is_empty and "demo" in get_commands():
+            self._make_demo()
+
+    def _make_demo(self) -> None:
+        """Something to see on an empty database; without it the product runs all the same."""
+        self._say("up", "The database is empty: making the demo.")
+        demo = Child("demo", _make_demo, self._let_go)
+        self._children = [demo]
+        self._start(demo)
+        while demo.ended() is None and not self._stop.is_set():
+            self._look_at_output()
+        if demo.ended():
+            self._say("up", "The demo could not be made; Opscenter goes on without it.")
+        if not self._stop.is_set():
+            self._print(demo)
+            self._release(demo)
 
     # while it runs
 
     def _start_children(self) -> None:
-        environment = {"OPSCENTER_LOG_FORMAT": "console", "PYTHONUNBUFFERED": "1", **os.environ}
-        self._children = [Child(kind, [kind], environment, settings.BASE_DIR) for kind in PARTS]
+        self._children = [Child(kind, body, self._let_go) for kind, body in PARTS.items()]
         for child in self._children:
             self._start(child)
         self._complain_at = time.monotonic() + _COMPLAIN_AFTER
+
+    def _let_go(self) -> None:
+        """In a child: close what is ours alone, above all the lock on the database, which must end with us."""
+        self._selector.close()
+        for child in self._children:
+            child.close_output()
+        if self._database is not None:
+            self._database.disown()
 
     def _start(self, child: Child) -> None:
         child.start()
@@ -115,16 +146,19 @@ class Up:
         self._selector.register(child.descriptor, selectors.EVENT_READ, child)
 
     def _look(self) -> None:
-        self._tend_database()
-        for key, _ in self._selector.select(_LOOK_EVERY):
-            self._print(key.data)
+        self._look_at_output()
         for child in self._children:
             self._tend(child)
-        if not self._is_announced:
+        if not self._is_announced and time.monotonic() > self._asked + _LOOK_EVERY:
             self._announce()
         if time.monotonic() - self._reaped > _REAP_EVERY:
             self._reaped = time.monotonic()
             reap_adopted(self._own_pids())
+
+    def _look_at_output(self) -> None:
+        self._tend_database()
+        for key, _ in self._selector.select(_LOOK_EVERY):
+            self._print(key.data)
 
     def _tend(self, child: Child) -> None:
         if (code := child.ended()) is not None:
@@ -175,10 +209,13 @@ class Up:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def _announce(self) -> None:
+        self._asked = time.monotonic()
         answer = _readiness()
         if answer is not None and not answer["missing"]:
             self._is_announced = True
             self._say("up", f"Opscenter is ready: {settings.PUBLIC_URL}/  (Ctrl-C stops it)")
+            if record.path().exists():
+                self._say("up", "The demo's accounts and passwords: .venv/bin/python manage.py demo")
         elif time.monotonic() > self._complain_at:
             self._complain_at = time.monotonic() + _COMPLAIN_AFTER
             missing = "web" if answer is None else ", ".join(answer["missing"])
@@ -192,7 +229,7 @@ class Up:
         if self._children:
             self._say("up", "Stopping.")
         for child in self._children:
-            child.signal(signal.SIGTERM)
+            child.ask_to_stop()
         give_up = time.monotonic() + _GRACE
         while self._is_anyone_left() and time.monotonic() < give_up and not self._hurry.is_set():
             for key, _ in self._selector.select(0.05):
@@ -230,14 +267,7 @@ def _has_pending_migrations() -> bool:
 
 
 def _make_demo() -> None:
-    """On an empty database, so that there is something to see; without it the product runs all the same."""
-    if "demo" not in get_commands() or apps.get_model(settings.AUTH_USER_MODEL).objects.exists():
-        return
-    try:
-        with Path(os.devnull).open("w") as nowhere:  # it prints secrets
-            call_command("demo", stdout=nowhere)
-    except Exception:
-        logger.exception("demo.failed")
+    call_command("demo", stdout=io.StringIO())  # it prints secrets
 
 
 def _readiness() -> dict[str, Any] | None:

@@ -81,6 +81,14 @@ def test_nothing_to_wait_for():
     assert match(planned, cron.cycle, [], cron.cycle) == []
 
 
+def test_an_old_daily_instance_beside_a_new_one_is_waited_for_too():
+    start = datetime(2026, 3, 16, tzinfo=UTC)
+    ups = [Planned(start + timedelta(hours=hour), 1, dry_run=False) for hour in (1, 12)]
+    day, hour = parse("0 0 12 * * ?").cycle, parse("0 0 2,14 * * ?")
+    downs = plan_day(hour, MONDAY, UTC_ZONE, (None, None))
+    assert match(ups, day, downs, hour.cycle) == [(0, 0), (1, 0), (0, 1), (1, 1)]
+
+
 def test_pairs_name_positions_whatever_the_order():
     hours = parse("0 0 1,2 * * ?")
     planned = plan_day(hours, MONDAY, UTC_ZONE, (None, None))

@@ -5,6 +5,7 @@ import stat
 import subprocess
 from collections import Counter
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -46,8 +47,14 @@ def of_today(made: Made, now: datetime):
 
 
 @pytest.mark.parametrize("now", CLOCKS, ids=str)
-def test_todays_trigger_waits_whenever_it_is_made(now):
+def test_made_at_any_time_of_day(now):
     b, a = make(now)
+    check_today(b, a, now)
+    check_past(now)
+
+
+def check_today(b: Made, a: Made, now: datetime):
+    """The trigger waits already, the pipeline is about to run."""
     trigger = of_today(b, now).get(task__number=b.tasks["http_trigger"])
     assert trigger.state == State.WAIT_TRIGGER
     assert trigger.scheduled_at <= now
@@ -61,9 +68,8 @@ def test_todays_trigger_waits_whenever_it_is_made(now):
     assert waiting.count() >= 24
 
 
-@pytest.mark.parametrize("now", CLOCKS, ids=str)
-def test_past_is_as_the_engine_would_have_left_it(now):
-    make(now)
+def check_past(now: datetime):
+    """Rows are as the engine would have left them."""
     today = now.astimezone(ZONE).date()
     instances = {one.pk: one for one in TaskInstance.objects.select_related("task", "version")}
     steps: dict[int, list[Transition]] = {}
@@ -72,7 +78,7 @@ def test_past_is_as_the_engine_would_have_left_it(now):
     for pk, instance in instances.items():
         line = steps.get(pk, [])
         assert all(may_follow(State(one.before), State(one.after)) for one in line)
-        assert all(one.after == two.before and one.at <= two.at for one, two in zip(line, line[1:], strict=False))
+        assert all(one.after == two.before and one.at <= two.at for one, two in pairwise(line))
         if line:
             assert (line[-1].after, line[-1].at, line[-1].attempt) == (
                 instance.state,
@@ -97,9 +103,14 @@ def test_past_is_as_the_engine_would_have_left_it(now):
     assert GenerationRun.objects.count() == 2 * (past.DAYS + 1)
 
 
-def test_two_failures_of_which_one_was_rerun_by_hand():
-    now = datetime(2026, 3, 1, 14, 30, tzinfo=ZONE)
-    b, _ = make(now)
+def test_history_has_failures_and_receipts():
+    b, _ = make(datetime(2026, 3, 1, 14, 30, tzinfo=ZONE))
+    check_failures(b)
+    check_receipts(b)
+
+
+def check_failures(b: Made):
+    """Two, of which one was rerun by hand."""
     states = Counter(
         TaskInstance.objects.filter(workspace=b.party.workspace, bizdate__lt=date(2026, 2, 28)).values_list(
             "state", flat=True
@@ -118,9 +129,8 @@ def test_two_failures_of_which_one_was_rerun_by_hand():
     assert "FAIL" in LogChunk.objects.get(attempt__instance=failed).text
 
 
-def test_each_days_trigger_has_its_receipt():
-    now = datetime(2026, 3, 1, 14, 30, tzinfo=ZONE)
-    b, _ = make(now)
+def check_receipts(b: Made):
+    """Each day's trigger has one that fired."""
     receipts = TriggerCommand.objects.all()
     assert Counter(receipts.values_list("status", flat=True)) == {"fired": past.DAYS, "no_effect": 1}
     for receipt in receipts.filter(status="fired"):
@@ -176,12 +186,14 @@ def test_command_prints_the_record_in_its_shape(capsys):
     assert {"http_trigger", "shell_1"} <= b["tasks"].keys()
     assert stat.S_IMODE(record.path().stat().st_mode) == 0o600
 
+    check_again(json.dumps(found, indent=2), capsys)
+    check_lost()
 
-def test_command_is_idempotent(capsys):
+
+def check_again(first, capsys):
+    """A second call changes nothing, and says the same."""
     call_command("demo", json=True)
-    first = capsys.readouterr().out
-    call_command("demo", json=True)
-    assert capsys.readouterr().out == first
+    assert capsys.readouterr().out.strip() == first
     assert Tenant.objects.count() == 2
     call_command("demo")
     for_people = capsys.readouterr().out
@@ -189,8 +201,8 @@ def test_command_is_idempotent(capsys):
         assert for_people.count(account["password"]) == 1
 
 
-def test_lost_record_is_said_and_not_overwritten():
-    call_command("demo", json=True, stdout=open("/dev/null", "w"))  # noqa: SIM115
+def check_lost():
+    """Without the record, which cannot be made again, it says so."""
     record.path().unlink()
     with pytest.raises(CommandError, match="made already"):
         call_command("demo")

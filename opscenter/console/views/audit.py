@@ -113,6 +113,8 @@ def _object_url(request: ConsoleRequest, entry: AuditEntry) -> str:
         match entry.object_type:
             case "task":
                 return here(request, "task", number=number)
+            case "operation":
+                return here(request, "instance_operation", pk=number)
             case "resource":
                 return here(request, "resource", pk=number)
             case "workflow":

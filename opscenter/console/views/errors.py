@@ -17,7 +17,7 @@ def refused(request: HttpRequest, error: Refused) -> HttpResponse:
     if isinstance(error, Forbidden):
         title = _("You may not do this here")
     elif isinstance(error, NotFound):
-        title = _("There is nothing here for you")
+        title = _("Not found")
     elif isinstance(error, Invalid):
         title = _("Something in the request is wrong")
     else:

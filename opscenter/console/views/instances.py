@@ -3,13 +3,13 @@
 from typing import Any
 
 from django.http import HttpResponse
-from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
 
 from opscenter.base import clock
 from opscenter.base.reasons import Invalid, say
 from opscenter.console import live, paging
-from opscenter.console.access import ConsoleRequest, in_workspace, is_partial
+from opscenter.console.access import ConsoleRequest, here, in_workspace, is_partial
 from opscenter.console.filters import ALL_DATES, STATES, InstanceFilters, latest_bizdate, query_string
 from opscenter.console.instance_rows import is_live, rows_of
 from opscenter.console.operation_words import WORDS
@@ -23,12 +23,14 @@ _TABLE = "console/instances/table.html"
 
 
 @in_workspace
+@require_safe
 def instance_list(request: ConsoleRequest) -> HttpResponse:
     """Auto triggered instances; of today's runs, unless other dates are asked for."""
     return _listing(request, WorkflowInstance.Type.NORMAL)
 
 
 @in_workspace
+@require_safe
 def test_instance_list(request: ConsoleRequest) -> HttpResponse:
     """Instances of smoke tests, in either environment."""
     return _listing(request, WorkflowInstance.Type.SMOKE_TEST)
@@ -84,7 +86,6 @@ def _table(request: ConsoleRequest, rows: list[Any], shown: str, arrived: int) -
 
 
 def _frame(request: ConsoleRequest, filters: InstanceFilters, is_test: bool, default: str) -> dict[str, Any]:
-    kwargs = {"workspace_id": request.workspace.pk, "env": request.environment.lower()}
     kept = {name: request.GET.getlist(name) for name in request.GET if name not in ("before", "after", "shown")}
     return {
         "filters": filters,
@@ -93,10 +94,10 @@ def _frame(request: ConsoleRequest, filters: InstanceFilters, is_test: bool, def
         "chips": _chips(filters, kept, default),
         "is_narrowed": bool(kept),
         "clear_url": request.path,
-        "test_url": reverse("console:test_instance_list", kwargs=kwargs),
-        "tasks_url": reverse("console:task_list", kwargs=kwargs),
+        "test_url": here(request, "test_instance_list"),
+        "tasks_url": here(request, "task_list"),
         "all_dates_url": query_string({**kept, "bizdate": ALL_DATES}),
-        "actions": _actions(request, kwargs),
+        "actions": _actions(request),
         "zone": request.workspace.tenant.time_zone,
     }
 
@@ -121,7 +122,7 @@ def _chips(filters: InstanceFilters, kept: dict[str, list[str]], default: str) -
     return [*chips, {"state": "frozen", "url": url, "active": is_frozen}]
 
 
-def _actions(request: ConsoleRequest, kwargs: dict[str, Any]) -> list[dict[str, Any]]:
+def _actions(request: ConsoleRequest) -> list[dict[str, Any]]:
     """The batch bar. What the selected rows allow is looked at when they are known; here only what the role allows."""
     actions = []
     for code, spec in OPERATIONS.items():
@@ -131,7 +132,7 @@ def _actions(request: ConsoleRequest, kwargs: dict[str, Any]) -> list[dict[str, 
                 "label": spec.name,
                 "icon": WORDS[code].icon,
                 "key": WORDS[code].key,
-                "url": reverse("console:instance_operate", kwargs={**kwargs, "code": code.replace("_", "-")}),
+                "url": here(request, "instance_operate", code=code.replace("_", "-")),
                 "why_not": "" if may else say("permission.missing", missing(spec.permission)),
             }
         )

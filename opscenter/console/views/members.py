@@ -173,19 +173,21 @@ def remove(request: ConsoleRequest, uid: int) -> HttpResponse:
 @require_GET
 @in_workspace
 def roles(request: ConsoleRequest) -> HttpResponse:
-    """What each role may do: the registry as a table."""
+    """What each role may do: the registry as a table; roles that may only look share a column."""
+    readers = [role for role in ROLES.values() if role.grants == {Permission.VIEW} and not role.own_only]
+    columns = [role for role in ROLES.values() if role not in readers[1:]]
     matrix = [
         {
             "name": PERMISSION_NAMES[permission],
             "code": permission.value,
             "cells": [
                 "yes" if permission in role.grants else "own" if permission in role.own_only else ""
-                for role in ROLES.values()
+                for role in columns
             ],
         }
         for permission in Permission
     ]
-    return render(request, "console/members/roles.html", {"roles": ROLES.values(), "matrix": matrix})
+    return render(request, "console/members/roles.html", {"columns": columns, "readers": readers, "matrix": matrix})
 
 
 def _member(request: ConsoleRequest, uid: int) -> Member:

@@ -8,18 +8,18 @@ from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_http_methods, require_safe
 
-from opscenter.base.reasons import Forbidden, Invalid, say
-from opscenter.console.access import ConsoleRequest, actor, go, in_workspace, is_partial
+from opscenter.base.reasons import Invalid, say
+from opscenter.console.access import ConsoleRequest, actor, go, here, in_workspace, is_partial, permitted
 from opscenter.console.operation_words import WORDS
+from opscenter.console.templatetags.ui import scheduled
 from opscenter.operations import instances as instance_operations
 from opscenter.operations import trigger as trigger_operation
 from opscenter.operations.models import Operation
-from opscenter.operations.permits import missing
 from opscenter.operations.registry import OPERATIONS, OperationSpec, refusal
 from opscenter.production import selectors
 from opscenter.production.models import TaskInstance, TriggerCommand
@@ -41,13 +41,13 @@ class CommentForm(forms.Form):
 
 
 @in_workspace
+@permitted(Permission.OPERATE_INSTANCE, own=True)
+@require_http_methods(["GET", "HEAD", "POST"])
 def operate(request: ConsoleRequest, code: str) -> HttpResponse:
     """Ask whether to do an operation to the instances ``id``, and do it when the question is answered."""
     spec = OPERATIONS.get(code.replace("-", "_"))
     if spec is None:
         raise Http404
-    if not (request.member.may(spec.permission) or request.member.may(spec.permission, own=True)):
-        raise Forbidden("permission.missing", **missing(spec.permission))
     values = request.POST if request.method == "POST" else request.GET
     ids = _ids(values.getlist("id"))
     form = CommentForm(request.POST if request.method == "POST" else None)
@@ -82,7 +82,7 @@ def _question(
     able = [target for target in targets if refusals[target.pk] is None]
     words = WORDS[spec.code]
     left = [
-        {"name": target.task.name, "note": say(reason.code, reason.params)}
+        {"name": target.task.name, "why": say(reason.code, reason.params)}
         for target in targets
         if (reason := refusals[target.pk]) is not None
     ]
@@ -92,17 +92,20 @@ def _question(
         "text": words.text if able else _("None of the chosen instances allows this now."),
         "verb": words.for_count(len(able)),
         "irreversible": spec.danger,
-        "able": [{"name": target.task.name, "at": target.scheduled_at} for target in able],
+        "names": _names(able, zone),
         "left": left,
         "unknown": len(ids) - len(targets),
         "ids": [target.pk for target in able],
-        "zone": zone,
         "form": form,
         "back": back,
         "token": request.POST.get("token") or uuid.uuid4().hex,
         "action_url": request.path,
     }
     return _ask(request, context)
+
+
+def _names(targets: Sequence[TaskInstance], zone: str) -> list[dict[str, str]]:
+    return [{"name": target.task.name, "note": scheduled(target.scheduled_at, zone)} for target in targets]
 
 
 def _ask(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
@@ -118,11 +121,11 @@ def _after(request: ConsoleRequest, done: Operation, back: str) -> HttpResponse:
     if count == len(targets):
         messages.success(request, _("Done: %(what)s.") % {"what": WORDS[done.code].for_count(count)})
         return go(request, back)
-    kwargs = {"workspace_id": request.workspace.pk, "env": request.environment.lower(), "pk": done.pk}
-    return go(request, reverse("console:instance_operation", kwargs=kwargs))
+    return go(request, here(request, "instance_operation", pk=done.pk))
 
 
 @in_workspace
+@require_safe
 def operation(request: ConsoleRequest, pk: int) -> HttpResponse:
     """What was asked, by whom, and what became of each instance."""
     found = Operation.objects.filter(workspace=request.workspace, environment=request.environment)
@@ -152,14 +155,13 @@ def operation(request: ConsoleRequest, pk: int) -> HttpResponse:
 
 
 @in_workspace
+@permitted(Permission.TRIGGER, own=True)
+@require_http_methods(["GET", "HEAD", "POST"])
 def trigger(request: ConsoleRequest, pk: int) -> HttpResponse:
     """Ask whether to trigger an HTTP trigger instance, and do it, as an external system would."""
     found = selectors.instances(request.user, request.workspace, request.environment)
     target: TaskInstance = get_object_or_404(found, pk=pk)
-    if not request.member.may(Permission.TRIGGER, own=target.task.owner_id == request.user.pk):
-        raise Forbidden("permission.missing", **missing(Permission.TRIGGER))
-    kwargs = {"workspace_id": request.workspace.pk, "env": request.environment.lower(), "pk": pk}
-    back = reverse("console:instance", kwargs=kwargs)
+    back = here(request, "instance", pk=pk)
     if request.method == "POST":
         command = trigger_operation.trigger(
             actor(request),
@@ -179,9 +181,7 @@ def trigger(request: ConsoleRequest, pk: int) -> HttpResponse:
             "succeeds at once and what waits for it starts; otherwise the command is held for up to 24 hours."
         ),
         "verb": _("Trigger"),
-        "able": [{"name": target.task.name, "at": target.scheduled_at}],
-        "ids": [pk],
-        "zone": request.workspace.tenant.time_zone,
+        "names": _names([target], request.workspace.tenant.time_zone),
         "form": forms.Form(),
         "back": back,
         "action_url": request.path,

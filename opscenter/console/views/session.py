@@ -1,5 +1,7 @@
 """Coming in, going out, and where one lands."""
 
+from typing import Any
+
 from django.contrib import messages
 from django.contrib.auth import login, logout, update_session_auth_hash
 from django.http import HttpRequest, HttpResponse
@@ -39,7 +41,7 @@ def workspace_home(request: SignedInRequest, workspace_id: int) -> HttpResponse:
     return redirect("console:instance_list", workspace_id=workspace_id, env="prod")
 
 
-def _last(request: SignedInRequest) -> dict[str, object] | None:
+def _last(request: SignedInRequest) -> dict[str, Any] | None:
     """The arguments of an address in the workspace that was open last, or else in the first one."""
     remembered = request.session.get(LAST_WORKSPACE)
     if isinstance(remembered, list):

@@ -54,7 +54,6 @@ class Day:
         for pk in self._in_order():
             if (at := self._ready_at(pk)) is not None:
                 self._live(self.lives[pk], at)
-        self._finish()
 
     def open(self) -> None:
         """Let only the roots happen, and what they make ready stand where its time puts it: the trigger waits."""
@@ -69,7 +68,6 @@ class Day:
                 life.wait(at)
             elif life.instance.state == State.NOT_RUN:
                 life.move(at, State.WAIT_TIME)
-        self._finish()
 
     def _in_order(self) -> list[int]:
         """Upstream before downstream."""
@@ -162,18 +160,21 @@ class Day:
         life.move(at, State.WAIT_RESOURCE, operation=operation.pk)
         return at
 
-    def _finish(self) -> None:
-        """Store the lives, the edges they met, and the counts of those that are left."""
-        InstanceEdge.objects.filter(upstream__in=self.ended).update(met=True)
+    def count(self) -> None:
+        """What each instance still waits for."""
         for pk, life in self.lives.items():
             life.instance.unmet = sum(one not in self.ended for one in self.upstream.get(pk, ()))
-        save(list(self.lives.values()))
 
 
 def tell(party: Party, today: date, days: int) -> None:
     """Play the days before today, and open today."""
     zone = ZoneInfo(party.workspace.tenant.time_zone)
     by_hand = next((account.user for account in party.accounts if account.role == _OPERATOR), None)
-    for ago in range(days, 0, -1):
-        Day(party, today - timedelta(days=ago), today, zone, by_hand).play()
-    Day(party, today, today, zone, by_hand).open()
+    played = [Day(party, today - timedelta(days=ago), today, zone, by_hand) for ago in range(days, -1, -1)]
+    for day in played[:-1]:
+        day.play()
+    played[-1].open()
+    for day in played:
+        day.count()
+    InstanceEdge.objects.filter(upstream__in=[pk for day in played for pk in day.ended]).update(met=True)
+    save([life for day in played for life in day.lives.values()])

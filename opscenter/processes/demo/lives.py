@@ -128,16 +128,18 @@ class Life:
 
 def save(lives: Sequence[Life]) -> None:
     """Store the lives of instances that are in the database already."""
-    TaskInstance.objects.bulk_update([life.instance for life in lives], _INSTANCE_FIELDS, batch_size=200)
-    Transition.objects.bulk_create(
-        sorted((row for life in lives for row in life.transitions), key=lambda row: row.at), batch_size=1000
+    TaskInstance.objects.bulk_create(  # all rows exist: an upsert is many times faster than bulk_update
+        [life.instance for life in lives],
+        update_conflicts=True,
+        unique_fields=["id"],
+        update_fields=_INSTANCE_FIELDS,
     )
+    Transition.objects.bulk_create(sorted((row for life in lives for row in life.transitions), key=lambda row: row.at))
     attempts = [pair for life in lives for pair in life.attempts]
-    Attempt.objects.bulk_create([attempt for attempt, _ in attempts], batch_size=1000)
+    Attempt.objects.bulk_create([attempt for attempt, _ in attempts])
     LogChunk.objects.bulk_create(
         [
             LogChunk(attempt=attempt, seq=0, bizdate=attempt.instance.bizdate, at=attempt.finished_at, text=log)
             for attempt, log in attempts
         ],
-        batch_size=1000,
     )

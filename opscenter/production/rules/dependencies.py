@@ -16,11 +16,12 @@ def match(
 ) -> list[tuple[int, int]]:
     """The edges of a Normal dependency (same cycle), as pairs of positions in ``upstream`` and ``downstream``.
 
-    * an upstream of at most one run a day: every downstream instance waits for it;
+    * an upstream of one run a day: every downstream instance waits for it (for both, on a day on which a deployment left
+      the old one beside the new one);
     * an hour or minute upstream of such a downstream: it waits for all of them;
-    * the same points: each waits for the one of its own time;
     * minutes before hours: an hour instance waits for those since the previous hour instance, up to its own time;
-    * otherwise: each waits for the nearest one not later than itself.
+    * otherwise: each waits for the nearest one not later than itself, which is that of its own time where the points are
+      the same.
 
     Where nothing is that early, the day's first upstream instance is waited for, so that every downstream instance has
     at least one upstream.
@@ -33,8 +34,6 @@ def match(
         return [(up, down) for down in downs for up in ups]
     up_times = [upstream[i].scheduled_at for i in ups]
     down_times = [downstream[i].scheduled_at for i in downs]
-    if up_times == down_times:
-        return list(zip(ups, downs, strict=True))
     grouped = upstream_cycle is Cycle.MINUTE and downstream_cycle is Cycle.HOUR
     spans = _spans(up_times, down_times, grouped)
     return [(ups[i], down) for down, span in zip(downs, spans, strict=True) for i in span]

@@ -1,0 +1,368 @@
+"""The parts of an instance's page, each as plain values for its template."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from opscenter.base import clock
+from opscenter.base.reasons import Reason, say
+from opscenter.console.access import ConsoleRequest, here
+from opscenter.console.filters import query_string
+from opscenter.console.operation_words import WORDS
+from opscenter.operations.models import Operation, OperationTarget
+from opscenter.operations.permits import missing
+from opscenter.operations.registry import OPERATIONS, refusal
+from opscenter.production import selectors
+from opscenter.production.models import Attempt, Recurrence, Task, TaskInstance
+from opscenter.production.node_types import HTTP_TRIGGER
+from opscenter.production.rules import trigger as trigger_rules
+from opscenter.production.rules.explain import Condition, Remedy
+from opscenter.production.rules.states import Kind, State
+from opscenter.workspaces.models import Member
+from opscenter.workspaces.roles import Permission
+
+NEIGHBOURS_SHOWN = 25
+HISTORY_SHOWN = 200
+ATTEMPTS_SHOWN = 20
+RECEIPTS_SHOWN = 50
+_LOOKS = {
+    "not_frozen": "frozen",
+    "upstream": "not_run",
+    "time": "wait_time",
+    "trigger": "wait_trigger",
+    "resources": "wait_resource",
+}
+"""The state whose icon and colour stand for an unmet condition."""
+
+
+def actions(request: ConsoleRequest, instance: TaskInstance) -> list[dict[str, Any]]:
+    """Every operation as a button; what cannot be done now says why."""
+    found = []
+    for code, spec in OPERATIONS.items():
+        reason = refusal(spec, instance, request.member)
+        found.append(
+            {
+                "label": spec.name,
+                "icon": WORDS[code].icon,
+                "key": WORDS[code].key,
+                "url": operation_url(request, code, [instance.pk]),
+                "why_not": "" if reason is None else say(reason.code, reason.params),
+            }
+        )
+    if instance.node_type == HTTP_TRIGGER.code:
+        found.append(trigger_action(request, instance))
+    return found
+
+
+def trigger_action(request: ConsoleRequest, instance: TaskInstance) -> dict[str, Any]:
+    """The button that does what an external system does."""
+    reason = trigger_refusal(request.member, instance)
+    return {
+        "label": _("Trigger now"),
+        "icon": "plug",
+        "key": "t",
+        "url": here(request, "instance_trigger", pk=instance.pk),
+        "why_not": "" if reason is None else say(reason.code, reason.params),
+    }
+
+
+def trigger_refusal(member: Member, instance: TaskInstance) -> Reason | None:
+    """Why a trigger by this member would change nothing now; None when it would fire or be held."""
+    if not member.may(Permission.TRIGGER, own=instance.task.owner_id == member.user_id):
+        return Reason("permission.missing", missing(Permission.TRIGGER))
+    held = instance.trigger_commands.filter(status="held").first()
+    decision = trigger_rules.decide(
+        trigger_rules.TriggerSnapshot(
+            is_trigger_node=instance.node_type == HTTP_TRIGGER.code,
+            task_online=instance.task.status == Task.Status.ONLINE,
+            task_frozen=instance.task.recurrence == Recurrence.PAUSE,
+            instance_exists=True,
+            instance_frozen=instance.frozen,
+            bypassed=instance.bypasses_trigger or Kind(instance.kind).is_dry_run,
+            state=State(instance.state),
+            unmet=instance.unmet,
+            scheduled_at=instance.not_before or instance.scheduled_at,
+            now=clock.now(),
+            resource_ok=True,  # fired or held: both are a reason to call
+            command_held_until=held.held_until if held else None,
+        )
+    )
+    if decision.outcome in (trigger_rules.Outcome.FIRED, trigger_rules.Outcome.HELD):
+        return None
+    named = {"task": instance.task.number, "environment": instance.environment, "scheduled_at": instance.scheduled_at}
+    return Reason(decision.reason.code, named | dict(decision.reason.params))
+
+
+def operation_url(request: ConsoleRequest, code: str, ids: Sequence[int], workspace: int | None = None) -> str:
+    """Where an operation on instances is asked for; they may be of another workspace."""
+    kwargs = {
+        "workspace_id": workspace or request.workspace.pk,
+        "env": request.environment.value.lower(),
+        "code": code.replace("_", "-"),
+    }
+    return reverse("console:instance_operate", kwargs=kwargs) + query_string({"id": list(ids)})
+
+
+def checklist(request: ConsoleRequest, instance: TaskInstance) -> dict[str, Any]:
+    """What the instance waits for, or how it ended: what is met in one line, what is not open with its remedies."""
+    explanation = selectors.explain_instance(instance)
+    remedies = _Remedies(request, instance, explanation.conditions)
+    has_ended = State(instance.state) is State.SUCCESS
+    conditions = [condition for condition in explanation.conditions if not (has_ended and condition.code == "run")]
+    return {
+        "headline": say(explanation.headline.code, explanation.headline.params),
+        "unmet": [
+            {
+                "text": say(condition.reason.code, condition.reason.params),
+                "since": condition.since,
+                "state": _LOOKS.get(condition.code) or State(instance.state).code,
+                "remedies": remedies.of(condition),
+            }
+            for condition in conditions
+            if not condition.met and condition.reason.code != "explain.run_waiting"
+        ],
+        "met": [
+            {"text": say(condition.reason.code, condition.reason.params), "at": condition.since}
+            for condition in conditions
+            if condition.met
+        ],
+    }
+
+
+class _Remedies:
+    """The buttons of the conditions: the instances they would be done to are read once for all."""
+
+    def __init__(self, request: ConsoleRequest, instance: TaskInstance, conditions: Sequence[Condition]) -> None:
+        self._request = request
+        self._own = instance.pk
+        ids = {
+            pk
+            for condition in conditions
+            if not condition.met
+            for remedy in condition.remedies
+            if remedy.operation in OPERATIONS or remedy.operation == "trigger"
+            for pk in remedy.targets
+        }
+        self._targets = {
+            target.pk: target
+            for target in TaskInstance.objects.filter(pk__in=ids)
+            .select_related("task", "version", "workspace")
+            .defer("version__content")
+        }
+        self._members: dict[int, Member | None] = {request.workspace.pk: request.member}
+
+    def of(self, condition: Condition) -> list[dict[str, Any]]:
+        """The buttons of one condition."""
+        found = []
+        for remedy in condition.remedies:
+            targets = [self._targets[pk] for pk in remedy.targets if pk in self._targets]
+            if remedy.operation in OPERATIONS and targets:
+                found.append(self._operation(remedy, targets))
+            elif remedy.operation == "trigger" and targets:
+                found.append(self._trigger(targets[0]))
+        return found
+
+    def _operation(self, remedy: Remedy, targets: list[TaskInstance]) -> dict[str, Any]:
+        first = targets[0]
+        same = [target for target in targets if target.workspace_id == first.workspace_id]
+        member = self._member(first.workspace_id)
+        reasons = [] if member is None else [refusal(OPERATIONS[remedy.operation], one, member) for one in same]
+        able = [one.pk for one, reason in zip(same, reasons, strict=False) if reason is None]
+        return {
+            "label": self._label(str(OPERATIONS[remedy.operation].name), same),
+            "icon": WORDS[remedy.operation].icon,
+            "url": operation_url(self._request, remedy.operation, able, first.workspace_id),
+            "why_not": "" if able else _why_not(member, first, reasons),
+        }
+
+    def _trigger(self, target: TaskInstance) -> dict[str, Any]:
+        member = self._member(target.workspace_id)
+        reason = None if member is None else trigger_refusal(member, target)
+        kwargs = {
+            "workspace_id": target.workspace_id,
+            "env": self._request.environment.value.lower(),
+            "pk": target.pk,
+        }
+        return {
+            "label": self._label(_("Trigger now"), [target]),
+            "icon": "plug",
+            "url": reverse("console:instance_trigger", kwargs=kwargs),
+            "why_not": "" if member and reason is None else _why_not(member, target, [reason]),
+        }
+
+    def _label(self, operation: str, targets: list[TaskInstance]) -> str:
+        if [target.pk for target in targets] == [self._own]:
+            return operation
+        count = len(targets)
+        return ngettext("%(operation)s: upstream", "%(operation)s: %(n)s upstream", count) % {
+            "operation": operation,
+            "n": count,
+        }
+
+    def _member(self, workspace_id: int) -> Member | None:
+        if workspace_id not in self._members:
+            mine = Member.objects.filter(user=self._request.user, workspace_id=workspace_id)
+            self._members[workspace_id] = mine.select_related("workspace").first()
+        return self._members[workspace_id]
+
+
+def _why_not(member: Member | None, target: TaskInstance, reasons: Sequence[Reason | None]) -> str:
+    if member is None:
+        return _("It belongs to another workspace. Ask one of its members.")
+    reason = next((one for one in reasons if one is not None), None)
+    return "" if reason is None else say(reason.code, reason.params)
+
+
+def neighbours(request: ConsoleRequest, found: "QuerySet[TaskInstance]") -> dict[str, Any]:
+    """Upstream or downstream instances; of a workspace that is not the reader's by name and state alone."""
+    shown = list(found[: NEIGHBOURS_SHOWN + 1])
+    elsewhere = {one.workspace_id for one in shown} - {request.workspace.pk}
+    known = {request.workspace.pk}
+    if elsewhere:
+        mine = Member.objects.filter(user=request.user, workspace__in=elsewhere)
+        known |= set(mine.values_list("workspace_id", flat=True))
+    env = request.environment.value.lower()
+    rows = [
+        {
+            "instance": one,
+            "is_here": one.workspace_id == request.workspace.pk,
+            "url": reverse("console:instance", kwargs={"workspace_id": one.workspace_id, "env": env, "pk": one.pk})
+            if one.workspace_id in known
+            else "",
+        }
+        for one in shown[:NEIGHBOURS_SHOWN]
+    ]
+    return {"rows": rows, "has_more": len(shown) > NEIGHBOURS_SHOWN}
+
+
+def attempts(request: ConsoleRequest, instance: TaskInstance, shown: int | None) -> list[dict[str, Any]]:
+    """The attempts, the latest first; ``shown`` is the number of the one whose log stands below."""
+    return [
+        {
+            "attempt": one,
+            "duration": one.finished_at - one.started_at if one.finished_at and one.started_at else None,
+            "why": "" if one.reason is None else say(one.reason["code"], one.reason.get("params", {})),
+            "is_shown": one.number == shown,
+            "url": f"?attempt={one.number}#log",
+        }
+        for one in selectors.attempts_of(instance).defer("version__content")[:ATTEMPTS_SHOWN]
+    ]
+
+
+def receipts(instance: TaskInstance) -> list[dict[str, Any]]:
+    """Every call that named the instance, and what became of it."""
+    return [
+        {
+            "status": one.status,
+            "at": one.received_at,
+            "sentence": say(one.reason["code"], one.reason.get("params", {})),
+            "caller": one.caller,
+            "key": one.access_key_id,
+            "source": one.api or one.face,
+            "address": one.address,
+            "request_id": one.request_id,
+            "held_until": one.held_until if one.status == "held" else None,
+            "settled_at": one.settled_at,
+        }
+        for one in selectors.receipts_of(instance)[:RECEIPTS_SHOWN]
+    ]
+
+
+def history(request: ConsoleRequest, instance: TaskInstance) -> list[dict[str, Any]]:
+    """Changes of state, and operations that were refused for it, the latest first."""
+    transitions = list(instance.transitions.order_by("-at", "-pk")[:HISTORY_SHOWN])
+    refused = OperationTarget.objects.filter(object_type="instance", object_id=instance.pk, done=False)
+    targets = list(refused.select_related("operation__actor").order_by("-pk")[:HISTORY_SHOWN])
+    ids = {transition.operation for transition in transitions if transition.operation}
+    operations = {one.pk: one for one in Operation.objects.filter(pk__in=ids).select_related("actor")}
+    entries = [
+        {
+            "at": transition.at,
+            "state": "frozen"
+            if (transition.reason or {}).get("code") == "instance.frozen"
+            else State(transition.after).code,
+            "sentence": _said(transition.reason),
+            **_by(request, operations.get(transition.operation or 0)),
+        }
+        for transition in transitions
+    ]
+    entries += [
+        {
+            "at": target.operation.at,
+            "state": "refused",
+            "sentence": _said(target.reason),
+            **_by(request, target.operation),
+        }
+        for target in targets
+    ]
+    return sorted(entries, key=_moment, reverse=True)[:HISTORY_SHOWN]
+
+
+def _moment(entry: dict[str, Any]) -> datetime:
+    at: datetime = entry["at"]
+    return at
+
+
+def _said(reason: dict[str, Any] | None) -> str:
+    return say(reason["code"], reason.get("params", {})) if reason else ""
+
+
+def _by(request: ConsoleRequest, operation: Operation | None) -> dict[str, Any]:
+    if operation is None:
+        return {}
+    spec = OPERATIONS.get(operation.code)
+    return {
+        "actor": operation.actor,
+        "operation": spec.name if spec else _("Run now"),
+        "comment": operation.comment,
+        "url": here(request, "instance_operation", pk=operation.pk),
+    }
+
+
+def snippet(instance: TaskInstance, zone: str) -> str:
+    """A program that triggers this instance with the official SDK, ready to run but for the key."""
+    public = urlsplit(settings.PUBLIC_URL)
+    moment = instance.scheduled_at
+    return f"""\
+# pip install alibabacloud_dataworks_public20240518
+from alibabacloud_dataworks_public20240518 import models
+from alibabacloud_dataworks_public20240518.client import Client
+from alibabacloud_tea_openapi.models import Config
+
+client = Client(Config(
+    access_key_id="YOUR_ACCESS_KEY_ID",
+    access_key_secret="YOUR_ACCESS_KEY_SECRET",
+    endpoint="{public.netloc}",
+    protocol="{public.scheme}",
+))
+response = client.trigger_scheduler_task_instance(
+    models.TriggerSchedulerTaskInstanceRequest(
+        task_id={instance.task.number},
+        trigger_time={round(moment.timestamp() * 1000)},  # {moment.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S} {zone}
+        env_type="{instance.environment}",
+    )
+)
+print(response.body.request_id, response.body.success)
+"""
+
+
+def shown_attempt(instance: TaskInstance, asked: str) -> Attempt | None:
+    """The attempt that is asked for by number, else the latest; None where there is none.
+
+    Raises:
+        Attempt.DoesNotExist: the instance has no attempt of that number.
+    """
+    found = selectors.attempts_of(instance)
+    if not asked:
+        return found.first()
+    if not (asked.isascii() and asked.isdigit() and len(asked) < 10):
+        raise Attempt.DoesNotExist
+    return found.get(number=int(asked))

@@ -1,0 +1,205 @@
+"""Auto triggered tasks: the list, a task's page, and running one now."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_http_methods, require_safe
+
+from opscenter.base import clock
+from opscenter.base.reasons import Invalid, say
+from opscenter.console import live, paging
+from opscenter.console.access import ConsoleRequest, actor, go, here, in_workspace, is_partial, permitted
+from opscenter.console.cron_words import in_words
+from opscenter.console.filters import TaskFilters, latest_bizdate, query_string
+from opscenter.console.instance_rows import rows_of
+from opscenter.console.views.operations import CommentForm
+from opscenter.operations import smoke_test
+from opscenter.operations.permits import missing
+from opscenter.production import listings, selectors
+from opscenter.production.models import Recurrence, Task
+from opscenter.production.rules import cron
+from opscenter.workspaces.roles import Permission
+
+ORDER = paging.Order(number="number")
+LATEST_SHOWN = 8
+VIEWS = ("overview", "code", "versions")
+VERSIONS_SHOWN = 100
+
+
+@in_workspace
+@require_safe
+def task_list(request: ConsoleRequest) -> HttpResponse:
+    """The tasks of the environment."""
+    filters = TaskFilters(request.GET, request.user, request.workspace, request.environment)
+    kept = {name: request.GET.getlist(name) for name in request.GET if name not in ("before", "after")}
+    context: dict[str, Any] = {
+        "filters": filters,
+        "is_narrowed": bool(kept),
+        "clear_url": request.path,
+        "import_url": here(request, "import"),
+    }
+    if not filters.is_valid():
+        return live.whole(request, "console/tasks/list.html", context, status=422)
+    found = listings.tasks(request.user, request.workspace, request.environment, filters.wanted())
+    page = paging.page(found, ORDER, request.GET)
+    rows = [{"task": one, "schedule": _schedule(one)} for one in page.rows]
+    return live.whole(request, "console/tasks/list.html", {**context, "page": page, "rows": rows})
+
+
+@in_workspace
+@require_safe
+def task(request: ConsoleRequest, number: int) -> HttpResponse:
+    """One task: its properties and neighbours, its code, or its versions."""
+    view = request.GET.get("view", VIEWS[0])
+    if view not in VIEWS:
+        raise Http404
+    found = _task(request, number)
+    context = {
+        "task": found,
+        "schedule": _schedule(found),
+        "view": view,
+        "tabs": _tabs(view),
+        "crumbs": [(_("Tasks"), here(request, "task_list"))],
+        "run_url": here(request, "task_run", number=number),
+        "run_why_not": _run_why_not(request, found),
+        "zone": request.workspace.tenant.time_zone,
+        **_PARTS[view](request, found),
+    }
+    return render(request, f"console/tasks/{view}.html", context)
+
+
+@in_workspace
+@permitted(Permission.TEST_TASK, own=True)
+@require_http_methods(["GET", "HEAD", "POST"])
+def run_now(request: ConsoleRequest, number: int) -> HttpResponse:
+    """Ask for a business date and a time, and run the task at once; leads to the new instance."""
+    found = _task(request, number)
+    form = RunForm(request.POST) if request.method == "POST" else RunForm(initial=_defaults(request, found))
+    if request.method == "POST" and form.is_valid():
+        data = form.cleaned_data
+        try:
+            family = smoke_test.run_now(
+                actor(request), found, bizdate=data["bizdate"], at=data["at"], comment=data["comment"]
+            )
+        except Invalid as error:
+            form.add_error("bizdate", str(error))
+        else:
+            messages.success(request, _("%(task)s was started.") % {"task": found.name})
+            return go(request, here(request, "instance", pk=family.task_instances.get().pk))
+    context = {
+        "title": _("Run %(task)s now?") % {"task": found.name},
+        "text": _(
+            "One test instance is made and starts at once; it waits for no upstream, and nothing waits for it. The "
+            "business date and the time give the scheduling parameters their values."
+        ),
+        "notice": _("It does real work: whatever the code writes, it writes.") if found.type.needs_worker else "",
+        "verb": _("Run now"),
+        "form": form,
+        "back": here(request, "task", number=number),
+        "action_url": request.path,
+    }
+    template = "console/instances/question_dialog.html" if is_partial(request) else "console/instances/question.html"
+    return render(request, template, context, status=422 if form.errors else 200)
+
+
+class RunForm(CommentForm):
+    """For when to pretend that the task runs."""
+
+    bizdate = forms.DateField(
+        label=gettext_lazy("Business date"),
+        input_formats=["%Y-%m-%d"],
+        widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}),
+        help_text=gettext_lazy("The day whose data the run is for; the scheduled day is the day after."),
+    )
+    at = forms.TimeField(
+        label=gettext_lazy("Scheduled time of day"),
+        widget=forms.TimeInput(format="%H:%M:%S", attrs={"type": "time", "step": "1"}),
+        help_text=gettext_lazy("It is not waited for."),
+    )
+    field_order = ("bizdate", "at", "comment")
+
+
+def _task(request: ConsoleRequest, number: int) -> Task:
+    found = selectors.tasks(request.user, request.workspace, request.environment)
+    return get_object_or_404(found.select_related("version__published_by", "modified_by"), number=number)
+
+
+def _defaults(request: ConsoleRequest, found: Task) -> dict[str, Any]:
+    """Yesterday, and the first time of day of the task's schedule."""
+    bizdate = latest_bizdate(clock.now(), request.workspace.tenant.time_zone)
+    at = "00:00:00"
+    if found.version is not None:
+        try:
+            at = cron.parse(found.version.cron).times_of_day()[0].isoformat()
+        except cron.CronError:
+            at = "00:00:00"
+    return {"bizdate": bizdate, "at": at}
+
+
+def _schedule(found: Task) -> dict[str, str]:
+    text = found.version.cron if found.version is not None else ""
+    return {"words": in_words(text), "cron": text} if text else {}
+
+
+def _run_why_not(request: ConsoleRequest, found: Task) -> str:
+    if not request.member.may(Permission.TEST_TASK, own=found.owner_id == request.user.pk):
+        return say("permission.missing", missing(Permission.TEST_TASK))
+    if found.status != Task.Status.ONLINE:
+        return say("task.offline", {"task": found.name})
+    return ""
+
+
+def _tabs(view: str) -> list[dict[str, Any]]:
+    labels = {"overview": _("Overview"), "code": _("Code"), "versions": _("Versions")}
+    return [
+        {"label": label, "url": "?" if code == VIEWS[0] else f"?view={code}", "active": code == view, "count": None}
+        for code, label in labels.items()
+    ]
+
+
+def _overview(request: ConsoleRequest, found: Task) -> dict[str, Any]:
+    instances = list(
+        selectors.instances(request.user, request.workspace, request.environment)
+        .filter(task=found)
+        .order_by("-scheduled_at", "-pk")[:LATEST_SHOWN]
+    )
+    of_mine = Task.objects.visible_to(request.user)
+    return {
+        "is_frozen": found.recurrence == Recurrence.PAUSE,
+        "outputs": found.outputs.order_by("name"),
+        "upstream": _linked(request, of_mine, Task.objects.filter(dependents__task=found)),
+        "downstream": _linked(request, of_mine, Task.objects.filter(dependencies__upstream=found)),
+        "rows": rows_of(instances, request.workspace.tenant.time_zone),
+        "instances_url": here(request, "instance_list") + query_string({"bizdate": "all", "task": found.number}),
+    }
+
+
+def _linked(request: ConsoleRequest, visible: Any, tasks: Any) -> list[dict[str, Any]]:
+    """Neighbouring tasks; one of a workspace that is not the reader's is told by name alone."""
+    found = list(tasks.select_related("workspace").distinct().order_by("name", "number")[:200])
+    known = set(visible.filter(pk__in=[one.pk for one in found]).values_list("pk", flat=True))
+    return [
+        {"task": one, "is_known": one.pk in known, "is_here": one.workspace_id == request.workspace.pk} for one in found
+    ]
+
+
+def _code(request: ConsoleRequest, found: Task) -> dict[str, Any]:
+    asked = request.GET.get("version", "")
+    if not asked:
+        return {"version": found.version}
+    if not (asked.isascii() and asked.isdigit() and len(asked) < 10):
+        raise Http404
+    return {"version": get_object_or_404(found.versions.select_related("published_by"), number=int(asked))}
+
+
+def _versions(request: ConsoleRequest, found: Task) -> dict[str, Any]:
+    versions = found.versions.select_related("published_by").defer("content").order_by("-number")[:VERSIONS_SHOWN]
+    return {"versions": [{"version": one, "words": in_words(one.cron)} for one in versions]}
+
+
+_PARTS = {"overview": _overview, "code": _code, "versions": _versions}

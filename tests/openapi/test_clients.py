@@ -1,0 +1,243 @@
+"""The official clients, unchanged, against a real HTTP server."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alibabacloud_dataworks_public20200518 import models as m20
+from alibabacloud_dataworks_public20200518.client import Client as Client20
+from alibabacloud_dataworks_public20240518 import models as m24
+from alibabacloud_dataworks_public20240518.client import Client as Client24
+from alibabacloud_tea_openapi.utils_models import Config
+from darabonba.exceptions import DaraException
+
+from opscenter.production.models import TaskInstance, TriggerCommand
+from opscenter.production.rules.states import State
+from tests.cast import MIDNIGHT, Cast
+from tests.openapi.wire import Wire
+
+ROOT = Path(__file__).resolve().parents[2]
+LEGACY = {name: ROOT / ".venv" / "legacy" / name for name in ("newest", "v2_1_2")}
+TIME = round(MIDNIGHT.timestamp() * 1000)
+BIZDATE = round((MIDNIGHT - timedelta(days=1)).timestamp() * 1000)
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.filterwarnings("ignore")]
+
+
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def cast(transactional_db: None) -> Cast:
+    return Cast()
+
+
+@pytest.fixture
+def gate(cast: Cast) -> TaskInstance:
+    return cast.instance(cast.task("gate", "http_trigger"), State.WAIT_TRIGGER)
+
+
+@pytest.fixture
+def address(live_server) -> str:
+    """host:port, the documented form of an endpoint."""
+    return live_server.url.removeprefix("http://")
+
+
+def config(wire: Wire, endpoint: str, **how: Any) -> Config:
+    return Config(
+        **{
+            "access_key_id": wire.key.key_id,
+            "access_key_secret": wire.secret,
+            "endpoint": endpoint,
+            "protocol": "HTTP",
+        }
+        | how
+    )
+
+
+SCHEMES: list[dict[str, str]] = [{}, {"signature_algorithm": "v2"}, {"signature_algorithm": "ACS3-HMAC-SM3"}]
+
+
+@pytest.mark.parametrize("scheme", SCHEMES, ids=["acs3", "v1", "sm3"])
+def test_client_of_2024(wire: Wire, cast: Cast, gate: TaskInstance, address: str, scheme: dict) -> None:
+    client = Client24(config(wire, address, **scheme))
+    number = gate.task.number
+    fired = client.trigger_scheduler_task_instance(
+        m24.TriggerSchedulerTaskInstanceRequest(task_id=number, trigger_time=TIME, env_type="Prod")
+    )
+    assert fired.body.success is True
+    assert TriggerCommand.objects.get().request_id == fired.body.request_id
+    listed = client.list_task_instances(
+        m24.ListTaskInstancesRequest(project_id=cast.workspace.pk, bizdate=BIZDATE, ids=[gate.pk], task_ids=[number])
+    ).body.paging_info
+    assert (listed.total_count, listed.task_instances[0].task_id) == (1, number)
+    one = client.get_task_instance(m24.GetTaskInstanceRequest(id=gate.pk)).body.task_instance
+    assert (one.id, one.trigger_time, one.task_type, one.project_env) == (gate.pk, TIME, "SCHEDULER_TRIGGER", "Prod")
+    assert client.get_task_instance_log(m24.GetTaskInstanceLogRequest(id=gate.pk)).body.task_instance_log == ""
+    task = client.get_task(m24.GetTaskRequest(id=number)).body.task
+    assert (task.name, task.trigger.cron) == ("gate", "00 00 00 * * ?")
+    tasks = client.list_tasks(m24.ListTasksRequest(project_id=cast.workspace.pk)).body.paging_info.tasks
+    assert [t.id for t in tasks] == [number]
+    project = client.list_projects(m24.ListProjectsRequest(names=["acme_daily"])).body.paging_info.projects[0]
+    assert project.id == cast.workspace.pk
+    assert client.get_project(m24.GetProjectRequest(id=project.id)).body.project.name == "acme_daily"
+
+
+def test_operating_by_the_client_of_2024(wire: Wire, cast: Cast, address: str) -> None:
+    client = Client24(config(wire, address))
+    up = cast.instance(cast.task("up"), State.FAILURE)
+    down = cast.instance(cast.task("down"), State.NOT_RUN, upstream=[up])
+    info = client.set_success_task_instances(
+        m24.SetSuccessTaskInstancesRequest(ids=[up.pk, 1], comment="by hand")
+    ).body.success_info
+    assert (info[str(up.pk)].success, info["1"].success) == (True, False)
+    assert "no such instance" in info["1"].message
+    found = client.list_upstream_task_instances(m24.ListUpstreamTaskInstancesRequest(id=down.pk)).body.paging_info
+    assert [(e.dependency_type, e.task_instance.status) for e in found.upstream_task_instances] == [
+        ("Normal", "Success")
+    ]
+    for request, operation in (
+        (m24.SuspendTaskInstancesRequest, client.suspend_task_instances),
+        (m24.ResumeTaskInstancesRequest, client.resume_task_instances),
+        (m24.StopTaskInstancesRequest, client.stop_task_instances),
+    ):
+        assert operation(request(ids=[down.pk])).body.success_info[str(down.pk)].success is True
+    rerun = client.rerun_task_instances(m24.RerunTaskInstancesRequest(ids=[down.pk], use_latest_config=True))
+    assert rerun.body.success_info[str(down.pk)].success is True
+    made = client.create_workflow_instances(
+        m24.CreateWorkflowInstancesRequest(
+            project_id=cast.workspace.pk, name="try", type="SmokeTest", workflow_id=1, env_type="Prod",
+            default_run_properties=m24.CreateWorkflowInstancesRequestDefaultRunProperties(
+                root_task_ids=[down.task.number]
+            ),
+            periods=m24.CreateWorkflowInstancesRequestPeriods(
+                biz_dates=[
+                    m24.CreateWorkflowInstancesRequestPeriodsBizDates(
+                        start_biz_date="2026-11-20", end_biz_date="2026-11-20"
+                    )
+                ]
+            ),
+        )
+    )  # fmt: skip
+    result = client.get_create_workflow_instances_result(
+        m24.GetCreateWorkflowInstancesResultRequest(operation_id=made.body.operation_id)
+    ).body.result
+    assert result.status == "Created" and len(result.workflow_task_instance_ids) == 1
+
+
+@pytest.mark.parametrize("scheme", SCHEMES[:2], ids=["acs3", "v1"])
+def test_client_of_2020(wire: Wire, cast: Cast, gate: TaskInstance, address: str, scheme: dict) -> None:
+    client = Client20(config(wire, address, **scheme))
+    fired = client.run_trigger_node(
+        m20.RunTriggerNodeRequest(node_id=gate.task.number, cycle_time=TIME, biz_date=BIZDATE, app_id=cast.workspace.pk)
+    )
+    assert fired.body.success is True
+    one = client.get_instance(m20.GetInstanceRequest(instance_id=gate.pk, project_env="PROD")).body
+    assert (one.success, one.http_status_code, one.data.cyc_time) == (True, 200, TIME)
+    listed = client.list_instances(m20.ListInstancesRequest(project_id=cast.workspace.pk, project_env="PROD")).body
+    assert [i.instance_id for i in listed.data.instances] == [gate.pk]
+    failed = cast.instance(cast.task(), State.FAILURE)
+    done = client.set_success_instance(m20.SetSuccessInstanceRequest(instance_id=failed.pk, project_env="PROD"))
+    assert done.body.data is True
+    log = client.get_instance_log(m20.GetInstanceLogRequest(instance_id=failed.pk, project_env="PROD"))
+    assert log.body.data == ""
+
+
+@pytest.mark.parametrize("endpoint", ["{}/", "{}/openapi", "http://{}"])
+def test_spellings_of_the_endpoint(wire: Wire, address: str, endpoint: str) -> None:
+    client = Client24(config(wire, endpoint.format(address)))
+    assert client.list_projects(m24.ListProjectsRequest()).body.paging_info.total_count == 1
+
+
+def test_errors_as_the_client_shows_them(wire: Wire, cast: Cast, gate: TaskInstance, address: str) -> None:
+    def error(who: Wire, request: Any, **how: Any) -> DaraException:
+        with pytest.raises(DaraException) as caught:
+            Client24(config(who, address, **how)).trigger_scheduler_task_instance(request)
+        return caught.value
+
+    good = m24.TriggerSchedulerTaskInstanceRequest(task_id=gate.task.number, trigger_time=TIME)
+    nothing = error(wire, m24.TriggerSchedulerTaskInstanceRequest())
+    assert (nothing.code, nothing.data["statusCode"]) == ("MissingTaskId", 400)
+    assert "TaskId is mandatory for this action." in nothing.message
+    assert nothing.data["RequestId"]
+    for scheme in SCHEMES:
+        assert error(wire, good, access_key_secret="wrong", **scheme).code == "SignatureDoesNotMatch"
+    assert error(wire, good, access_key_id="LTAI5tNobody").data["statusCode"] == 404
+    assert error(wire, good, security_token="token").code == "InvalidSecurityToken.Malformed"
+    forbidden = error(Wire(cast.visitor), good)
+    assert forbidden.code == "ResourceNotAuthorized.Api"
+    assert forbidden.data["AccessDeniedDetail"]["AuthAction"] == "instance.trigger"
+    other = m24.TriggerSchedulerTaskInstanceRequest(task_id=gate.task.number, trigger_time=TIME + 60_000)
+    assert error(wire, other).code == "Invalid.TaskInstance.NotExist"
+
+
+def test_throttled_client_learns_how_long_to_wait(wire: Wire, address: str, settings) -> None:
+    settings.OPENAPI_CALLS_PER_SECOND = 1
+    client = Client24(config(wire, address))
+    client.list_projects(m24.ListProjectsRequest())
+    with pytest.raises(DaraException) as caught:
+        client.list_projects(m24.ListProjectsRequest())
+    assert caught.value.code == "Throttling.User"
+    assert 0 < caught.value.retry_after <= 1000
+
+
+def legacy(sdk: str, wire: Wire, address: str, calls: list[dict[str, Any]], secret: str = "") -> list[dict[str, Any]]:
+    host, _, port = address.partition(":")
+    job = {"host": host, "port": int(port), "key": wire.key.key_id, "secret": secret or wire.secret, "calls": calls}
+    environment = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("legacy_client.py"))],
+        input=json.dumps(job),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment | {"PYTHONPATH": str(LEGACY[sdk])},
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("sdk", LEGACY)
+def test_legacy_client(wire: Wire, cast: Cast, gate: TaskInstance, address: str, sdk: str) -> None:
+    failed = cast.instance(cast.task(), State.FAILURE)
+    restart = {"InstanceId": failed.pk, "ProjectEnv": "PROD"}
+    calls = [
+        {"module": "v20200518", "request": "GetInstance", "params": restart},
+        {"module": "v20200518", "request": "SetSuccessInstance", "params": restart},
+        {"module": "v20200518", "request": "SetSuccessInstance", "params": restart},
+        {"request": "TriggerSchedulerTaskInstance", "params": {"TaskId": gate.task.number, "TriggerTime": TIME}},
+        {"request": "TriggerSchedulerTaskInstance", "params": {"TaskId": 1, "TriggerTime": TIME}},
+        {"request": "NoSuchAction", "params": {}},
+    ]
+    got, done, again, fired, unknown, no_action = legacy(sdk, wire, address, calls)
+    assert got["body"]["Data"]["Status"] == "FAILURE"
+    assert done["body"]["Success"] is True
+    assert (again["code"], again["status"]) == ("Invalid.Operation.Refused", 409)
+    assert fired["body"]["Success"] is True
+    assert (unknown["code"], unknown["status"]) == ("Invalid.Task.NotExist", 404)
+    assert no_action["code"] == "InvalidApi.NotFound"
+
+
+@pytest.mark.parametrize("sdk", LEGACY)
+def test_legacy_client_with_a_wrong_secret(wire: Wire, address: str, sdk: str) -> None:
+    params = {"InstanceId": 1, "ProjectEnv": "PROD"}
+    call = {"module": "v20200518", "request": "GetInstance", "params": params}
+    [answer] = legacy(sdk, wire, address, [call], secret="wrong")
+    assert answer["code"] == "InvalidAccessKeySecret"
+
+
+@pytest.mark.parametrize("sdk", LEGACY)
+def test_legacy_client_triggers(wire: Wire, cast: Cast, gate: TaskInstance, address: str, sdk: str) -> None:
+    named = {"NodeId": gate.task.number, "CycleTime": TIME, "BizDate": BIZDATE, "AppId": cast.workspace.pk}
+    call = {"module": "v20200518", "request": "RunTriggerNode", "params": named}
+    first, again = legacy(sdk, wire, address, [call, call])
+    assert first["body"]["Success"] is again["body"]["Success"] is True
+    assert TriggerCommand.objects.filter(instance=gate, api="RunTriggerNode 2020-05-18").count() == 2

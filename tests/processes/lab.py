@@ -1,0 +1,131 @@
+"""Work inside a stack's own database, from a process with the stack's environment: graphs made, states read.
+
+Run as ``python -m tests.processes.lab``; see ``serve``. Class Lab is the other end.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+BEAT = """for beat in $(seq {beats}); do
+  echo "${{me}} $$ $(date +%s.%N)" >> {file}
+  sleep 0.05
+done
+"""
+
+
+class Lab:
+    """Asks a stack's database, again and again while it is away."""
+
+    PATIENCE = 60.0
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.processes.lab"],
+            env=dict(env), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def ask(self, *command: str) -> Any:
+        """The answer to a command."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        give_up = time.monotonic() + self.PATIENCE
+        while True:
+            self._process.stdin.write(json.dumps(command) + "\n")
+            self._process.stdin.flush()
+            reply = json.loads(self._process.stdout.readline())
+            if "answer" in reply:
+                return reply["answer"]
+            assert time.monotonic() < give_up, reply["error"]
+            time.sleep(0.3)
+
+    def close(self) -> None:
+        """The process ends."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait(10)
+
+
+def make(file: str, count: str, beats: str) -> list[int]:
+    """``count`` ready shell instances whose run writes a line (instance, process, time) every 50 ms into ``file``."""
+    from opscenter.base import notify
+    from tests.engine.graphs import Scene
+
+    scene = Scene(f"lab-{uuid.uuid4().hex[:12]}")
+    task = scene.task("shell", BEAT.format(file=file, beats=beats), parameters="me=$taskid")
+    made = scene.instances(task, int(count))
+    notify.notify(notify.WORK)
+    return [instance.pk for instance in made]
+
+
+def chain(file: str, count: str) -> list[int]:
+    """A chain of shell instances, each of which appends its time stamp to ``file``."""
+    from opscenter.base import notify
+    from tests.engine.graphs import Scene
+
+    scene = Scene(f"lab-{uuid.uuid4().hex[:12]}")
+    task = scene.task("shell", f"date +%s.%N >> {file}")
+    made = scene.instances(task, int(count), [(n, n + 1) for n in range(int(count) - 1)])
+    notify.notify(notify.WORK)
+    return [instance.pk for instance in made]
+
+
+def states(first: str, last: str) -> dict[str, int]:
+    """How many of the instances with these ids are in each state."""
+    from django.db.models import Count
+
+    from opscenter.production.models import TaskInstance
+    from opscenter.production.rules.states import State
+
+    rows = TaskInstance.objects.filter(pk__range=(first, last)).values("state").annotate(n=Count("pk"))
+    return {State(row["state"]).name: row["n"] for row in rows}
+
+
+def running(first: str, last: str) -> list[int]:
+    """The children that run an attempt of these instances now."""
+    from opscenter.production.models import Attempt
+
+    live = Attempt.objects.filter(instance__gte=first, instance__lte=last, state=Attempt.State.RUNNING, pid__isnull=False)
+    return list(live.values_list("pid", flat=True))
+
+
+def attempts(first: str, last: str) -> dict[str, int]:
+    """How many attempts of these instances ended in each way."""
+    from django.db.models import Count
+
+    from opscenter.production.models import Attempt
+
+    rows = Attempt.objects.filter(instance__gte=first, instance__lte=last).values("state").annotate(n=Count("pk"))
+    return {row["state"]: row["n"] for row in rows}
+
+
+def serve() -> None:
+    """Answer commands, one JSON list a line, each by one JSON line: ``{"answer": ...}`` or ``{"error": ...}``."""
+    from django.db import connection
+
+    commands: dict[str, Any] = {f.__name__: f for f in (make, chain, states, running, attempts)}
+    for line in sys.stdin:
+        name, *arguments = json.loads(line)
+        try:
+            reply = {"answer": commands[name](*arguments)}
+        except Exception as error:
+            connection.close()
+            reply = {"error": f"{type(error).__name__}: {error}"}
+        sys.stdout.write(json.dumps(reply) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "opscenter.settings")
+    import django
+
+    django.setup()
+    serve()
