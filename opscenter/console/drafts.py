@@ -49,10 +49,12 @@ class Draft:
 
     Attributes:
         state: ``new``, ``changed`` or ``published``.
+        upstream: what it waits for, by name.
     """
 
     node: Node
     definition: NodeDefinition
+    upstream: str = ""
     problems: list[Finding] = field(default_factory=list)
     warnings: list[Finding] = field(default_factory=list)
 
@@ -66,11 +68,6 @@ class Draft:
     def state_name(self) -> str:
         """The state in words."""
         return str(STATE_NAMES[self.state])
-
-    @property
-    def upstream(self) -> str:
-        """What it waits for, by name."""
-        return ", ".join(item.output or item.node for item in self.definition.dependencies)
 
 
 def workflows(workspace: Workspace) -> "QuerySet[Workflow]":
@@ -88,18 +85,27 @@ def of(workspace: Workspace, workflow: Workflow | None) -> list[Draft]:
     """The drafts of a workflow, or those that stand on their own, with what speaks against publishing the pending ones."""
     nodes = Node.objects.filter(workspace=workspace, workflow=workflow)
     found = nodes.select_related("owner", "modified_by", "workspace").order_by("name", "pk")
-    drafts = [Draft(node, NodeDefinition.from_json(node.definition)) for node in found]
-    look_at(workspace, [draft for draft in drafts if draft.state != "published"])
+    drafts = [draft(node) for node in found]
+    names = {one.node.source_id: one.node.name for one in drafts}
+    for one in drafts:
+        upstream = (item.output or names.get(item.node, item.node) for item in one.definition.dependencies)
+        one.upstream = ", ".join(dict.fromkeys(upstream))
+    look_at(workspace, [one for one in drafts if one.state != "published"])
     return drafts
+
+
+def draft(node: Node) -> Draft:
+    """A node as a draft, not looked at yet."""
+    return Draft(node, NodeDefinition.from_json(node.definition))
 
 
 def look_at(workspace: Workspace, drafts: Sequence[Draft]) -> None:
     """Note at the drafts what publishing them together would complain about."""
     if not drafts:
         return
-    by_node = {draft.node.pk: draft for draft in drafts}
+    by_node = {one.node.pk: one for one in drafts}
     # a node without a task has no number yet; any that no task has will do to look at it
-    candidates = [Candidate(draft.node, draft.definition, draft.node.number or -draft.node.pk) for draft in drafts]
+    candidates = [Candidate(one.node, one.definition, one.node.number or -one.node.pk) for one in drafts]
     problems, warnings = check(Upstreams(workspace, Environment.PROD, candidates))
     for problem in problems:
         by_node[problem.node].problems.append(finding(problem))

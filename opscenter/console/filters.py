@@ -39,12 +39,12 @@ STATES = (
     State.WAIT_TIME,
     State.NOT_RUN,
     State.CHECKING,
-    State.CHECKING_CONDITION,
     State.SUCCESS,
 )
-"""States as filters offer them: what needs somebody first."""
+"""States as filters offer them, what needs somebody first. Both kinds of checking are one."""
 
 _BY_CODE = {state.code: [one for one in State if one.code == state.code] for state in STATES}
+_BY_CODE[State.CHECKING.code].append(State.CHECKING_CONDITION)
 
 
 class _Filters(forms.Form):
@@ -134,10 +134,13 @@ class InstanceFilters(_Filters):
         self, query: QueryDict, user: User, workspace: Workspace, environment: str, default_bizdate: date | None
     ) -> None:
         query = query.copy()
-        self.is_all_dates = query.get("bizdate") == ALL_DATES or (default_bizdate is None and not query.get("bizdate"))
-        if self.is_all_dates:
-            query.pop("bizdate", None)
-        elif not query.get("bizdate") and default_bizdate is not None:
+        dates = query.getlist("bizdate")
+        chosen = [
+            text for text in dates if text not in ("", ALL_DATES)
+        ]  # a date beats the "all" the form carries along
+        self.is_all_dates = not chosen and (ALL_DATES in dates or default_bizdate is None)
+        query.setlist("bizdate", chosen[:1])
+        if not chosen and not self.is_all_dates and default_bizdate is not None:
             query["bizdate"] = default_bizdate.isoformat()
         super().__init__(query, user, workspace, environment)
         self.zone = ZoneInfo(workspace.tenant.time_zone)

@@ -41,7 +41,7 @@ def _guard(reader: int, writer: int) -> None:
         os.close(writer)
         os.setsid()  # not killed together with the child's group
         outlive_parent()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(number, signal.SIG_IGN)
         _close_others(reader)
         group = 0

@@ -5,12 +5,13 @@ import time
 import uuid
 from collections.abc import Callable
 from typing import Any, NoReturn, cast
+from zoneinfo import ZoneInfo
 
 import structlog
 from django.conf import settings
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
-from django.utils import translation
+from django.utils import timezone, translation
 from rest_framework import exceptions
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.renderers import BaseRenderer, JSONRenderer
@@ -36,7 +37,6 @@ class Json(JSONRenderer):
     """JSON whatever was asked for (``Format=XML``, any Accept): every official client reads it."""
 
     charset = "utf-8"
-    ensure_ascii = False
 
 
 class AlwaysJson(BaseContentNegotiation):
@@ -64,7 +64,8 @@ class OpenApiView(APIView):
         self.request_id = str(uuid.uuid4()).upper()
         self.api = self.key_id = ""
         started = time.perf_counter()
-        with translation.override("en"), structlog.contextvars.bound_contextvars(request_id=self.request_id):
+        named = structlog.contextvars.bound_contextvars(request_id=self.request_id)
+        with translation.override("en"), timezone.override(None), named:
             response = cast(Response, super().dispatch(request, *args, **kwargs))
             response.render()
             logger.info(
@@ -80,7 +81,8 @@ class OpenApiView(APIView):
 
     def perform_authentication(self, request: Request) -> None:
         super().perform_authentication(request)
-        _, call = caller(request)
+        user, call = caller(request)
+        timezone.activate(ZoneInfo(user.tenant.time_zone))  # moments in sentences; dispatch undoes it
         self.key_id = call.key_id
         self.api = f"{call.action} {call.version}"[:64]
 

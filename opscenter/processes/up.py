@@ -19,7 +19,7 @@ from typing import Any
 
 from django.apps import apps
 from django.conf import settings
-from django.core.management import CommandError, call_command, get_commands
+from django.core.management import CommandError, call_command
 from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.urls import get_resolver
@@ -49,9 +49,14 @@ _COMPLAIN_AFTER = 60.0
 
 
 class Up:
-    """Starts everything, keeps it running, stops everything."""
+    """Starts everything, keeps it running, stops everything.
 
-    def __init__(self) -> None:
+    Args:
+        with_demo: make the demo if the database is empty.
+    """
+
+    def __init__(self, *, with_demo: bool = True) -> None:
+        self._with_demo = with_demo
         self._stop = Event()
         self._hurry = Event()
         self._database: Embedded | None = None
@@ -105,9 +110,9 @@ class Up:
         _migrate()
         assets.prepare()
         get_resolver().url_patterns  # noqa: B018  # loaded here, shared by all that are forked
-        is_empty = not apps.get_model(settings.AUTH_USER_MODEL).objects.exists()
+        wants_demo = self._with_demo and not apps.get_model(settings.AUTH_USER_MODEL).objects.exists()
         connection.close()
-        if is_empty and "demo" in get_commands():
+        if wants_demo:
             self._make_demo()
 
     def _make_demo(self) -> None:

@@ -9,7 +9,7 @@ from django.db.models import Count
 
 from opscenter.base import clock, sql
 from opscenter.base.reasons import Reason
-from opscenter.production import capacity
+from opscenter.production import capacity, trigger_sentences  # noqa: F401  what the reasons say is registered
 from opscenter.production.models import Attempt, InstanceEdge, Recurrence, TaskInstance, Transition, TriggerCommand
 from opscenter.production.node_types import HTTP_TRIGGER
 from opscenter.production.rules.explain import Explanation, InstanceSnapshot, Upstream, explain

@@ -21,9 +21,3 @@ def cast(db: None) -> Cast:
 def wire(cast: Cast) -> Wire:
     """A client of the workspace's administrator."""
     return Wire(cast.admin)
-
-# TEMPORARY
-from django.conf import settings as _s  # noqa
-
-if "opscenter.openapi.middleware.OpenApiMiddleware" not in _s.MIDDLEWARE:
-    _s.MIDDLEWARE.insert(2, "opscenter.openapi.middleware.OpenApiMiddleware")

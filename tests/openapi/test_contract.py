@@ -67,10 +67,10 @@ def wrong_type(value: Any, field: dict[str, Any], path: str) -> Iterator[str]:
     elif kind == "object":
         yield from problems(value, fields or [], f"{path}.")
     else:
-        expected = {"int": int, "str": str, "bool": bool}[kind]
+        expected: type = {"int": int, "str": str, "bool": bool}[kind]
         if type(value) is not expected:
             yield f"{path}: {value!r} is not {kind}"
-        elif kind == "int" and not abs(value) < (2**31 if field.get("gotype") == "int32" else 2**53):
+        elif isinstance(value, int) and not abs(value) < (2**31 if field.get("gotype") == "int32" else 2**53):
             yield f"{path}: {value!r} is too large"
 
 

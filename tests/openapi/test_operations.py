@@ -1,14 +1,15 @@
 """What the operations do, and to whom they answer what."""
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 
-from opscenter.production.models import Attempt, LogChunk, Recurrence, TaskInstance, TriggerCommand, WorkflowInstance
+from opscenter.production.models import Attempt, LogChunk, TaskInstance, WorkflowInstance
 from opscenter.production.rules.states import Kind, State
-from opscenter.workspaces.models import AuditEntry, Member, Workspace
+from opscenter.workspaces.models import Member, Workspace
 from tests.cast import BIZDATE, MIDNIGHT, Cast
-from tests.openapi.wire import V2020, V2024, Wire
+from tests.openapi.wire import V2020, Wire
 
 DAY = timedelta(days=1)
 
@@ -19,115 +20,6 @@ def ms(moment: datetime) -> int:
 
 def ids(body: dict, plural: str = "TaskInstances") -> list[int]:
     return [entry["Id"] for entry in body["PagingInfo"][plural]]
-
-
-@pytest.fixture
-def gate(cast: Cast) -> TaskInstance:
-    """An HTTP trigger that waits, its upstream done and its time come."""
-    return cast.instance(cast.task("gate", "http_trigger"), State.WAIT_TRIGGER)
-
-
-def trigger(wire: Wire, gate: TaskInstance, **params: object):
-    named = {"TaskId": gate.task.number, "TriggerTime": ms(gate.scheduled_at)} | params
-    return wire.try_call("TriggerSchedulerTaskInstance", V2024, **named)
-
-
-def run_trigger_node(wire: Wire, gate: TaskInstance, **params: object):
-    named = {
-        "NodeId": gate.task.number,
-        "CycleTime": ms(gate.scheduled_at),
-        "BizDate": ms(MIDNIGHT - DAY),
-        "AppId": gate.workspace_id,
-    }
-    return wire.try_call("RunTriggerNode", V2020, **(named | params))
-
-
-# triggers
-
-
-def test_trigger(wire: Wire, gate: TaskInstance) -> None:
-    answer = trigger(wire, gate)
-    assert (answer.status, answer.body["Success"]) == (200, True)
-    receipt = TriggerCommand.objects.get(instance=gate)
-    assert receipt.request_id == answer.body["RequestId"]
-    assert receipt.access_key_id == wire.key.key_id
-    assert receipt.api == "TriggerSchedulerTaskInstance 2024-05-18"
-    assert (receipt.face, receipt.address) == (AuditEntry.Face.API, "127.0.0.1")
-    again = trigger(wire, gate)
-    assert (again.status, again.body["Success"]) == (200, True)
-    assert TriggerCommand.objects.filter(instance=gate).order_by("pk").last().status == "no_effect"
-
-
-def test_run_trigger_node(wire: Wire, gate: TaskInstance) -> None:
-    assert run_trigger_node(wire, gate).body["Success"] is True
-    receipt = TriggerCommand.objects.get(instance=gate)
-    assert receipt.api == "RunTriggerNode 2020-05-18"
-
-
-@pytest.mark.parametrize("call", [trigger, run_trigger_node])
-@pytest.mark.parametrize(
-    ("change", "status", "code"),
-    [
-        ({"frozen": True}, 409, "Invalid.TaskInstance.Frozen"),
-        ({"state": State.FAILURE}, 409, "Invalid.TaskInstance.Failed"),
-        ({"kind": Kind.SKIP}, 409, "Invalid.TaskInstance.TriggerBypassed"),
-        ({"scheduled_at": MIDNIGHT + DAY}, 404, "Invalid.TaskInstance.NotExist"),
-    ],
-)
-def test_refused_by_the_instance(wire: Wire, gate: TaskInstance, call, change: dict, status: int, code: str) -> None:
-    TaskInstance.objects.filter(pk=gate.pk).update(**change)
-    answer = call(wire, gate)
-    assert (answer.status, answer.code) == (status, code)
-    assert str(gate.task.number) in str(TriggerCommand.objects.get().task_number)
-    assert TriggerCommand.objects.get().status == "refused"
-
-
-@pytest.mark.parametrize("call", [trigger, run_trigger_node])
-@pytest.mark.parametrize(
-    ("change", "status", "code"),
-    [
-        ({"recurrence": Recurrence.PAUSE}, 409, "Invalid.Task.Frozen"),
-        ({"status": "Offline"}, 409, "Invalid.Task.Offline"),
-        ({"node_type": "shell"}, 400, "Invalid.Task.NotTriggerNode"),
-        ({"number": 999}, 404, "Invalid.Task.NotExist"),
-    ],
-)
-def test_refused_by_the_task(wire: Wire, gate: TaskInstance, call, change: dict, status: int, code: str) -> None:
-    type(gate.task).objects.filter(pk=gate.task_id).update(**change)
-    answer = call(wire, gate)
-    assert (answer.status, answer.code) == (status, code)
-
-
-def test_older_api_checks_what_it_is_given(wire: Wire, gate: TaskInstance) -> None:
-    assert run_trigger_node(wire, gate, BizDate=ms(MIDNIGHT)).code == "Invalid.TaskInstance.NotExist"
-    assert run_trigger_node(wire, gate, AppId=1).code == "Invalid.Task.NotExist"
-
-
-def test_dev_is_another_task(wire: Wire, gate: TaskInstance) -> None:
-    assert trigger(wire, gate, EnvType="Dev").code == "Invalid.Task.NotExist"
-    assert trigger(wire, gate, EnvType="prod").status == 200
-
-
-@pytest.mark.parametrize("call", [trigger, run_trigger_node])
-def test_who_may_trigger(cast: Cast, gate: TaskInstance, call) -> None:
-    for who in (cast.visitor, cast.deployer):
-        answer = call(Wire(who), gate)
-        assert (answer.status, answer.code) == (403, "ResourceNotAuthorized.Api")
-        assert "instance.trigger" in answer.message
-        assert answer.body["AccessDeniedDetail"]["AuthAction"] == "instance.trigger"
-        assert "role_project_dev" in answer.body["AccessDeniedDetail"]["Roles"]
-    answer = call(Wire(cast.stranger), gate)
-    assert (answer.status, answer.code) == (404, "Invalid.Task.NotExist")
-    for who in (cast.developer, cast.operator, cast.owner):
-        assert call(Wire(who), gate).status == 200
-
-
-def test_the_face_itself_costs_three_queries(wire: Wire, django_assert_num_queries) -> None:
-    """The clock, the key with its user, the nonce; the rest of a call's time is its operation's."""
-    wire.call("ListProjects")  # the key's last use is written once a minute
-    sent = wire.sign("NoSuchAction")
-    with django_assert_num_queries(3):
-        assert wire.send(sent).code == "InvalidApi.NotFound"
 
 
 # reading
@@ -144,7 +36,7 @@ def test_list_filters(wire: Wire, cast: Cast) -> None:
     cast.instance(shell, State.SUCCESS, bizdate=BIZDATE - DAY)
     cast.instance(cast.task("dev", environment="Dev"), State.SUCCESS)
 
-    def found(**filters: object) -> list[int]:
+    def found(**filters: Any) -> list[int]:
         named = {"ProjectId": cast.workspace.pk, "Bizdate": ms(MIDNIGHT - DAY)}
         return ids(wire.call("ListTaskInstances", **(named | filters)))
 
@@ -206,7 +98,7 @@ def rerun(cast: Cast) -> TaskInstance:
 
 
 def test_history(wire: Wire, cast: Cast, rerun: TaskInstance) -> None:
-    def runs(**params: object) -> list[tuple]:
+    def runs(**params: Any) -> list[tuple]:
         named = {"ProjectId": cast.workspace.pk, "Bizdate": ms(MIDNIGHT - DAY), "Id": rerun.pk}
         body = wire.call("ListTaskInstances", **(named | params))
         return [
@@ -221,7 +113,7 @@ def test_history(wire: Wire, cast: Cast, rerun: TaskInstance) -> None:
 
 
 def test_logs(wire: Wire, rerun: TaskInstance, cast: Cast) -> None:
-    def log(**params: object) -> str:
+    def log(**params: Any) -> str:
         return wire.call("GetTaskInstanceLog", Id=rerun.pk, **params)["TaskInstanceLog"]
 
     assert (log(), log(RunNumber=2), log(RunNumber=1)) == ("run 2\n", "run 2\n", "run 1\n")
@@ -252,7 +144,7 @@ def test_tasks(wire: Wire, cast: Cast) -> None:
     task = cast.task("Child", upstream=[upstream], version={"parameters": "a=$bizdate"}, recurrence="Pause")
     cast.task("gone", status="Offline")
 
-    def found(**filters: object) -> list[int]:
+    def found(**filters: Any) -> list[int]:
         return ids(wire.call("ListTasks", ProjectId=cast.workspace.pk, **filters), "Tasks")
 
     assert found() == [task.number, upstream.number]
@@ -285,7 +177,7 @@ def test_projects(wire: Wire, cast: Cast) -> None:
     Member.objects.create(workspace=basic, user=cast.admin, roles=["role_project_guest"])
     Workspace.objects.create(tenant=cast.tenant, name="not-mine")
 
-    def found(**filters: object) -> list[int]:
+    def found(**filters: Any) -> list[int]:
         return ids(wire.call("ListProjects", **filters), "Projects")
 
     assert found() == [basic.pk, cast.workspace.pk]
@@ -301,7 +193,7 @@ def test_states_of_the_older_api(wire: Wire, cast: Cast) -> None:
     gate = cast.instance(cast.task("gate", "http_trigger"), State.WAIT_TRIGGER)
     soon = cast.instance(cast.task(), State.WAIT_TIME, frozen=True)
 
-    def found(**filters: object) -> list[tuple]:
+    def found(**filters: Any) -> list[tuple]:
         body = wire.call("ListInstances", V2020, ProjectId=cast.workspace.pk, ProjectEnv="PROD", **filters)
         return [(e["InstanceId"], e["Status"], e["TaskType"]) for e in body["Data"]["Instances"]]
 
@@ -376,7 +268,7 @@ def test_who_may_operate(cast: Cast, action: str) -> None:
 )
 def test_operations_of_the_older_api(cast: Cast, action: str, before: dict, after: dict) -> None:
     instance = cast.instance(cast.task(), **before)
-    one = {"InstanceId": instance.pk, "ProjectEnv": "PROD"}
+    one: dict[str, Any] = {"InstanceId": instance.pk, "ProjectEnv": "PROD"}
     assert Wire(cast.visitor).try_call(action, V2020, **one).status == 403
     stranger = Wire(cast.stranger).try_call(action, V2020, **one)
     assert (stranger.status, stranger.code) == (404, "Invalid.TaskInstance.NotExist")
@@ -392,7 +284,7 @@ def test_operations_of_the_older_api(cast: Cast, action: str, before: dict, afte
 # smoke tests
 
 
-def smoke(cast: Cast, number: int, **changes: object) -> dict:
+def smoke(cast: Cast, number: int, **changes: Any) -> dict:
     return {
         "ProjectId": cast.workspace.pk,
         "Name": "try",
@@ -422,6 +314,7 @@ def test_smoke_test(wire: Wire, cast: Cast) -> None:
     ("changes", "code"),
     [
         ({"Type": "SupplementData"}, "InvalidType"),
+        ({"AutoStartEnabled": False}, "InvalidAutoStartEnabled"),
         ({"TaskParameters": '{"1": "a=b"}'}, "InvalidTaskParameters"),
         ({"DefaultRunProperties": {"RootTaskIds": [1, 2]}}, "InvalidDefaultRunProperties.RootTaskIds"),
         ({"DefaultRunProperties": {}}, "MissingDefaultRunProperties.RootTaskIds"),
@@ -449,8 +342,8 @@ def test_who_may_test(cast: Cast) -> None:
 def test_strangers_learn_nothing(cast: Cast) -> None:
     instance = cast.instance(cast.task())
     stranger = Wire(cast.stranger)
-    project = {"ProjectId": cast.workspace.pk}
-    for action, params, code in (
+    project: dict[str, Any] = {"ProjectId": cast.workspace.pk}
+    calls: list[tuple[str, dict[str, Any], str]] = [
         ("GetProject", {"Id": cast.workspace.pk}, "Invalid.Tenant.ProjectNotExists"),
         ("ListTasks", project, "Invalid.Tenant.ProjectNotExists"),
         ("ListTaskInstances", project | {"Bizdate": ms(MIDNIGHT)}, "Invalid.Tenant.ProjectNotExists"),
@@ -459,7 +352,8 @@ def test_strangers_learn_nothing(cast: Cast) -> None:
         ("GetTaskInstanceLog", {"Id": instance.pk}, "Invalid.TaskInstance.NotExist"),
         ("ListUpstreamTaskInstances", {"Id": instance.pk}, "Invalid.TaskInstance.NotExist"),
         ("ListDownstreamTaskInstances", {"Id": instance.pk}, "Invalid.TaskInstance.NotExist"),
-    ):
+    ]
+    for action, params, code in calls:
         answer = stranger.try_call(action, **params)
         assert (answer.status, answer.code) == (404, code)
     assert stranger.call("ListProjects")["PagingInfo"]["TotalCount"] == 0

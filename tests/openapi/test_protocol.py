@@ -4,9 +4,10 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.utils import translation
 
 from opscenter.base import clock
@@ -81,7 +82,7 @@ def test_unsigned() -> None:
 def test_signature_errors(wire: Wire, cast: Cast, v1: bool) -> None:
     """Every way in which a request can be wrongly signed, over the wire."""
 
-    def code(**how: object) -> tuple[int, str | None]:
+    def code(**how: Any) -> tuple[int, str | None]:
         answer = wire.send(wire.sign("ListProjects", v1=v1, **how))
         return answer.status, answer.code
 
@@ -186,6 +187,15 @@ def test_our_own_fault_tells_nothing_and_is_logged(wire: Wire, monkeypatch, capl
     assert "secret detail" in caplog.text
 
 
+def test_without_the_database(wire: Wire, monkeypatch) -> None:
+    def gone(*_: object) -> None:
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr("opscenter.workspaces.access_keys.lookup", gone)
+    answer = wire.try_call("ListProjects")
+    assert (answer.status, answer.code) == (503, "ServiceUnavailable")
+
+
 def test_the_wire_speaks_english(wire: Wire) -> None:
     with translation.override("zh-hans"):
         answer = wire.try_call("GetProject", Id=1)
@@ -223,6 +233,14 @@ def test_each_error_has_its_page() -> None:
     assert all(code in page("/openapi/errors/")[1] for code in FAULTS)
     assert page("/openapi/errors/MissingTaskId")[0] == page("/openapi/errors/InvalidTaskId")[0] == 200
     assert page("/openapi/errors/Nonsense")[0] == 404
+
+
+def test_the_face_itself_costs_three_queries(wire: Wire, django_assert_num_queries) -> None:
+    """The clock, the key with its user, the nonce; the rest of a call's time is its operation's."""
+    wire.call("ListProjects")  # the key's last use is written once a minute
+    sent = wire.sign("NoSuchAction")
+    with django_assert_num_queries(3):
+        assert wire.send(sent).code == "InvalidApi.NotFound"
 
 
 # parameters

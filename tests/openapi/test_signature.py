@@ -76,7 +76,7 @@ def test_accepted_as_sent(captured: Captured) -> None:
 
 
 def changed_headers(captured: Captured) -> Iterator[tuple[str, Sent]]:
-    signed = re.search("SignedHeaders=([^,]+)", captured.sent.headers["authorization"])[1].split(";")
+    signed = captured.sent.headers["authorization"].partition("SignedHeaders=")[2].partition(",")[0].split(";")
     for name in signed:
         value = captured.sent.headers[name]
         new = (
@@ -84,7 +84,7 @@ def changed_headers(captured: Captured) -> Iterator[tuple[str, Sent]]:
             if name == "x-acs-date"
             else value + "0"
         )
-        yield name, replace(captured.sent, headers=captured.sent.headers | {name: new})
+        yield name, replace(captured.sent, headers={**captured.sent.headers, name: new})
 
 
 def changed_params(captured: Captured) -> Iterator[tuple[str, Sent]]:
@@ -187,7 +187,7 @@ def test_v1_algorithms(algorithm: str) -> None:
 def test_v1_ignores_unsigned_headers() -> None:
     sent = v1()
     forged = {"x-acs-action": "DeleteTask", "x-acs-version": "2020-05-18"}
-    call = check(replace(sent, headers=sent.headers | forged))
+    call = check(replace(sent, headers={**sent.headers, **forged}))
     assert (call.action, call.version) == ("ListTasks", "2024-05-18")
 
 
@@ -203,7 +203,7 @@ def test_host_as_sent() -> None:
 def without(sent: Sent, header: str) -> Sent:
     """The header is sent, but taken from the list of signed ones."""
     authorization = re.sub(rf"(?<=[=;]){header};|;{header}(?=,)", "", sent.headers["authorization"])
-    return replace(sent, headers=sent.headers | {"authorization": authorization})
+    return replace(sent, headers={**sent.headers, "authorization": authorization})
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_headers_that_must_be_signed(header: str) -> None:
 
 def test_injected_x_acs_header() -> None:
     sent = acs3()
-    assert refusal(replace(sent, headers=sent.headers | {"x-acs-security-token": "t"})) == "IncompleteSignature"
+    assert refusal(replace(sent, headers={**sent.headers, "x-acs-security-token": "t"})) == "IncompleteSignature"
 
 
 def test_signed_header_that_was_removed() -> None:
@@ -238,7 +238,7 @@ def test_signed_header_that_was_removed() -> None:
 
 def with_header(name: str, value: str) -> Sent:
     sent = acs3()
-    return replace(sent, headers=sent.headers | {name: value})
+    return replace(sent, headers={**sent.headers, name: value})
 
 
 @pytest.mark.parametrize(

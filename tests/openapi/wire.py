@@ -41,14 +41,14 @@ class Wire:
         self.key: AccessKey
         self.key, self.secret = access_keys.create(user, "tests")
 
-    def call(self, action: str, version: str = V2024, **params: object) -> dict[str, Any]:
+    def call(self, action: str, version: str = V2024, **params: Any) -> dict[str, Any]:
         """The body of a call that must succeed."""
         answer = self.try_call(action, version, **params)
         assert answer.status == 200, answer.body
         assert "Code" not in answer.body
         return answer.body
 
-    def try_call(self, action: str, version: str = V2024, **params: object) -> Answer:
+    def try_call(self, action: str, version: str = V2024, **params: Any) -> Answer:
         form = {name: value if isinstance(value, str) else json.dumps(value) for name, value in params.items()}
         return self.send(self.sign(action, version, form=form))
 

@@ -1,5 +1,6 @@
 """Kills: whatever dies, every ready instance runs within a minute, and no two attempts of one instance overlap."""
 
+import itertools
 import os
 import signal
 import time
@@ -72,7 +73,7 @@ class Work:
         assert len(beats) == len(self.ids)
         for runs in beats.values():
             spans = sorted((min(times), max(times)) for times in runs.values())
-            assert all(before[1] < after[0] for before, after in zip(spans, spans[1:], strict=False)), spans
+            assert all(before[1] < after[0] for before, after in itertools.pairwise(spans)), spans
             assert any(len(times) == BEATS for times in runs.values())
 
 

@@ -20,7 +20,7 @@ KINDS = ("web", "scheduler", "worker", "courier")
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    with Stack() as running:
+    with Stack(demo=False) as running:
         yield running
 
 
@@ -81,7 +81,7 @@ def test_a_port_in_use_is_one_clear_sentence(stack: Stack) -> None:
 
 
 def test_ctrl_c_leaves_no_process_and_the_next_start_is_quick() -> None:
-    with Stack() as stack:
+    with Stack(demo=False) as stack:
         tree = stack.tree()
         code, seconds = stack.stop(signal.SIGINT)
         assert code == 0
@@ -94,7 +94,7 @@ def test_ctrl_c_leaves_no_process_and_the_next_start_is_quick() -> None:
 
 
 def test_a_killed_up_leaves_no_process() -> None:
-    with Stack() as stack:
+    with Stack(demo=False) as stack:
         tree = stack.tree()
         assert len(tree) > 10
         os.kill(stack.up.pid, signal.SIGKILL)
@@ -104,7 +104,7 @@ def test_a_killed_up_leaves_no_process() -> None:
 
 
 def test_a_stopped_child_that_does_not_react_is_killed() -> None:
-    with Stack() as stack:
+    with Stack(demo=False) as stack:
         tree = stack.tree()
         psutil.Process(stack.pids("courier")[0]).suspend()
         _, seconds = stack.stop(signal.SIGTERM)

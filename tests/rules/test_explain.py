@@ -177,9 +177,14 @@ def test_resources_name_the_group():
     assert condition.since == NOW - HOUR
 
 
+def test_what_was_stopped_before_it_ran_would_still_need_a_worker():
+    assert not _condition(replace(READY, state=State.FAILURE, workers=0), "resources").met
+
+
 RESOURCES = [
     ({"state": State.RUNNING, "attempt": 1, "used": 4, "started_at": NOW}, "explain.resources_taken"),
     ({"state": State.SUCCESS, "attempt": 1, "workers": 0}, "explain.resources_taken"),
+    ({"state": State.FAILURE, "attempt": 1, "workers": 0}, "explain.resources_taken"),
     ({"state": State.SUCCESS, "attempt": 0, "set_success": True}, "explain.resources_not_needed"),
     ({}, "explain.resources_free"),
 ]

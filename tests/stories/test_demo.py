@@ -65,7 +65,7 @@ def check_today(b: Made, a: Made, now: datetime):
     assert a.tasks.keys() == {"trigger_http_node"}
     waiting = of_today(b, now).filter(state=State.WAIT_TIME)
     assert {one.due_at for one in waiting} == {one.not_before for one in waiting}
-    assert waiting.count() >= 24
+    assert waiting.count() >= 10
 
 
 def check_past(now: datetime):

@@ -16,7 +16,6 @@ from opscenter.console.forms import ImportForm, PublishForm, refuse
 from opscenter.operations import drafts as importing
 from opscenter.operations import publish as publishing
 from opscenter.workspaces.roles import Permission
-from workflows.definitions import NodeDefinition
 from workflows.flowspec import BadDocument, Problem
 from workflows.models import Node, Workflow
 
@@ -168,7 +167,7 @@ def _chosen(request: ConsoleRequest) -> list[Draft]:
     nodes = list(found.select_related("workflow", "workspace", "owner").order_by("name", "pk"))
     if not nodes or len(nodes) != len(set(request.GET.getlist("id"))):
         raise NotFound("draft.unknown")
-    return [Draft(node, NodeDefinition.from_json(node.definition)) for node in nodes]
+    return [drafts.draft(node) for node in nodes]
 
 
 def _published(report: publishing.PublishReport) -> str:

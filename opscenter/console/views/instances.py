@@ -41,7 +41,7 @@ def _listing(request: ConsoleRequest, kind: WorkflowInstance.Type) -> HttpRespon
     is_test = kind is WorkflowInstance.Type.SMOKE_TEST
     default = None if is_test else latest_bizdate(clock.now(), zone)
     filters = InstanceFilters(request.GET, request.user, request.workspace, request.environment, default)
-    context = _frame(request, filters, is_test, default.isoformat() if default else "")
+    context = _frame(request, filters, is_test)
     if not filters.is_valid():
         return live.whole(request, "console/instances/list.html", {**context, "rows": []}, status=422)
     found = listings.instances(request.user, request.workspace, request.environment, kind, filters.wanted())
@@ -85,13 +85,13 @@ def _table(request: ConsoleRequest, rows: list[Any], shown: str, arrived: int) -
     }
 
 
-def _frame(request: ConsoleRequest, filters: InstanceFilters, is_test: bool, default: str) -> dict[str, Any]:
+def _frame(request: ConsoleRequest, filters: InstanceFilters, is_test: bool) -> dict[str, Any]:
     kept = {name: request.GET.getlist(name) for name in request.GET if name not in ("before", "after", "shown")}
     return {
         "filters": filters,
         "is_test": is_test,
         "is_prod": request.environment == Environment.PROD,
-        "chips": _chips(filters, kept, default),
+        "chips": _chips(filters, kept, is_test),
         "is_narrowed": bool(kept),
         "clear_url": request.path,
         "test_url": here(request, "test_instance_list"),
@@ -102,16 +102,14 @@ def _frame(request: ConsoleRequest, filters: InstanceFilters, is_test: bool, def
     }
 
 
-def _chips(filters: InstanceFilters, kept: dict[str, list[str]], default: str) -> list[dict[str, Any]]:
-    """One click each: today's runs, all dates, each state, frozen. A click on an active one takes it away."""
+def _chips(filters: InstanceFilters, kept: dict[str, list[str]], is_test: bool) -> list[dict[str, Any]]:
+    """One click each: all dates, each state, frozen. A click on an active one takes it away."""
     asked = set(kept.get("state", []))
     chips: list[dict[str, Any]] = []
-    if default:
-        rest = {name: value for name, value in kept.items() if name != "bizdate"}
-        is_today = filters.data.get("bizdate") == default
-        chips.append({"label": _("Today's runs"), "url": query_string(rest), "active": is_today})
-        all_dates = query_string({**kept, "bizdate": ALL_DATES})
-        chips.append({"label": _("All dates"), "url": all_dates, "active": filters.is_all_dates})
+    if not is_test:
+        dates = "" if filters.is_all_dates else ALL_DATES
+        url = query_string({**kept, "bizdate": dates})
+        chips.append({"label": _("All dates"), "url": url, "active": filters.is_all_dates})
     for state in STATES:
         others = sorted(asked ^ {state.code})
         chips.append(

@@ -181,8 +181,7 @@ def roles(request: ConsoleRequest) -> HttpResponse:
             "name": PERMISSION_NAMES[permission],
             "code": permission.value,
             "cells": [
-                "yes" if permission in role.grants else "own" if permission in role.own_only else ""
-                for role in columns
+                "yes" if permission in role.grants else "own" if permission in role.own_only else "" for role in columns
             ],
         }
         for permission in Permission

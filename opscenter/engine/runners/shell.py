@@ -25,35 +25,52 @@ def run(job: Run) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="opscenter-run-", ignore_cleanup_errors=True) as folder:
         for name, sha256 in job.files.items():
             (Path(folder) / name).write_bytes(blobs.get(sha256))
-        script = Path(folder) / ".opscenter-node.sh"
-        script.write_text(job.content, encoding="utf-8")
+        code, timed_out = _execute(job, Path(folder))
+    return _outcome(code, timed_out, job)
+
+
+def _execute(job: Run, folder: Path) -> tuple[int, bool]:
+    """Exit code, and whether it ran into its timeout.
+
+    The shell waits at a gate until the guardian knows its process group: a child killed in between leaves a shell that
+    ends without having run a line. BASH_ENV is what bash reads before the script; it forgets it there.
+    """
+    script, gate = folder / ".opscenter-node.sh", folder / ".opscenter-gate.sh"
+    script.write_text(job.content, encoding="utf-8")
+    closed, opened = os.pipe()
+    try:
+        gate.write_text(f"read -r _ <&{closed} || exit 125\nexec {closed}<&-\nunset BASH_ENV\n")
         process = subprocess.Popen(
             [SHELL, str(script), *job.positional],
             cwd=folder,
-            env=_environment(job, folder),
+            env=_environment(job, folder) | {"BASH_ENV": str(gate)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             process_group=0,
+            pass_fds=[closed],
         )
         try:
+            os.close(closed)
             _guardian.watch(process.pid)
             job.stop.guard(process.pid)
+            os.write(opened, b"\n")
             timed_out = _pump(process, job)
-            code = process.wait()
+            return process.wait(), timed_out
         finally:
             job.stop.kill()  # whatever the script left behind in its group
             job.stop.release()
             _guardian.watch(0)
-    return _outcome(code, timed_out, job)
+    finally:
+        os.close(opened)
 
 
-def _environment(job: Run, folder: str) -> dict[str, str]:
+def _environment(job: Run, folder: Path) -> dict[str, str]:
     """Nothing of the worker's own environment: no secret reaches a child that way."""
     return {
         "PATH": PATH,
-        "HOME": folder,
-        "TMPDIR": folder,
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
         "LANG": "C.UTF-8",
         "LC_ALL": "C.UTF-8",
         "TZ": job.time_zone,

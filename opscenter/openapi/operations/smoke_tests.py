@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from opscenter.engine import generate
 from opscenter.openapi import finding
 from opscenter.openapi.errors import fault, invalid
-from opscenter.openapi.fields import Day, Env, Integer, Items, Request, Structure, Text, TimeOfDay
+from opscenter.openapi.fields import Boolean, Day, Env, Integer, Items, Request, Structure, Text, TimeOfDay
 from opscenter.openapi.operations.instances_2020 import envelope
 from opscenter.openapi.registry import Args, operation
 from opscenter.operations.actor import Actor
@@ -41,6 +41,7 @@ class CreateWorkflowInstances(Request):
     Comment = Text(required=False)
     Periods = Periods()
     DefaultRunProperties = RunProperties()
+    AutoStartEnabled = Boolean(default=True)
     TaskParameters = Text(100_000, required=False)
     WorkflowParameters = Text(100_000, required=False)
 
@@ -62,6 +63,8 @@ def create_workflow_instances(actor: Actor, args: Args) -> Args:
     """A smoke test of one task for one business date; the OperationId names its workflow instance."""
     if args["Type"].lower() != _SMOKE_TEST.lower():
         raise invalid("Type", f"Only {_SMOKE_TEST} can be created here.")
+    if not args["AutoStartEnabled"]:
+        raise invalid("AutoStartEnabled", "A smoke test starts at once; leave this out.")
     for name in ("TaskParameters", "WorkflowParameters"):
         _refuse_parameters(name, args[name])
     workspace = finding.workspace(actor, args["ProjectId"])

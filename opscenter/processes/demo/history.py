@@ -112,7 +112,9 @@ class Day:
         host = socket.gethostname()
         if mishap is not None:
             log = retail.mishap_log(mishap, values["bizdate"])
-            failed = life.run(at, timedelta(seconds=130), log, parameters=values, host=host, exit_code=mishap.exit_code)
+            failed = life.run(
+                at, timedelta(seconds=mishap.seconds), log, parameters=values, host=host, exit_code=mishap.exit_code
+            )
             if mishap.repaired_after is None:
                 return
             at = self._rerun(life, failed + mishap.repaired_after)

@@ -141,5 +141,6 @@ def save(lives: Sequence[Life]) -> None:
         [
             LogChunk(attempt=attempt, seq=0, bizdate=attempt.instance.bizdate, at=attempt.finished_at, text=log)
             for attempt, log in attempts
+            if attempt.finished_at is not None
         ],
     )

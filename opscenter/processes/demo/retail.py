@@ -4,6 +4,7 @@ The scripts make their figures from the business date alone, so that the logs of
 tell the same figures as a run of the real script would; a test compares the two.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -50,8 +51,8 @@ STEPS = (
     Step("publish_report", "The day's report", "00 00 03 * * ?", ("quality_check",), (20, 60)),
     Step(
         "store_events",
-        "Events of the stores, every hour",
-        "00 05 00-23/1 * * ?",
+        "Events of the stores, every hour while they are open",
+        "00 05 09-21/1 * * ?",
         seconds=(8, 40),
         parameters=(("hour", "$[yyyymmddhh24-1/24]"),),
     ),
@@ -64,12 +65,14 @@ class Mishap:
 
     Attributes:
         days_ago: how many days before today it was scheduled.
+        seconds: how long it ran.
         repaired_after: when somebody reran it; None: nobody did.
     """
 
     step: str
     days_ago: int
     exit_code: int
+    seconds: int
     log: str
     repaired_after: timedelta | None
 
@@ -79,6 +82,7 @@ MISHAPS = (
         "ingest_orders",
         days_ago=5,
         exit_code=28,
+        seconds=163,
         log="Orders of {bizdate}: {orders} in the shop's export\n"
         "page 1 of 4: {page} of {orders} orders read\n"
         "page 2 of 4: no answer from the shop's export after 120 s\n",
@@ -88,6 +92,7 @@ MISHAPS = (
         "quality_check",
         days_ago=1,
         exit_code=1,
+        seconds=52,
         log="FAIL  orders without a customer: 12, at most 0 allowed\n"
         "ok    orders without an amount: 0\n"
         "ok    orders of the day: {orders}\n"
@@ -105,7 +110,7 @@ def _customers(day: int) -> int:
     return 900 + day * 104729 % 300
 
 
-def past_log(name: str, values: dict[str, str]) -> str:
+def past_log(name: str, values: Mapping[str, str]) -> str:
     """What a node's script prints for these values of its parameters."""
     if name == "store_events":
         hour = values["hour"]

@@ -250,7 +250,8 @@ def _resources(snapshot: InstanceSnapshot) -> Condition:
         "workers": snapshot.workers,
     }
     since = snapshot.state_since if snapshot.state is State.WAIT_RESOURCE else None
-    if snapshot.has_passed:
+    has_run = snapshot.state is State.FAILURE and snapshot.attempt > 0
+    if snapshot.has_passed or has_run:
         return Condition("resources", True, Reason("explain.resources_taken", params), snapshot.started_at)
     if snapshot.workers == 0:
         return Condition("resources", False, Reason("explain.resources_unserved", params), since)

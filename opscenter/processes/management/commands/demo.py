@@ -1,6 +1,7 @@
 """manage.py demo: makes the demo if it is missing, and says how to get in."""
 
 import json
+import logging
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -20,6 +21,8 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print everything, as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["verbosity"] < 2:  # a line for each generated day is of no interest here
+            logging.getLogger("opscenter.engine").setLevel(logging.WARNING)
         try:
             found = _found_or_made()
         except Error as error:
