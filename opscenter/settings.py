@@ -60,7 +60,8 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "opscenter.processes.middleware.request_id",
     "opscenter.processes.middleware.health",
-    # the OpenAPI face answers from here on: before hosts, sessions, CSRF and languages, which are the console's
+    # the OpenAPI face answers here: before hosts, sessions, CSRF and languages, which are the console's
+    "opscenter.openapi.middleware.OpenApiMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "opscenter.processes.middleware.content_security_policy",
     "whitenoise.middleware.WhiteNoiseMiddleware",

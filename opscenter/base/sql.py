@@ -1,19 +1,36 @@
-"""Hand-written statements of the hot paths: bound and prepared by the server, so that it plans them once a connection."""
+"""Hand-written statements of the hot paths."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import psycopg
-from django.db import connection
+from django.db import connection, connections
+
+_prepares = False
+
+
+def plan_once() -> None:
+    """This process runs the engine: its statements are planned once a connection, and always by index.
+
+    A plan that is kept must suit the table as it will be, not as it is: one made while the queue was short would read all
+    of it, row by row, when it is long. All statements of the engine are written for an index, so everything else is ruled
+    out. Call it before the first connection is opened.
+    """
+    global _prepares
+    _prepares = True
+    options = connections["default"].settings_dict.setdefault("OPTIONS", {})
+    ruled_out = " ".join(f"-c enable_{way}=off" for way in ("seqscan", "hashjoin", "mergejoin"))
+    options["options"] = f"{options.get('options', '')} {ruled_out}".strip()
 
 
 def rows(statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """Run a statement on Django's connection, in its transaction; the rows it returns.
 
-    Arguments need an explicit type where the server cannot infer one (``%(ids)s::bigint[]``). Errors are Django's.
+    Arguments are bound by the server and need an explicit type where it cannot infer one (``%(ids)s::bigint[]``).
+    Errors are Django's.
     """
     connection.ensure_connection()
     with connection.wrap_database_errors:
         cursor = psycopg.Cursor(connection.connection)
-        cursor.execute(statement, values, prepare=True)  # type: ignore[arg-type]  # trusted text, made from constants
+        cursor.execute(statement, values, prepare=_prepares)  # type: ignore[arg-type]  # trusted text, made from constants
         return cursor.fetchall() if cursor.description else []

@@ -6,7 +6,7 @@ from typing import Any, Concatenate, ParamSpec
 from urllib.parse import urlsplit
 
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django_htmx.http import HttpResponseClientRedirect
@@ -129,9 +129,7 @@ def go(request: HttpRequest, url: str) -> HttpResponse:
     """Send the browser to another page, from a form or from a dialog."""
     if is_partial(request):
         return HttpResponseClientRedirect(url)
-    response = HttpResponse(status=302)
-    response["Location"] = url
-    return response
+    return HttpResponseRedirect(url)
 
 
 def _to_sign_in(request: HttpRequest) -> HttpResponse:

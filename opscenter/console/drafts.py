@@ -87,8 +87,11 @@ def of(workspace: Workspace, workflow: Workflow | None) -> list[Draft]:
     found = nodes.select_related("owner", "modified_by", "workspace").order_by("name", "pk")
     drafts = [draft(node) for node in found]
     names = {one.node.source_id: one.node.name for one in drafts}
+    names |= {output: one.node.name for one in drafts for output in one.definition.outputs}
     for one in drafts:
-        upstream = (item.output or names.get(item.node, item.node) for item in one.definition.dependencies)
+        upstream = (
+            names.get(item.output or item.node, item.output or item.node) for item in one.definition.dependencies
+        )
         one.upstream = ", ".join(dict.fromkeys(upstream))
     look_at(workspace, [one for one in drafts if one.state != "published"])
     return drafts

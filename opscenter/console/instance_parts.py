@@ -21,11 +21,11 @@ from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.permits import missing
 from opscenter.operations.registry import OPERATIONS, refusal
 from opscenter.production import selectors
-from opscenter.production.models import Attempt, Recurrence, Task, TaskInstance
+from opscenter.production.models import Attempt, Recurrence, Task, TaskInstance, TriggerCommand
 from opscenter.production.node_types import HTTP_TRIGGER
 from opscenter.production.rules import trigger as trigger_rules
 from opscenter.production.rules.explain import Condition, Remedy
-from opscenter.production.rules.states import Kind, State
+from opscenter.production.rules.states import WAITING, Kind, State
 from opscenter.workspaces.models import Member
 from opscenter.workspaces.roles import Permission
 
@@ -115,15 +115,17 @@ def checklist(request: ConsoleRequest, instance: TaskInstance) -> dict[str, Any]
     """What the instance waits for, or how it ended: what is met in one line, what is not open with its remedies."""
     explanation = selectors.explain_instance(instance)
     remedies = _Remedies(request, instance, explanation.conditions)
-    has_ended = State(instance.state) is State.SUCCESS
+    state = State(instance.state)
+    has_ended = state is State.SUCCESS
     conditions = [condition for condition in explanation.conditions if not (has_ended and condition.code == "run")]
     return {
+        "title": _title(state),
         "headline": say(explanation.headline.code, explanation.headline.params),
         "unmet": [
             {
                 "text": say(condition.reason.code, condition.reason.params),
                 "since": condition.since,
-                "state": _LOOKS.get(condition.code) or State(instance.state).code,
+                "state": _LOOKS.get(condition.code) or state.code,
                 "remedies": remedies.of(condition),
             }
             for condition in conditions
@@ -135,6 +137,14 @@ def checklist(request: ConsoleRequest, instance: TaskInstance) -> dict[str, Any]
             if condition.met
         ],
     }
+
+
+def _title(state: State) -> str:
+    if state in WAITING:
+        return _("Why it is not running")
+    if state is State.FAILURE:
+        return _("Why it failed")
+    return _("How it succeeded") if state is State.SUCCESS else _("What it is doing")
 
 
 class _Remedies:
@@ -263,7 +273,7 @@ def receipts(instance: TaskInstance) -> list[dict[str, Any]]:
         {
             "status": one.status,
             "at": one.received_at,
-            "sentence": say(one.reason["code"], one.reason.get("params", {})),
+            "sentence": _outcome(one),
             "caller": one.caller,
             "key": one.access_key_id,
             "source": one.api or one.face,
@@ -274,6 +284,17 @@ def receipts(instance: TaskInstance) -> list[dict[str, Any]]:
         }
         for one in selectors.receipts_of(instance)[:RECEIPTS_SHOWN]
     ]
+
+
+def _outcome(command: TriggerCommand) -> str:
+    """What the receipt says; of a command that was held, what became of it since."""
+    if command.status == TriggerCommand.Status.EXPIRED:
+        return say("trigger.expired")
+    if command.status == TriggerCommand.Status.SPENT:
+        return _("The instance was rerun since; it needs a new trigger.")
+    if command.status == TriggerCommand.Status.FIRED and command.reason["code"] != "trigger.fired":
+        return _("It was held until all conditions were met, then the instance opened.")
+    return say(command.reason["code"], command.reason.get("params", {}))
 
 
 def history(request: ConsoleRequest, instance: TaskInstance) -> list[dict[str, Any]]:

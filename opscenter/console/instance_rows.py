@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from django.utils import timezone
 
 from opscenter.base.reasons import Reason, say
+from opscenter.console.templatetags.looks import of_node_type
 from opscenter.production.explaining import short_reasons
 from opscenter.production.models import TaskInstance
 from opscenter.production.rules.states import ENDED, LIVE, State
@@ -20,7 +21,7 @@ class InstanceRow:
     pk: int
     number: int
     name: str
-    node_type: str
+    type_name: str
     owner: str
     bizdate: date
     scheduled_at: datetime
@@ -35,8 +36,17 @@ class InstanceRow:
     why: str
 
 
-_PLAIN = frozenset({"explain.succeeded_ran.short", "explain.running.short", "explain.frozen.short"})
-"""Phrases that say no more than the state's own word."""
+_PLAIN = frozenset(
+    {
+        "explain.succeeded_ran.short",
+        "explain.succeeded_zero_load.short",
+        "explain.running.short",
+        "explain.frozen.short",
+        "explain.time_unmet.short",
+        "explain.trigger_none.short",
+    }
+)
+"""Phrases that say no more than the row does without them."""
 
 
 def rows_of(instances: Sequence[TaskInstance], zone: str) -> list[InstanceRow]:
@@ -54,7 +64,9 @@ def is_live(instances: Sequence[TaskInstance] | Sequence[InstanceRow]) -> bool:
 
 def duration_of(instance: TaskInstance) -> timedelta | None:
     """How long it ran; None while it has not ended or when it did not run."""
-    if instance.started_at is None or instance.finished_at is None or State(instance.state) not in ENDED:
+    if instance.started_at is None or instance.finished_at is None:
+        return None
+    if State(instance.state) not in ENDED or instance.attempt == 0:
         return None
     return instance.finished_at - instance.started_at
 
@@ -64,7 +76,7 @@ def _row(instance: TaskInstance, reason: Reason) -> InstanceRow:
         pk=instance.pk,
         number=instance.task.number,
         name=instance.task.name,
-        node_type=instance.node_type,
+        type_name=str(of_node_type(instance.node_type).word),
         owner=str(instance.task.owner),
         bizdate=instance.bizdate,
         scheduled_at=instance.scheduled_at,

@@ -55,7 +55,9 @@ class Order:
         parts = text.split(".")
         expected = 2 if self.moment else 1
         try:
-            numbers = [int(part) for part in parts if part.lstrip("-").isdigit() and len(part) < 21]
+            numbers = [
+                int(part) for part in parts if part.isascii() and part.removeprefix("-").isdigit() and len(part) < 21
+            ]
             if len(parts) != expected or len(numbers) != expected or any(abs(number) > _LARGEST for number in numbers):
                 raise ValueError
             return [_EPOCH + timedelta(microseconds=numbers[0]), numbers[1]] if self.moment else numbers

@@ -6,7 +6,7 @@ A wave is one transaction. What a wave makes ready and needs no worker is the ne
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from opscenter.base import clock, notify, sql
@@ -129,6 +129,7 @@ def fire(ids: Sequence[int]) -> list[Changed]:
     """
     if not ids:
         return []
+    now = clock.now()
     held = list(
         TaskInstance.objects.filter(
             pk__in=ids,
@@ -137,22 +138,25 @@ def fire(ids: Sequence[int]) -> list[Changed]:
             unmet=0,
             node_type=HTTP_TRIGGER.code,
             trigger_commands__status=TriggerCommand.Status.HELD,
-            trigger_commands__held_until__gt=clock.now(),
+            trigger_commands__held_until__gt=now,
         ).values_list("pk", "resource_group_id")
     )
+    if not held:
+        return []
     able = capacity.groups_with_room({group for _, group in held})
-    ready = [pk for pk, group in held if group in able]
-    wanting = [pk for pk, group in held if group not in able]
-    waiting = {State.WAIT_TRIGGER}
-    fired = transition(ready, waiting, State.WAIT_RESOURCE)
-    # those that wanted resources already are ready by losing their due time
-    TaskInstance.objects.filter(pk__in=ready, state=State.WAIT_RESOURCE).update(due_at=None)
-    later = clock.now() + RETRY_FOR_CAPACITY
-    fired += transition(wanting, waiting, State.WAIT_RESOURCE, due_at=later)
-    TaskInstance.objects.filter(pk__in=wanting, state=State.WAIT_RESOURCE).update(due_at=later)
-    if ready or wanting:
-        notify.notify(notify.DUE)
+    later = now + RETRY_FOR_CAPACITY
+    fired = _await_resources([pk for pk, group in held if group in able], None)
+    fired += _await_resources([pk for pk, group in held if group not in able], later)
+    notify.notify(notify.DUE)
     return fired
+
+
+def _await_resources(ids: Sequence[int], due_at: datetime | None) -> list[Changed]:
+    """Fired triggers: without a due time the next wave ends them, with one they are tried again then."""
+    if not ids:
+        return []
+    TaskInstance.objects.filter(pk__in=ids, state=State.WAIT_RESOURCE).update(due_at=due_at)
+    return transition(ids, {State.WAIT_TRIGGER}, State.WAIT_RESOURCE, due_at=due_at)
 
 
 def _settle_triggers(done: Sequence[Changed]) -> None:

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from opscenter.base.reasons import Invalid, NotFound, sentence
 from opscenter.operations.actor import Actor
 from opscenter.workspaces import access_keys, audit
-from opscenter.workspaces.models import AccessKey
+from opscenter.workspaces.models import AccessKey, User
 
 MOST_ACTIVE = 20
 """Keys that one user may have at a time; more is a sign of keys nobody remembers."""
@@ -22,7 +22,7 @@ def create(actor: Actor, description: str = "") -> tuple[AccessKey, str]:
     Raises:
         Invalid: too many active keys.
     """
-    type(actor.user).objects.select_for_update(no_key=True).get(pk=actor.user.pk)  # two at once would pass the limit
+    User.objects.select_for_update(no_key=True).get(pk=actor.user.pk)  # two at once would pass the limit
     if AccessKey.objects.filter(user=actor.user, revoked_at=None).count() >= MOST_ACTIVE:
         raise Invalid("access_key.too_many", most=MOST_ACTIVE)
     key, secret = access_keys.create(actor.user, description)

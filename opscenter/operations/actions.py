@@ -23,7 +23,14 @@ class Action:
 
     code: str
     name: Promise
-    details: Callable[[Params], str] = _nothing
+    words: Callable[[Params], str] = _nothing
+
+    def details(self, params: Params) -> str:
+        """The parameters in words; those of an entry that an older version wrote otherwise are shown as they are."""
+        try:
+            return self.words(params)
+        except (LookupError, TypeError, ValueError):
+            return " ".join(f"{name}={value}" for name, value in params.items())
 
 
 def _roles(codes: list[str]) -> str:

@@ -2,7 +2,7 @@
 
 from threading import Event
 
-from opscenter.base import due, notify
+from opscenter.base import due, notify, sql
 from opscenter.base.locks import Leadership
 from opscenter.base.models import Process
 from opscenter.engine.due import SOURCES
@@ -11,6 +11,7 @@ from opscenter.processes.beating import Beating
 
 def run(stop: Event) -> None:
     """Run until ``stop`` is set; leads when nobody else does."""
+    sql.plan_once()
     with Beating(Process.Kind.SCHEDULER, {"leader": False}) as beating, Leadership("scheduler") as leadership:
         while leadership.wait(stop):
             beating.update(leader=True)

@@ -77,7 +77,8 @@ class Up:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
         os.environ.setdefault("OPSCENTER_LOG_FORMAT", "console")
-        logging.config.dictConfig(logs.configure())
+        settings.LOGGING = logs.configure()
+        logging.config.dictConfig(settings.LOGGING)
         adopt_orphans()
         check_port(settings.BIND, settings.PORT)
         try:

@@ -14,13 +14,11 @@ from granian.constants import Interfaces
 from granian.errors import ConfigurationError
 from granian.log import LogLevels
 
-from opscenter.base import logs
 from opscenter.base.models import Process
 from opscenter.base.procs import die_with_parent
 from opscenter.processes import assets
 from opscenter.processes.beating import Beating
 from opscenter.processes.running import check_port
-from opscenter.wsgi import application
 
 logger = structlog.get_logger(__name__)
 _CONNECTIONS = 1024
@@ -47,7 +45,7 @@ def run() -> None:
         backpressure=_CONNECTIONS,
         websockets=False,
         log_level=LogLevels.error,  # its warnings are about our number of threads
-        log_dictconfig=logs.configure(),
+        log_dictconfig=settings.LOGGING,
         respawn_failed_workers=True,
         workers_kill_timeout=_FINISH_WITHIN,
     )
@@ -63,6 +61,8 @@ def _loader(parent: int) -> Callable[..., Any]:
 
     def load(*_: Any) -> Any:
         die_with_parent(signal.SIGTERM, parent)
+        from opscenter.wsgi import application  # not before the static files are there: it looks at them once
+
         beating = Beating(Process.Kind.WEB, {"port": settings.PORT})
         beating.__enter__()
         Finalize(None, beating.__exit__, args=(None, None, None), exitpriority=10)

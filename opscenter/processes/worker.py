@@ -17,7 +17,7 @@ from django.db import Error, connection
 from django_q.cluster import Cluster
 from django_q.conf import Conf
 
-from opscenter.base import clock, heartbeat, notify
+from opscenter.base import clock, heartbeat, notify, sql
 from opscenter.base.models import Process
 from opscenter.base.notify import Listener
 from opscenter.base.procs import die_with_parent
@@ -213,6 +213,7 @@ def run(groups: Sequence[str] | None, processes: int | None, stop: Event) -> Non
     children = processes or int(Conf.WORKERS)
     Conf.WORKERS = children
     Conf.QUEUE_LIMIT = children
+    sql.plan_once()
     freed.open_pipe()
     os.register_at_fork(after_in_child=die_with_parent)
     Supervisor(groups, children, stop).run()

@@ -80,7 +80,9 @@ def test_who_is_not_signed_in_is_sent_to_sign_in(cast: Cast) -> None:
             continue
         address = _address(cast, name, pattern)
         allowed = Client().options(address).status_code == 405  # a page for one method alone says so first
-        answer = Client().post(address) if allowed and Client().get(address).status_code == 405 else Client().get(address)
+        answer = (
+            Client().post(address) if allowed and Client().get(address).status_code == 405 else Client().get(address)
+        )
         assert answer.status_code == 302, name
         assert answer["Location"].startswith(reverse("console:login")), name
 
@@ -113,7 +115,7 @@ def test_each_role_may_open_what_the_registry_says(cast: Cast, who: str) -> None
         if answer.status_code == 405:
             answer = client.post(address)
         if may:
-            assert answer.status_code != 403, name
+            assert b"permission.missing" not in answer.content, name
         else:
             assert answer.status_code == 403, name
             told = answer.content.decode()

@@ -72,10 +72,106 @@ def chain(file: str, count: str) -> list[int]:
     from tests.engine.graphs import Scene
 
     scene = Scene(f"lab-{uuid.uuid4().hex[:12]}")
-    task = scene.task("shell", f"date +%s.%N >> {file}")
+    task = scene.task("shell", f"echo $EPOCHREALTIME >> {file}")
     made = scene.instances(task, int(count), [(n, n + 1) for n in range(int(count) - 1)])
     notify.notify(notify.WORK)
     return [instance.pk for instance in made]
+
+
+def no_ops(count: str) -> list[int]:
+    """Ready shell instances that do nothing."""
+    from opscenter.base import notify
+    from tests.engine.graphs import Scene
+
+    scene = Scene(f"lab-{uuid.uuid4().hex[:12]}")
+    made = scene.instances(scene.task("shell", "true"), int(count))
+    notify.notify(notify.WORK)
+    return [instance.pk for instance in made]
+
+
+def layers(depth: str, width: str) -> list[int]:
+    """Layers of virtual instances, each of which waits for two of the layer above; the scheduler runs them."""
+    from opscenter.base import notify
+    from tests.engine.graphs import Scene
+
+    high, wide = int(depth), int(width)
+    scene = Scene(f"lab-{uuid.uuid4().hex[:12]}")
+    edges = [
+        ((row - 1) * wide + above, row * wide + column)
+        for row in range(1, high)
+        for column in range(wide)
+        for above in (column, (column + 1) % wide)
+    ]
+    made = scene.instances(scene.task("virtual"), high * wide, edges)
+    notify.notify(notify.DUE)
+    return [instance.pk for instance in made]
+
+
+def waiting(upstream: str, downstream: str) -> list[int]:
+    """``downstream`` virtual instances, each of which waits for all of ``upstream`` that nobody runs by itself: frozen."""
+    from tests.engine.graphs import Scene
+
+    scene = Scene(f"lab-{uuid.uuid4().hex[:12]}")
+    above = int(upstream)
+    edges = [(a, above + b) for a in range(above) for b in range(int(downstream))]
+    made = scene.instances(scene.task("virtual"), above + int(downstream), edges, frozen=True)
+    return [instance.pk for instance in made]
+
+
+def gates(count: str) -> dict[str, Any]:
+    """Instances of an HTTP trigger node that wait for their call, and an access key that may make it."""
+    from opscenter.workspaces import access_keys
+    from opscenter.workspaces.models import Member
+    from tests.engine.graphs import Scene
+
+    scene = Scene(f"lab-{uuid.uuid4().hex[:12]}")
+    Member.objects.create(workspace=scene.workspace, user=scene.user, roles=["role_project_admin"])
+    key, secret = access_keys.create(scene.user)
+    made = scene.instances(scene.task("http_trigger"), int(count))
+    return {
+        "key": key.key_id,
+        "secret": secret,
+        "task": made[0].task.number,
+        "times": [int(instance.scheduled_at.timestamp() * 1_000_000) // 1000 for instance in made],
+    }
+
+
+def finish(first: str, last: str, part: str, parts: str, batch: str) -> float:
+    """End every ``parts``-th of these instances, from ``part`` on, in batches; the seconds that took."""
+    from opscenter.engine import advance
+    from opscenter.production.rules.states import State
+
+    ids = list(range(int(first), int(last) + 1))[int(part) :: int(parts)]
+    began = time.monotonic()
+    for start in range(0, len(ids), int(batch)):
+        advance.finish(ids[start : start + int(batch)], {State.WAIT_RESOURCE}, State.SUCCESS)
+    return time.monotonic() - began
+
+
+def wrong_counts(first: str, last: str) -> int:
+    """Instances whose count is not the number of their edges that are not met."""
+    from opscenter.base import sql
+
+    return int(
+        sql.rows(
+            """SELECT count(*) FROM production_taskinstance i
+               WHERE i.id BETWEEN %(first)s::bigint AND %(last)s::bigint AND i.unmet <> (
+                   SELECT count(*) FROM production_instanceedge e WHERE e.downstream_id = i.id AND NOT e.met)""",
+            {"first": int(first), "last": int(last)},
+        )[0][0]
+    )
+
+
+def transitions(first: str, last: str) -> dict[str, float]:
+    """How many transitions these instances made, and the seconds between the first and the last of them."""
+    from django.db.models import Count, Max, Min
+
+    from opscenter.production.models import Transition
+
+    found = Transition.objects.filter(instance__gte=first, instance__lte=last).aggregate(
+        n=Count("pk"), first=Min("at"), last=Max("at")
+    )
+    return {"count": found["n"], "seconds": (found["last"] - found["first"]).total_seconds()}
 
 
 def states(first: str, last: str) -> dict[str, int]:
@@ -93,7 +189,9 @@ def running(first: str, last: str) -> list[int]:
     """The children that run an attempt of these instances now."""
     from opscenter.production.models import Attempt
 
-    live = Attempt.objects.filter(instance__gte=first, instance__lte=last, state=Attempt.State.RUNNING, pid__isnull=False)
+    live = Attempt.objects.filter(
+        instance__gte=first, instance__lte=last, state=Attempt.State.RUNNING, pid__isnull=False
+    )
     return list(live.values_list("pid", flat=True))
 
 
@@ -107,11 +205,27 @@ def attempts(first: str, last: str) -> dict[str, int]:
     return {row["state"]: row["n"] for row in rows}
 
 
+COMMANDS = (
+    make,
+    chain,
+    no_ops,
+    layers,
+    waiting,
+    gates,
+    finish,
+    wrong_counts,
+    transitions,
+    states,
+    running,
+    attempts,
+)
+
+
 def serve() -> None:
     """Answer commands, one JSON list a line, each by one JSON line: ``{"answer": ...}`` or ``{"error": ...}``."""
     from django.db import connection
 
-    commands: dict[str, Any] = {f.__name__: f for f in (make, chain, states, running, attempts)}
+    commands: dict[str, Any] = {f.__name__: f for f in COMMANDS}
     for line in sys.stdin:
         name, *arguments = json.loads(line)
         try:

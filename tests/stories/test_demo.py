@@ -95,9 +95,10 @@ def check_past(now: datetime):
         if after.started_at:
             assert before.finished_at and before.finished_at <= after.started_at
     for instance in instances.values():
+        assert instance.not_before is not None
         if instance.started_at:
-            assert instance.started_at >= instance.not_before
-            assert instance.started_at <= instance.finished_at
+            assert instance.finished_at is not None
+            assert instance.not_before <= instance.started_at <= instance.finished_at
         assert instance.created_at < instance.not_before
     assert GenerationRun.objects.order_by("day").values_list("day", flat=True).last() == today
     assert GenerationRun.objects.count() == 2 * (past.DAYS + 1)
@@ -134,7 +135,9 @@ def check_receipts(b: Made):
     receipts = TriggerCommand.objects.all()
     assert Counter(receipts.values_list("status", flat=True)) == {"fired": past.DAYS, "no_effect": 1}
     for receipt in receipts.filter(status="fired"):
+        assert receipt.settled_at is not None and receipt.held_until is not None
         assert receipt.received_at < receipt.settled_at < receipt.held_until
+        assert receipt.instance is not None and receipt.instance.started_at is not None
         assert receipt.instance.started_at >= max(receipt.received_at, receipt.instance.scheduled_at)
     assert receipts.filter(reason__code="trigger.held").count() == 1
     assert not receipts.exclude(access_key_id=b.party.access_key_id).exists()

@@ -138,7 +138,7 @@ def tenant_a_opens_it(demo, a, b, api, at_a, at_b):
     at_a.goto(f"{demo['console']}w/{a['workspace_id']}/prod/tasks/")
     at_a.get_by_role("link", name="trigger_http_node", exact=True).click()
     at_a.get_by_role("link", name="Run now").click()
-    at_a.get_by_role("dialog").get_by_role("button", name="Run now").click()
+    at_a.get_by_role("button", name="Run now").click()
     at_a.wait_for_url("**/instances/*/")
     log = at_a.locator("#log")
     expect(log).to_contain_text(f"Triggering task {b['tasks']['http_trigger']} (Prod)", timeout=WITHIN)

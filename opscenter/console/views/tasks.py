@@ -1,9 +1,11 @@
 """Auto triggered tasks: the list, a task's page, and running one now."""
 
+from datetime import date
 from typing import Any
 
 from django import forms
 from django.contrib import messages
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils.translation import gettext as _
@@ -113,6 +115,7 @@ class RunForm(CommentForm):
     bizdate = forms.DateField(
         label=gettext_lazy("Business date"),
         input_formats=["%Y-%m-%d"],
+        validators=[MinValueValidator(date(1970, 1, 1)), MaxValueValidator(date(2199, 12, 31))],
         widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}),
         help_text=gettext_lazy("The day whose data the run is for; the scheduled day is the day after."),
     )

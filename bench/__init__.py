@@ -1,0 +1,1 @@
+"""The benchmarks: one JSON line a figure, measured on a product of its own. Peers and limits of the machine: docs/benchmarks.md."""

@@ -1,0 +1,48 @@
+"""``python -m bench [NAME ...]``: run all benchmarks, or those named; exits with 1 when a figure misses its target."""
+
+import json
+import sys
+from collections.abc import Iterator
+
+from bench import engine, wire
+from bench.figures import Figure
+from tests.processes.lab import Lab
+from tests.stack import Stack
+
+BENCHMARKS = {
+    "hop": engine.hop,
+    "no_ops": engine.no_ops,
+    "wave": engine.wave,
+    "fan_in": engine.fan_in,
+    "dense": engine.dense,
+    "trigger": wire.trigger,
+}
+
+
+def run(names: list[str]) -> Iterator[Figure]:
+    """All figures, as they come."""
+    with Stack({"OPSCENTER_WORKERS": str(engine.WORKERS)}) as stack:
+        lab = Lab(stack.env)
+        try:
+            for name in names:
+                yield from BENCHMARKS[name](stack, lab)
+        finally:
+            lab.close()
+
+
+def main(names: list[str]) -> int:
+    """Print the figures; 1 when one misses its target."""
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        sys.stderr.write(f"No such benchmark: {', '.join(unknown)}. There are: {', '.join(BENCHMARKS)}.\n")
+        return 2
+    missed = False
+    for figure in run(names or list(BENCHMARKS)):
+        sys.stdout.write(json.dumps(figure.as_json()) + "\n")
+        sys.stdout.flush()
+        missed |= figure.met is False
+    return int(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,177 @@
+"""Importing, looking at drafts, publishing."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from opscenter.console.forms import EXAMPLE
+from opscenter.engine.generate import ensure_root
+from opscenter.production.models import Task
+from opscenter.workspaces.models import AuditEntry
+from tests.cast import Cast
+from tests.console.visits import as_user, url
+from workflows.models import Node, Workflow
+
+pytestmark = pytest.mark.django_db
+DOCUMENT = (Path(__file__).parents[1] / "flowspec" / "http_workflow.json").read_text()
+
+
+@pytest.fixture
+def cast() -> Cast:
+    cast = Cast()
+    for environment in ("Prod", "Dev"):
+        ensure_root(cast.workspace, environment, cast.owner)
+    return cast
+
+
+def _import(cast: Cast, text: str = DOCUMENT, **more: Any) -> Any:
+    return as_user(cast.developer).post(url(cast, "import"), {"document": text, **more})
+
+
+def _publish_address(cast: Cast) -> str:
+    ids = "&".join(f"id={pk}" for pk in Node.objects.values_list("pk", flat=True))
+    return f"{url(cast, 'workflow_publish')}?{ids}"
+
+
+def test_pasted_text_and_a_file_become_the_same_drafts(cast: Cast) -> None:
+    answer = _import(cast)
+    assert answer.status_code == 200
+    assert "2 new, 0 changed, 0 unchanged" in answer.content.decode()
+    workflow = Workflow.objects.get(workspace=cast.workspace)
+    assert url(cast, "workflow", pk=workflow.pk) in answer.content.decode()
+    again = _import(cast, "", file=SimpleUploadedFile("flow.json", b"\xef\xbb\xbf" + DOCUMENT.encode()))
+    assert "0 new, 0 changed, 2 unchanged" in again.content.decode()
+    assert not Task.objects.filter(is_root=False).exists()
+
+
+def test_the_example_in_the_form_is_a_document(cast: Cast) -> None:
+    assert EXAMPLE.splitlines()[1].strip() in as_user(cast.developer).get(url(cast, "import")).content.decode().replace(
+        "&quot;", '"'
+    )
+    assert _import(cast, EXAMPLE).status_code == 200
+    assert Node.objects.get().name == "report"
+
+
+def test_a_refused_document_comes_back_with_each_place_and_reason(cast: Cast) -> None:
+    spec = json.loads(DOCUMENT)
+    spec["spec"]["workflows"][0]["nodes"][0]["trigger"]["cron"] = "<b>not a cron</b>"
+    text = json.dumps(spec)
+    answer = _import(cast, text)
+    page = answer.content.decode()
+    assert answer.status_code == 422
+    assert "spec.workflows[0].nodes[0].trigger.cron" in page
+    assert "&lt;b&gt;not a cron" in page
+    assert "<b>not" not in page
+    assert answer.context["form"]["document"].value() == text, "what was entered is kept"
+    assert not Node.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"document": ""}, "document"),
+        ({"document": "x\0y"}, "document"),
+        ({"file": SimpleUploadedFile("x.json", b"\xff\xfe\x00")}, "file"),
+    ],
+)
+def test_what_is_no_text_is_refused_at_its_field(cast: Cast, values: dict[str, Any], field: str) -> None:
+    answer = as_user(cast.developer).post(url(cast, "import"), values)
+    assert answer.status_code == 422
+    assert field in answer.context["form"].errors
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "null", '"x"', "{}", "1e999", '{"spec": 1}'])
+def test_any_text_is_answered_with_reasons(cast: Cast, text: str) -> None:
+    answer = _import(cast, text)
+    assert answer.status_code == 422
+    assert answer.context["problems"]
+
+
+def test_publishing_makes_tasks_that_the_page_links(cast: Cast) -> None:
+    _import(cast)
+    workflow = Workflow.objects.get()
+    page = as_user(cast.visitor).get(url(cast, "workflow", pk=workflow.pk)).content.decode()
+    assert "workflow.publish" in page, "the disabled button names the missing permission"
+    client = as_user(cast.deployer)
+    assert "Publish 2 nodes?" in client.get(_publish_address(cast)).content.decode()
+    assert not Task.objects.filter(is_root=False).exists()
+    answer = client.post(_publish_address(cast), {"message": "first"})
+    assert answer["Location"] == url(cast, "workflow", pk=workflow.pk)
+    tasks = Task.objects.filter(environment="Prod", is_root=False)
+    assert tasks.count() == 2
+    after = client.get(answer["Location"]).content.decode()
+    assert "2 tasks were published" in after
+    for task in tasks:
+        assert url(cast, "task", number=task.number) in after
+    assert AuditEntry.objects.get(action="workflow.publish").actor == cast.deployer
+    again = client.post(_publish_address(cast), {"message": "same"}, follow=True).content.decode()
+    assert "nothing was changed" in again
+
+
+def test_what_stands_against_publishing_is_told_before_and_after_trying(cast: Cast) -> None:
+    spec = json.loads(DOCUMENT)
+    nodes = spec["spec"]["workflows"][0]["nodes"]
+    nodes[1]["script"]["runtime"]["command"] = "ODPS_SQL"
+    nodes[1]["script"]["content"] = '##@resource_reference{"absent.sh"}'
+    _import(cast, json.dumps(spec))
+    page = as_user(cast.visitor).get(url(cast, "workflow", pk=Workflow.objects.get().pk)).content.decode()
+    answer = as_user(cast.operator).post(_publish_address(cast), {"message": "kept"}, headers={"HX-Request": "true"})
+    assert answer.status_code == 422
+    for told in (page, answer.content.decode()):
+        assert "ODPS_SQL" in told
+        assert "absent.sh" in told
+    assert "kept" in answer.content.decode()
+    assert not Task.objects.filter(is_root=False).exists()
+
+
+def test_a_message_is_needed(cast: Cast) -> None:
+    _import(cast)
+    answer = as_user(cast.operator).post(_publish_address(cast), {"message": "  "})
+    assert answer.status_code == 422
+    assert "message" in answer.context["form"].errors
+
+
+@pytest.mark.parametrize("ids", ["", "id=x", "id=0", "id=99999999999999999999", "id=-1", "id=1&id=999999"])
+def test_drafts_that_are_not_there_are_not_found(cast: Cast, ids: str) -> None:
+    _import(cast)
+    answer = as_user(cast.operator).post(f"{url(cast, 'workflow_publish')}?{ids}", {"message": "x"})
+    assert answer.status_code == 404
+
+
+def test_drafts_of_other_workspaces_are_out_of_reach(cast: Cast) -> None:
+    _import(cast)
+    other = Cast("globex")
+    ids = f"?id={Node.objects.values_list('pk', flat=True)[0]}"
+    client = as_user(other.owner)
+    assert client.post(url(other, "workflow_publish") + ids, {"message": "x"}).status_code == 404
+    assert client.get(url(other, "workflow", pk=Workflow.objects.get().pk)).status_code == 404
+    assert "HTTP_Workflow" not in client.get(url(other, "workflow_list")).content.decode()
+
+
+def test_names_of_markup_stay_text(cast: Cast) -> None:
+    spec = json.loads(DOCUMENT)
+    spec["spec"]["workflows"][0]["name"] = "<script>alert(1)</script>"
+    spec["spec"]["workflows"][0]["nodes"][0]["name"] = "<script>alert(2)</script>"
+    imported = _import(cast, json.dumps(spec)).content.decode()
+    client = as_user(cast.owner)
+    pages = [
+        imported,
+        client.get(url(cast, "workflow_list")).content.decode(),
+        client.get(_publish_address(cast)).content.decode(),
+        client.get(url(cast, "audit_list")).content.decode(),
+    ]
+    for page in pages:
+        assert "<script>alert" not in page
+
+
+def test_the_list_counts_what_waits_to_be_published(cast: Cast) -> None:
+    _import(cast)
+    client = as_user(cast.operator)
+    [(workflow, _)] = client.get(url(cast, "workflow_list")).context["rows"]
+    assert (workflow.node_count, workflow.pending_count) == (2, 2)
+    client.post(_publish_address(cast), {"message": "x"})
+    [(workflow, _)] = client.get(url(cast, "workflow_list")).context["rows"]
+    assert (workflow.node_count, workflow.pending_count) == (2, 0)

@@ -1,0 +1,162 @@
+"""Every code that the rules or the engine can give has a sentence, with all that its parameters tell."""
+
+import ast
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.utils import timezone, translation
+from hypothesis import given
+from hypothesis import strategies as st
+
+import opscenter.production.trigger_sentences  # noqa: F401  registers them
+from opscenter.base.reasons import Reason, say
+from opscenter.production.rules import trigger
+from opscenter.production.rules.explain import InstanceSnapshot, Upstream, explain
+from opscenter.production.rules.states import Kind, State
+
+OPSCENTER = Path(__file__).resolve().parents[2] / "opscenter"
+NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
+CODE = re.compile(r"(explain|attempt|trigger|rerun|instance)\.[a-z_]+(\.short)?")
+_moments = st.none() | st.sampled_from([NOW - timedelta(hours=1), NOW + timedelta(hours=1)])
+_results = st.sampled_from(
+    [
+        None,
+        Reason("attempt.exit_code", {"exit_code": 3}),
+        Reason("attempt.timeout", {"seconds": 90}),
+        Reason("attempt.resource_missing", {"names": ["a", "b"]}),
+        Reason("attempt.lost", {"host": "box"}),
+    ]
+)
+_snapshots = st.builds(
+    InstanceSnapshot,
+    id=st.just(1),
+    task_id=st.just(2),
+    now=st.just(NOW),
+    state=st.sampled_from(State),
+    state_since=st.just(NOW),
+    kind=st.sampled_from(Kind),
+    frozen=st.booleans(),
+    task_frozen=st.booleans(),
+    upstream_total=st.integers(0, 3),
+    upstream_unmet=st.integers(0, 9),
+    blocking=st.lists(
+        st.builds(Upstream, id=st.just(3), name=st.just("up%s"), state=st.sampled_from(State), frozen=st.booleans()), max_size=6
+    ).map(tuple),
+    not_before=_moments,
+    awaits_trigger=st.booleans(),
+    command_held_until=_moments,
+    command_expired_at=_moments,
+    needs_worker=st.booleans(),
+    group=st.just("default"),
+    slots=st.integers(0, 2),
+    used=st.integers(0, 2),
+    workers=st.integers(0, 1),
+    attempt=st.integers(0, 2),
+    worker=st.sampled_from(["", "box-1"]),
+    result=_results,
+    exit_code=st.sampled_from([None, 7]),
+    next_rerun_at=_moments,
+    reruns_left=st.integers(0, 2),
+    set_success=st.booleans(),
+)
+
+
+def said(code: str, params: Any) -> str:
+    text = say(code, params)
+    assert text, code
+    assert not CODE.search(text), f"no sentence for {text}"
+    assert "%(" not in text, text
+    return text
+
+
+@given(snapshot=_snapshots)
+def test_every_explanation_can_be_said(snapshot: InstanceSnapshot) -> None:
+    explanation = explain(snapshot)
+    for reason in (explanation.headline, explanation.short, *(one.reason for one in explanation.conditions)):
+        said(reason.code, reason.params)
+
+
+@given(
+    snapshot=st.builds(
+        trigger.TriggerSnapshot,
+        is_trigger_node=st.booleans(),
+        task_online=st.booleans(),
+        task_frozen=st.booleans(),
+        instance_exists=st.booleans(),
+        instance_frozen=st.booleans(),
+        bypassed=st.booleans(),
+        state=st.sampled_from(State),
+        unmet=st.integers(0, 2),
+        scheduled_at=st.sampled_from([NOW - timedelta(hours=1), NOW + timedelta(hours=1)]),
+        now=st.just(NOW),
+        resource_ok=st.booleans(),
+        command_held_until=_moments,
+    )
+)
+def test_every_decision_about_a_trigger_can_be_said(snapshot: trigger.TriggerSnapshot) -> None:
+    reason = trigger.decide(snapshot).reason
+    stored = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in reason.params.items()}
+    named = {"task": 7, "environment": "Prod", "scheduled_at": NOW.isoformat()}
+    assert said(reason.code, named | dict(reason.params)) == said(reason.code, named | stored)
+
+
+def _stored_codes() -> set[str]:
+    """The codes of reasons that the engine and the operations write, and those that the rules list."""
+    files = [*(OPSCENTER / "engine").rglob("*.py"), *(OPSCENTER / "operations").glob("*.py")]
+    files += [*(OPSCENTER / "production" / "rules").glob("*.py")]
+    texts = {
+        node.value
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    return {text for text in texts if CODE.fullmatch(text)} - AUDITED
+
+
+AUDITED = {"instance.trigger", "instance.unknown"}
+"""An action of the audit trail and a refusal of operations; they are said where they belong."""
+PARAMS = {
+    "attempt.exit_code": {"exit_code": 1},
+    "attempt.signal": {"signal": "SIGKILL"},
+    "attempt.timeout": {"seconds": 60},
+    "attempt.lost": {"host": "box"},
+    "attempt.error": {"error": "boom"},
+    "attempt.parameters": {"error": "boom"},
+    "attempt.resource_missing": {"names": ["a.py"]},
+    "instance.set_success": {"user": "mei"},
+    "instance.frozen": {"user": "mei"},
+    "instance.unfrozen": {"user": "mei"},
+}
+
+
+def test_every_stored_reason_can_be_said() -> None:
+    codes = {code for code in _stored_codes() if not code.startswith("explain.")}
+    assert codes >= set(PARAMS) | {"rerun.automatic", "trigger.expired", "attempt.stopped", "attempt.not_started"}
+    for code in codes - {"attempt.broken", "attempt.late"}:
+        if code.startswith("trigger.") and code not in ("trigger.expired",):
+            continue
+        said(code, PARAMS.get(code, {}))
+
+
+def test_trigger_codes_that_the_operation_adds_can_be_said() -> None:
+    named = {"task": 700000001, "environment": "Prod", "scheduled_at": NOW.isoformat()}
+    for code in ("trigger.task_unknown", "trigger.instance_missing", "trigger.not_a_trigger_node"):
+        assert "700000001" in said(code, named)
+
+
+@pytest.mark.parametrize("zone", ["Asia/Shanghai", "UTC"])
+def test_moments_are_said_in_the_readers_zone_with_its_name(zone: str) -> None:
+    with timezone.override(zone):
+        text = said("explain.time_unmet", {"at": NOW, "seconds": 1})
+    assert ("2026-11-21 16:00:00" if zone == "Asia/Shanghai" else "2026-11-21 08:00:00") + f" {zone}" in text
+
+
+@given(snapshot=_snapshots)
+def test_names_with_percent_signs_stay_as_they_are(snapshot: InstanceSnapshot) -> None:
+    with translation.override("zh-hans"):
+        reason = explain(snapshot).headline
+        if reason.code == "explain.upstream_unmet" and snapshot.blocking:
+            assert "up%s" in say(reason.code, reason.params)
