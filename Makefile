@@ -36,8 +36,8 @@ UV_COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet
 	--generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links
 lock: $(VENV)/.installed-dev
 	test -x $(BIN)/uv || $(PIP) install uv
-	$(UV_COMPILE) $(UPGRADE) pyproject.toml -o requirements.txt
-	$(UV_COMPILE) $(UPGRADE) --extra dev --constraint requirements.txt pyproject.toml -o requirements-dev.txt
+	$(UV_COMPILE) $(UPGRADE) --extra demo pyproject.toml -o requirements.txt
+	$(UV_COMPILE) $(UPGRADE) --extra demo --extra dev --constraint requirements.txt pyproject.toml -o requirements-dev.txt
 	$(UV_COMPILE) $(UPGRADE) tests/legacy_sdk/newest.in -o tests/legacy_sdk/newest.txt
 	$(UV_COMPILE) $(UPGRADE) tests/legacy_sdk/v2_1_2.in -o tests/legacy_sdk/v2_1_2.txt
 

@@ -72,6 +72,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "opscenter.console.middleware.ReasonsMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 

@@ -1,13 +1,13 @@
 """The life of one attempt: started, renewed, ended or lost. A late answer under an old number changes nothing."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from opscenter.base import clock, notify, sql
-from opscenter.engine import advance
+from opscenter.engine import advance, claim
 from opscenter.engine.advance import Wave
 from opscenter.engine.locks import lock_instances, lock_with_downstream, repeated
 from opscenter.production.models import Attempt, LogChunk, TaskVersion
@@ -68,6 +68,19 @@ class Outcome:
     rerun: bool = True
 
 
+_CONTEXT = """
+    SELECT a.id, a.instance_id, a.number, a.started_at, i.bizdate, i.scheduled_at, i.node_type, i.workspace_id,
+        t.number, coalesce(workflow.number, 1), tenant.time_zone, v.content, v.parameters, v.timeout,
+        v.rerun_mode, v.rerun_interval, i.reruns_left
+    FROM a
+    JOIN production_taskinstance i ON i.id = a.instance_id
+    JOIN production_task t ON t.id = i.task_id
+    JOIN production_taskversion v ON v.id = t.version_id
+    JOIN workspaces_workspace w ON w.id = i.workspace_id
+    JOIN workspaces_tenant tenant ON tenant.id = w.tenant_id
+    LEFT JOIN production_productionworkflow workflow ON workflow.id = t.workflow_id"""
+
+
 @repeated
 def start(instance: int, number: int, *, pid: int, host: str) -> Running | None:
     """Turn a claim into a run; None when the claim is no longer ours to start.
@@ -77,20 +90,38 @@ def start(instance: int, number: int, *, pid: int, host: str) -> Running | None:
     if not transition([instance], {State.CLAIMED}, State.RUNNING, attempt=number):
         return None
     found = sql.rows(
-        """UPDATE production_attempt a SET
-               state = 'running', pid = %(pid)s::int, host = %(host)s, version_id = v.id,
-               started_at = clock_timestamp(), lease_until = clock_timestamp() + %(lease)s::interval
-           FROM production_taskinstance i
-           JOIN production_task t ON t.id = i.task_id
-           JOIN production_taskversion v ON v.id = t.version_id
-           JOIN workspaces_workspace w ON w.id = i.workspace_id
-           JOIN workspaces_tenant tenant ON tenant.id = w.tenant_id
-           LEFT JOIN production_productionworkflow workflow ON workflow.id = t.workflow_id
-           WHERE i.id = a.instance_id AND a.instance_id = %(instance)s::bigint AND a.number = %(number)s::int
-           RETURNING a.id, a.instance_id, a.number, a.started_at, i.bizdate, i.scheduled_at, i.node_type, i.workspace_id,
-               t.number, coalesce(workflow.number, 1), tenant.time_zone, v.content, v.parameters, v.timeout,
-               v.rerun_mode, v.rerun_interval, i.reruns_left""",
+        f"""WITH a AS (
+                UPDATE production_attempt a SET
+                    state = 'running', pid = %(pid)s::int, host = %(host)s, version_id = t.version_id,
+                    started_at = clock_timestamp(), lease_until = clock_timestamp() + %(lease)s::interval
+                FROM production_taskinstance i JOIN production_task t ON t.id = i.task_id
+                WHERE i.id = a.instance_id AND a.instance_id = %(instance)s::bigint AND a.number = %(number)s::int
+                RETURNING a.id, a.instance_id, a.number, a.started_at
+            ) {_CONTEXT}""",
         {"instance": instance, "number": number, "pid": pid, "host": host, "lease": LEASE},
+    )
+    return Running(*found[0])
+
+
+@repeated
+def take_next(worker: int, groups: Collection[int] | None, *, pid: int, host: str) -> Running | None:
+    """Claim one ready instance and start it, in one transaction: for a child that has just ended another."""
+    ids = claim.pick(1, groups)
+    taken = transition(ids, {State.WAIT_RESOURCE}, State.RUNNING, extra=", attempt = i.attempt + 1")
+    if not taken:
+        return None
+    found = sql.rows(
+        f"""WITH a AS (
+                INSERT INTO production_attempt
+                    (instance_id, number, state, version_id, parameters, resources, worker, host, pid,
+                     claimed_at, started_at, lease_until)
+                SELECT i.id, i.attempt, 'running', t.version_id, '{{}}', '{{}}', %(worker)s::bigint, %(host)s, %(pid)s::int,
+                       clock_timestamp(), clock_timestamp(), clock_timestamp() + %(lease)s::interval
+                FROM production_taskinstance i JOIN production_task t ON t.id = i.task_id
+                WHERE i.id = %(instance)s::bigint
+                RETURNING id, instance_id, number, started_at
+            ) {_CONTEXT}""",
+        {"instance": taken[0].id, "worker": worker, "pid": pid, "host": host, "lease": LEASE},
     )
     return Running(*found[0])
 

@@ -9,7 +9,6 @@ import multiprocessing
 import select
 import time
 import uuid
-from collections.abc import Collection
 from typing import Any
 
 import psycopg
@@ -22,7 +21,7 @@ from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
 from opscenter.base import notify
-from opscenter.engine import freed
+from opscenter.engine.children import Worker
 from opscenter.engine.claim import Claim, claim, give_back
 from opscenter.engine.run import run_attempt
 from opscenter.production.models import Attempt
@@ -37,16 +36,13 @@ class InstanceBroker(Broker):
     """Claims instances for one worker.
 
     Args:
-        worker: the worker's base.Process.
         children: how many jobs it runs at a time.
-        groups: resource groups it serves; None for all.
     """
 
-    def __init__(self, worker: int, children: int, groups: Collection[int] | None) -> None:
+    def __init__(self, worker: Worker, children: int) -> None:
         super().__init__()
         self._worker = worker
         self._children = children
-        self._groups = groups
         self._orm = ORM()
         self._chores = multiprocessing.Value("i", 0)  # shared: taken by the pusher, acknowledged by the monitor
         self._chores_seen = 0.0
@@ -72,15 +68,14 @@ class InstanceBroker(Broker):
         free = self._children - self._busy()
         if free <= 0:
             return []
-        if tasks := [self._package(found) for found in claim(self._worker, free, self._groups)]:
+        if tasks := [self._package(found) for found in claim(self._worker.id, free, self._worker.groups)]:
             return tasks
         return self._take_chore()
 
     def _busy(self) -> int:
-        live = Attempt.objects.filter(
-            worker=self._worker, state__in=[Attempt.State.CLAIMED, Attempt.State.RUNNING]
-        ).count()
-        return int(live + self._chores.value)
+        """Children that run something, and claims on their way to one."""
+        coming = Attempt.objects.filter(worker=self._worker.id, state=Attempt.State.CLAIMED).count()
+        return int(self._worker.roster.busy() + coming + self._chores.value)
 
     def _package(self, found: Claim) -> tuple[str, str]:
         task = {
@@ -111,10 +106,10 @@ class InstanceBroker(Broker):
         if self._listener is None:
             self._listener = notify.connect([notify.WORK])
             return  # what was announced before we listened is looked for at once
-        freed_fd = freed.descriptor()
-        ready, _, _ = select.select([self._listener, freed_fd], [], [], _MAX_WAIT)
-        if freed_fd in ready:
-            freed.forget()
+        roster = self._worker.roster
+        ready, _, _ = select.select([self._listener, roster.descriptor], [], [], _MAX_WAIT)
+        if roster.descriptor in ready:
+            roster.hear()
         if self._listener in ready:
             list(self._listener.notifies(timeout=0))
 

@@ -33,11 +33,7 @@ def claim(worker: int, free: int, groups: Collection[int] | None = None) -> list
         worker: the worker's base.Process.
         groups: resource groups it serves; None for all.
     """
-    room = _lock_groups_with_room(groups)
-    if not room:
-        return []
-    ids = _pick(room, free)
-    changed = transition(ids, {State.WAIT_RESOURCE}, State.CLAIMED, extra=", attempt = i.attempt + 1")
+    changed = transition(pick(free, groups), {State.WAIT_RESOURCE}, State.CLAIMED, extra=", attempt = i.attempt + 1")
     sql.rows(
         """INSERT INTO production_attempt
                (instance_id, number, state, parameters, resources, worker, host, claimed_at, lease_until)
@@ -52,6 +48,12 @@ def claim(worker: int, free: int, groups: Collection[int] | None = None) -> list
         },
     )
     return [Claim(row.id, row.attempt) for row in changed]
+
+
+def pick(free: int, groups: Collection[int] | None) -> list[int]:
+    """Lock the groups' rows, so that their slots are counted one claim after the other, and the instances to be taken."""
+    room = _lock_groups_with_room(groups)
+    return _pick(room, free) if room else []
 
 
 def _lock_groups_with_room(groups: Collection[int] | None) -> dict[int, int]:

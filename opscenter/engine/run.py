@@ -11,8 +11,7 @@ from zoneinfo import ZoneInfo
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from opscenter.engine import advance, attempts, freed
-from opscenter.engine.advance import Wave
+from opscenter.engine import advance, attempts, children
 from opscenter.engine.attempts import Outcome, Running
 from opscenter.engine.joblog import JobLog
 from opscenter.engine.runners import RUNNERS
@@ -26,23 +25,36 @@ R = TypeVar("R")
 _HOST = socket.gethostname()
 REFERENCE = re.compile(r'##@resource_reference\{\s*"([^"\n]+)"\s*\}')
 _PATIENCE = 60.0  # seconds the database may be away before a result is given up; longer than any lease
+_STRETCH = 5.0  # seconds a child goes on by itself before it sees whether something else waits in its queue
 _WAVES = 3  # what a child does of the waves after its own; the scheduler does the rest
 
 
 def run_attempt(instance_id: int, number: int) -> None:
-    """Execute an attempt. Never raises: whatever goes wrong becomes the attempt's outcome or the log's line."""
+    """Execute an attempt, and as long as there are ready instances the next ones: a child that has work keeps working,
+    without a way through the queues between two runs.
+
+    Never raises: whatever goes wrong becomes the attempt's outcome or the log's line.
+    """
+    worker = children.here()
+    if worker is not None:
+        worker.roster.enter()
     try:
         running = _patiently(lambda: attempts.start(instance_id, number, pid=os.getpid(), host=_HOST))
-        wave = _run(running) if running is not None else None
-        freed.tell()
-        if wave is not None and wave.has_next:
-            _patiently(lambda: advance.drain(max_waves=_WAVES))
+        go_home = time.monotonic() + _STRETCH
+        while running is not None:
+            _run(running)
+            running = None
+            if worker is not None and not worker.roster.closing and time.monotonic() < go_home:
+                running = _patiently(lambda: attempts.take_next(worker.id, worker.groups, pid=os.getpid(), host=_HOST))
     except Exception:
         logger.exception("attempt.broken", instance=instance_id, attempt=number)
-        freed.tell()
+    finally:
+        if worker is not None:
+            worker.roster.leave()
 
 
-def _run(running: Running) -> Wave | None:
+def _run(running: Running) -> None:
+    """One attempt from its start to its end, and the first of the waves behind it."""
     log = JobLog(running.id, running.bizdate, _store)
     stop = StopSwitch(lambda: _patiently(lambda: _is_stopped(running)))
     stop.install()
@@ -56,7 +68,8 @@ def _run(running: Running) -> Wave | None:
     wave = _patiently(lambda: attempts.end(running, outcome, rest))
     if wave is None:
         logger.warning("attempt.late", instance=running.instance, attempt=running.number)
-    return wave
+    elif wave.has_next:
+        _patiently(lambda: advance.drain(max_waves=_WAVES))
 
 
 def _store(chunks: list[LogChunk]) -> None:

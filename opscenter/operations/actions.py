@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 
 from opscenter.workspaces.roles import ROLES
 
@@ -122,8 +122,8 @@ ACTIONS: dict[str, Action] = {
         Action("member.add", gettext_lazy("Added the member"), lambda params: _roles(params["roles"])),
         Action("member.change_roles", gettext_lazy("Changed roles"), _changed_roles),
         Action("member.remove", gettext_lazy("Removed the member"), lambda params: _roles(params["roles"])),
-        Action("workflow.import", gettext_lazy("Imported"), _imported),
-        Action("workflow.publish", gettext_lazy("Published"), _published),
+        Action("workflow.import", pgettext_lazy("action", "Imported"), _imported),
+        Action("workflow.publish", pgettext_lazy("action", "Published"), _published),
         Action("resource.upload", gettext_lazy("Uploaded the resource"), _uploaded),
         Action("resource.delete", gettext_lazy("Deleted the resource")),
         Action("task.run_now", gettext_lazy("Ran the task now"), _ran),

@@ -21,8 +21,9 @@ from opscenter.base import clock, heartbeat, notify, sql
 from opscenter.base.models import Process
 from opscenter.base.notify import Listener
 from opscenter.base.procs import die_with_parent
-from opscenter.engine import attempts, freed
+from opscenter.engine import attempts
 from opscenter.engine.broker import InstanceBroker
+from opscenter.engine.children import Roster, Worker, join
 from opscenter.engine.claim import give_back, group_ids
 from opscenter.engine.stopping import ABANDON_SIGNAL, STOP_SIGNAL
 from opscenter.production.models import Attempt
@@ -46,6 +47,7 @@ class Supervisor:
         self._children = children
         self._stop = stop
         self._process = heartbeat.register(Process.Kind.WORKER, {"groups": self._groups, "children": children})
+        self._roster = Roster(children)
         self._cluster: Cluster | None = None
         self._listener = Listener([notify.STOP])
         self._beaten = self._renewed = time.monotonic()
@@ -65,7 +67,10 @@ class Supervisor:
     def _start_cluster(self) -> None:
         connection.close()  # no connection may be shared with what is forked
         self._listener.close()
-        broker = InstanceBroker(self._process.pk, self._children, self._groups)
+        self._roster = Roster(self._children)
+        worker = Worker(self._process.pk, None if self._groups is None else tuple(self._groups), self._roster)
+        join(worker)
+        broker = InstanceBroker(worker, self._children)
         handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
         cluster = Cluster(broker=broker)
         for number, handler in handlers.items():
@@ -164,6 +169,7 @@ class Supervisor:
     def _end(self) -> None:
         """Claim no more, let what runs end within the grace time, kill the rest, hand it to other workers."""
         assert self._cluster is not None
+        self._roster.close()
         self._cluster.stop_event.set()
         deadline = time.monotonic() + GRACE
         while self._cluster.sentinel.is_alive() and time.monotonic() < deadline:
@@ -214,6 +220,5 @@ def run(groups: Sequence[str] | None, processes: int | None, stop: Event) -> Non
     Conf.WORKERS = children
     Conf.QUEUE_LIMIT = children
     sql.plan_once()
-    freed.open_pipe()
     os.register_at_fork(after_in_child=die_with_parent)
     Supervisor(groups, children, stop).run()

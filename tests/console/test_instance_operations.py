@@ -163,7 +163,9 @@ def test_unknown_operations_and_methods_do_nothing(cast: Cast) -> None:
 
 
 def test_trigger_now_does_what_a_call_does(cast: Cast) -> None:
-    gate = cast.instance(cast.task("gate", "http_trigger"), State.WAIT_TRIGGER, scheduled_at=clock.now() + timedelta(hours=1))
+    gate = cast.instance(
+        cast.task("gate", "http_trigger"), State.WAIT_TRIGGER, scheduled_at=clock.now() + timedelta(hours=1)
+    )
     address = url(cast, "instance_trigger", pk=gate.pk)
     operator = as_user(cast.operator)
     assert "Trigger gate?" in operator.get(address).content.decode()

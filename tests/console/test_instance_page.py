@@ -35,7 +35,12 @@ def context(cast: Cast, user: User, instance: TaskInstance, **query: Any) -> Any
 
 
 def attempt(instance: TaskInstance, number: int = 1, log: str = "", **fields: Any) -> Attempt:
-    values = {"state": Attempt.State.SUCCESS, "claimed_at": clock.now(), "version": instance.task.version, "host": "box-1"}
+    values = {
+        "state": Attempt.State.SUCCESS,
+        "claimed_at": clock.now(),
+        "version": instance.task.version,
+        "host": "box-1",
+    }
     made = Attempt.objects.create(instance=instance, number=number, **(values | fields))
     LogChunk.objects.create(attempt=made, seq=0, bizdate=instance.bizdate, text=log)
     TaskInstance.objects.filter(pk=instance.pk).update(attempt=number)
@@ -125,7 +130,13 @@ def test_many_neighbours_are_cut(cast: Cast) -> None:
 
 def test_attempts_tell_parameters_resources_and_end(cast: Cast) -> None:
     instance = cast.instance(cast.task(), State.FAILURE)
-    attempt(instance, 1, "first log\n", state=Attempt.State.LOST, reason={"code": "attempt.lost", "params": {"host": "box-7"}})
+    attempt(
+        instance,
+        1,
+        "first log\n",
+        state=Attempt.State.LOST,
+        reason={"code": "attempt.lost", "params": {"host": "box-7"}},
+    )
     attempt(
         instance,
         2,
@@ -195,7 +206,14 @@ def test_history_joins_states_and_operations(cast: Cast) -> None:
     operations.apply("set_success", actor, cast.workspace, "Prod", [instance.pk], comment="data is there")
     Transition.objects.filter(instance=instance).update(bizdate=instance.bizdate)
     html = page(cast, cast.visitor, instance, view="history")
-    for part in ("looking into &lt;it&gt;", "data is there", "is frozen already", "acme-operator", "Refused", "Succeeded"):
+    for part in (
+        "looking into &lt;it&gt;",
+        "data is there",
+        "is frozen already",
+        "acme-operator",
+        "Refused",
+        "Succeeded",
+    ):
         assert part in html, part
     entries = context(cast, cast.visitor, instance, view="history")["entries"]
     assert [entry["at"] for entry in entries] == sorted((entry["at"] for entry in entries), reverse=True)
@@ -226,7 +244,10 @@ def test_logs_and_names_never_become_markup(cast: Cast) -> None:
     TaskInstance.objects.filter(pk=instance.pk).update(reason=made.reason)
     for view in VIEWS:
         assert evil not in page(cast, cast.visitor, instance, view=view)
-    assert evil not in as_user(cast.visitor).get(url(cast, "instance_glance", pk=instance.pk), headers=HTMX).content.decode()
+    assert (
+        evil
+        not in as_user(cast.visitor).get(url(cast, "instance_glance", pk=instance.pk), headers=HTMX).content.decode()
+    )
 
 
 def test_an_unchanged_page_answers_with_nothing(cast: Cast) -> None:

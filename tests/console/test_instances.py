@@ -1,6 +1,7 @@
 """The instance lists: who sees them, filters, what keeps itself up to date, what bad input is told."""
 
 from datetime import date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -32,13 +33,13 @@ def at(day: date, hour: int = 0, minute: int = 0) -> datetime:
     return datetime(day.year, day.month, day.day, hour, minute, tzinfo=ZoneInfo("Asia/Shanghai")) + timedelta(days=1)
 
 
-def names(client: Client, address: str, **query: object) -> set[str]:
+def names(client: Client, address: str, **query: Any) -> set[str]:
     answer = client.get(address, query)
     assert answer.status_code == 200, answer.content.decode()
     return {row.name for row in answer.context["rows"]}
 
 
-def poll_of(client: Client, address: str, **query: object) -> tuple[str, str]:
+def poll_of(client: Client, address: str, **query: Any) -> tuple[str, str]:
     """The address at which the open page asks for its rows again, and the tag it has."""
     context = client.get(address, query).context
     return context["poll_url"], context["tag"]
@@ -219,8 +220,8 @@ def test_buttons_stay_and_say_which_permission_is_missing(cast: Cast, bizdate: d
         assert not any(action["why_not"] for action in _actions(cast, user))
 
 
-def _actions(cast: Cast, user: object) -> list[dict[str, str]]:
-    return as_user(user).get(url(cast, "instance_list")).context["actions"]  # type: ignore[arg-type]
+def _actions(cast: Cast, user: Any) -> list[dict[str, str]]:
+    return as_user(user).get(url(cast, "instance_list")).context["actions"]
 
 
 def test_names_never_become_markup(cast: Cast, bizdate: date) -> None:
@@ -233,11 +234,15 @@ def test_names_never_become_markup(cast: Cast, bizdate: date) -> None:
 
 
 def _fill(cast: Cast, bizdate: date, count: int) -> None:
-    root = cast.instance(cast.task("a_rather_long_root_name_as_people_write_them", "virtual"), State.RUNNING, bizdate=bizdate)
+    root = cast.instance(
+        cast.task("a_rather_long_root_name_as_people_write_them", "virtual"), State.RUNNING, bizdate=bizdate
+    )
     states = (State.NOT_RUN, State.WAIT_RESOURCE, State.FAILURE, State.SUCCESS, State.WAIT_TIME, State.WAIT_TRIGGER)
     for index in range(count - 1):
         task = cast.task(
-            f"dwd_customer_lifetime_value_{index:03d}", "http_trigger" if index % 6 == 5 else "shell", owner=cast.developer
+            f"dwd_customer_lifetime_value_{index:03d}",
+            "http_trigger" if index % 6 == 5 else "shell",
+            owner=cast.developer,
         )
         cast.instance(
             task,
@@ -261,12 +266,12 @@ def test_fifty_rows_weigh_little(cast: Cast, bizdate: date) -> None:
 
 
 def test_the_number_of_queries_does_not_grow_with_the_rows(
-    cast: Cast, bizdate: date, django_assert_max_num_queries: object
+    cast: Cast, bizdate: date, django_assert_max_num_queries: Any
 ) -> None:
     _fill(cast, bizdate, 51)
     operator, address = as_user(cast.operator), url(cast, "instance_list")
     poll, tag = poll_of(operator, address)
-    with django_assert_max_num_queries(16):  # type: ignore[operator]
+    with django_assert_max_num_queries(16):
         operator.get(address)
-    with django_assert_max_num_queries(16):  # type: ignore[operator]
+    with django_assert_max_num_queries(16):
         operator.get(poll, headers={**HTMX, "HX-PTag": tag})

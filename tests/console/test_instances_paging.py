@@ -1,6 +1,7 @@
 """Keyset pages: walking them shows every row once, in either direction, whatever the ties."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.http import QueryDict
@@ -15,27 +16,31 @@ from tests.cast import MIDNIGHT, Cast
 ORDER = Order(number="pk", moment="scheduled_at")
 
 
-def _walk(rows: object, order: Order, size: int) -> list[Page]:
-    pages = [page(rows, order, QueryDict(), size)]  # type: ignore[arg-type]
+@pytest.fixture
+def cast(db: None) -> Cast:
+    return Cast()
+
+
+def _walk(rows: Any, order: Order, size: int) -> list[Page[Any]]:
+    pages = [page(rows, order, QueryDict(), size)]
     while pages[-1].after is not None:
-        pages.append(page(rows, order, {"after": pages[-1].after}, size))  # type: ignore[arg-type]
+        pages.append(page(rows, order, {"after": pages[-1].after}, size))
     return pages
 
 
-def _walk_back(rows: object, order: Order, size: int, start: Page) -> list[Page]:
+def _walk_back(rows: Any, order: Order, size: int, start: Page[Any]) -> list[Page[Any]]:
     pages = [start]
     while pages[-1].before is not None:
-        pages.append(page(rows, order, {"before": pages[-1].before}, size))  # type: ignore[arg-type]
+        pages.append(page(rows, order, {"before": pages[-1].before}, size))
     return pages
 
 
 @pytest.mark.django_db
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(minutes=st.lists(st.integers(0, 3), max_size=12), size=st.integers(1, 5))
-def test_all_pages_together_are_all_rows_once(db: None, minutes: list[int], size: int) -> None:
+def test_all_pages_together_are_all_rows_once(cast: Cast, minutes: list[int], size: int) -> None:
     TaskInstance.objects.all().delete()
-    cast = _cast()
-    task = Task.objects.filter(name="paged").first() or cast.task("paged")
+    task = Task.objects.first() or cast.task("paged")
     for minute in minutes:
         family = cast.run_family(kind=WorkflowInstance.Type.SMOKE_TEST)
         cast.instance(task, workflow_instance=family, scheduled_at=MIDNIGHT + timedelta(minutes=minute, microseconds=7))
@@ -47,20 +52,8 @@ def test_all_pages_together_are_all_rows_once(db: None, minutes: list[int], size
     assert [row for one in reversed(back) for row in one.rows] == expected
 
 
-_made: list[Cast] = []
-
-
-def _cast() -> Cast:
-    from opscenter.workspaces.models import Tenant
-
-    if not _made or not Tenant.objects.filter(pk=_made[-1].tenant.pk).exists():
-        _made.append(Cast("paging"))
-    return _made[-1]
-
-
 @pytest.mark.django_db
-def test_rows_that_arrive_shift_nothing() -> None:
-    cast = Cast()
+def test_rows_that_arrive_shift_nothing(cast: Cast) -> None:
     tasks = [cast.task(f"task_{index}") for index in range(6)]
     rows = Task.objects.filter(workspace=cast.workspace)
     order = Order(number="number")
@@ -70,7 +63,9 @@ def test_rows_that_arrive_shift_nothing() -> None:
     assert [task.pk for task in (*first.rows, *second.rows)] == [task.pk for task in reversed(tasks)]
 
 
-@pytest.mark.parametrize("text", ["", "1", "1.2.3", "a.b", "1.x", "-.1", "9" * 30 + ".1", "1." + "9" * 19, "1e3.4", "１.２"])
+@pytest.mark.parametrize(
+    "text", ["", "1", "1.2.3", "a.b", "1.x", "-.1", "9" * 30 + ".1", "1." + "9" * 19, "1e3.4", "１.２"]
+)
 def test_a_text_that_is_no_cursor_is_refused(text: str) -> None:
     with pytest.raises(Invalid) as refused:
         ORDER.read(text)

@@ -133,7 +133,9 @@ def test_versions_and_their_code(cast: Cast) -> None:
     assert versions.index("second") < versions.index("first")
 
 
-@pytest.mark.parametrize("query", [{"view": "x"}, {"view": "code", "version": "7"}, {"view": "code", "version": "x"}], ids=str)
+@pytest.mark.parametrize(
+    "query", [{"view": "x"}, {"view": "code", "version": "7"}, {"view": "code", "version": "x"}], ids=str
+)
 def test_parts_that_do_not_exist_are_not_found(cast: Cast, query: dict[str, str]) -> None:
     task = cast.task()
     assert as_user(cast.visitor).get(url(cast, "task", number=task.number), query).status_code == 404
@@ -165,9 +167,14 @@ def test_tasks_of_others_are_not_there(cast: Cast, view: str) -> None:
 
 def test_names_never_become_markup(cast: Cast) -> None:
     evil = "<script>alert(1)</script>"
-    task = cast.task(evil, description=evil, version={"parameters": evil, "message": evil}, workflow=cast.workflow(evil))
+    task = cast.task(
+        evil, description=evil, version={"parameters": evil, "message": evil}, workflow=cast.workflow(evil)
+    )
     cast.task("next", upstream=[task])
-    for address in (url(cast, "task_list"), *(url(cast, "task", number=task.number) + f"?view={v}" for v in ("overview", "code", "versions"))):
+    for address in (
+        url(cast, "task_list"),
+        *(url(cast, "task", number=task.number) + f"?view={v}" for v in ("overview", "code", "versions")),
+    ):
         assert evil not in as_user(cast.visitor).get(address).content.decode()
 
 
@@ -196,8 +203,16 @@ class TestRunNow:
 
     @pytest.mark.parametrize(
         ("field", "value"),
-        [("bizdate", "soon"), ("bizdate", ""), ("bizdate", "0001-01-01"), ("bizdate", "9999-12-31"), ("at", "25:00"), ("at", "")]
-        + [("comment", "x" * 1001), ("comment", "a\x00")],
+        [
+            ("bizdate", "soon"),
+            ("bizdate", ""),
+            ("bizdate", "0001-01-01"),
+            ("bizdate", "9999-12-31"),
+            ("at", "25:00"),
+            ("at", ""),
+            ("comment", "x" * 1001),
+            ("comment", "a\x00"),
+        ],
     )
     def test_a_wrong_value_is_told_at_its_field(self, cast: Cast, field: str, value: str) -> None:
         answer = self.ask(cast, cast.operator, cast.task(), **{field: value})

@@ -1,6 +1,7 @@
 """One's own page: who one is, and the access keys of one's programs."""
 
 from django.contrib import messages
+from django.db.models import F
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -23,7 +24,9 @@ def profile(request: SignedInRequest) -> HttpResponse:
     """The user, their workspaces and their access keys; never a secret."""
     memberships = Member.objects.filter(user=request.user).select_related("workspace").order_by("workspace__name")
     context = {
-        "keys": AccessKey.objects.filter(user=request.user).defer("secret").order_by("revoked_at", "-pk"),
+        "keys": AccessKey.objects.filter(user=request.user)
+        .defer("secret")
+        .order_by(F("revoked_at").desc(nulls_first=True), "-pk"),
         "memberships": [(member, [ROLES[code].name for code in member.roles]) for member in memberships],
     }
     return render(request, "console/keys/profile.html", context)
