@@ -7,6 +7,8 @@ import psycopg
 from django.db import connection, connections
 
 _prepares = False
+_NEVER_BY_ITSELF = 1_000_000_000
+"""Django switches preparing off; what it sends itself stays unprepared."""
 
 
 def plan_once() -> None:
@@ -19,8 +21,10 @@ def plan_once() -> None:
     global _prepares
     _prepares = True
     options = connections["default"].settings_dict.setdefault("OPTIONS", {})
-    ruled_out = " ".join(f"-c enable_{way}=off" for way in ("seqscan", "hashjoin", "mergejoin"))
-    options["options"] = f"{options.get('options', '')} {ruled_out}".strip()
+    ruled_out = [f"-c enable_{way}=off" for way in ("seqscan", "hashjoin", "mergejoin")]
+    options["prepare_threshold"] = _NEVER_BY_ITSELF
+    kept = ["-c plan_cache_mode=force_generic_plan", "-c jit=off"]
+    options["options"] = " ".join([options.get("options", ""), *ruled_out, *kept]).strip()
 
 
 def rows(statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:

@@ -54,9 +54,11 @@ class TaskInstance(models.Model):
     FAILURE, the next try while a triggered instance waits for resources. (The end of a lease is on the attempt.)
     """
 
-    workflow_instance = models.ForeignKey(WorkflowInstance, on_delete=models.PROTECT, related_name="task_instances")
+    workflow_instance = models.ForeignKey(
+        WorkflowInstance, on_delete=models.PROTECT, related_name="task_instances", db_index=False
+    )
     task = models.ForeignKey(Task, on_delete=models.PROTECT, related_name="instances")
-    version = models.ForeignKey(TaskVersion, on_delete=models.PROTECT, related_name="+")
+    version = models.ForeignKey(TaskVersion, on_delete=models.PROTECT, related_name="+", db_index=False)
     workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, db_index=False)
     environment = models.CharField(max_length=4, choices=Environment.choices)
     bizdate = models.DateField()
@@ -131,7 +133,10 @@ class InstanceEdge(models.Model):
 
 
 class Attempt(models.Model):
-    """One execution of an instance: a number, a lease, a log. A late answer under an old number is refused."""
+    """One execution of an instance: a number, a lease, a log. A late answer under an old number is refused.
+
+    No database constraints, as for edges: attempts are made while the instance is locked, and go with it.
+    """
 
     class State(models.TextChoices):
         CLAIMED = "claimed", _("Starting")
@@ -141,10 +146,14 @@ class Attempt(models.Model):
         STOPPED = "stopped", _("Stopped")
         LOST = "lost", _("Lost")
 
-    instance = models.ForeignKey(TaskInstance, on_delete=models.CASCADE, related_name="attempts")
+    instance = models.ForeignKey(
+        TaskInstance, on_delete=models.CASCADE, related_name="attempts", db_constraint=False, db_index=False
+    )
     number = models.IntegerField()
     state = models.CharField(max_length=8, choices=State.choices)
-    version = models.ForeignKey(TaskVersion, on_delete=models.PROTECT, null=True, related_name="+")
+    version = models.ForeignKey(
+        TaskVersion, on_delete=models.PROTECT, null=True, related_name="+", db_constraint=False, db_index=False
+    )
     parameters = models.JSONField(default=dict, help_text="scheduling parameters as resolved")
     resources = models.JSONField(default=dict, help_text="resource name -> version number")
     worker = models.BigIntegerField(null=True, help_text="base.Process of the worker")
