@@ -50,6 +50,8 @@ class Running:
     rerun_mode: str
     rerun_interval: int
     reruns_left: int
+    pid: int
+    host: str
     parameters: dict[str, str] = field(default_factory=dict)
     resources: dict[str, int] = field(default_factory=dict)
 
@@ -71,7 +73,7 @@ class Outcome:
 _CONTEXT = """
     SELECT a.id, a.instance_id, a.number, a.started_at, i.bizdate, i.scheduled_at, i.node_type, i.workspace_id,
         t.number, coalesce(workflow.number, 1), tenant.time_zone, v.content, v.parameters, v.timeout,
-        v.rerun_mode, v.rerun_interval, i.reruns_left
+        v.rerun_mode, v.rerun_interval, i.reruns_left, a.pid, a.host
     FROM a
     JOIN production_taskinstance i ON i.id = a.instance_id
     JOIN production_task t ON t.id = i.task_id
@@ -96,16 +98,15 @@ def start(instance: int, number: int, *, pid: int, host: str) -> Running | None:
                     started_at = clock_timestamp(), lease_until = clock_timestamp() + %(lease)s::interval
                 FROM production_taskinstance i JOIN production_task t ON t.id = i.task_id
                 WHERE i.id = a.instance_id AND a.instance_id = %(instance)s::bigint AND a.number = %(number)s::int
-                RETURNING a.id, a.instance_id, a.number, a.started_at
+                RETURNING a.id, a.instance_id, a.number, a.started_at, a.pid, a.host
             ) {_CONTEXT}""",
         {"instance": instance, "number": number, "pid": pid, "host": host, "lease": LEASE},
     )
     return Running(*found[0])
 
 
-@repeated
-def take_next(worker: int, groups: Collection[int] | None, *, pid: int, host: str) -> Running | None:
-    """Claim one ready instance and start it, in one transaction: for a child that has just ended another."""
+def _take(worker: int, groups: Collection[int] | None, pid: int, host: str) -> Running | None:
+    """Claim one ready instance and start it."""
     ids = claim.pick(1, groups)
     taken = transition(ids, {State.WAIT_RESOURCE}, State.RUNNING, extra=", attempt = i.attempt + 1")
     if not taken:
@@ -119,7 +120,7 @@ def take_next(worker: int, groups: Collection[int] | None, *, pid: int, host: st
                        clock_timestamp(), clock_timestamp(), clock_timestamp() + %(lease)s::interval
                 FROM production_taskinstance i JOIN production_task t ON t.id = i.task_id
                 WHERE i.id = %(instance)s::bigint
-                RETURNING id, instance_id, number, started_at
+                RETURNING id, instance_id, number, started_at, pid, host
             ) {_CONTEXT}""",
         {"instance": taken[0].id, "worker": worker, "pid": pid, "host": host, "lease": LEASE},
     )
@@ -142,6 +143,18 @@ def end(running: Running, outcome: Outcome, log: list[LogChunk]) -> Wave | None:
     Returns:
         None when the attempt had been closed by others meanwhile: the answer came too late and changes nothing.
     """
+    return _end(running, outcome, log)
+
+
+@repeated
+def end_and_take(
+    running: Running, outcome: Outcome, log: list[LogChunk], *, worker: int, groups: Collection[int] | None
+) -> tuple[Wave | None, Running | None]:
+    """End an attempt, and start the next ready instance in the same child, in one transaction."""
+    return _end(running, outcome, log), _take(worker, groups, running.pid, running.host)
+
+
+def _end(running: Running, outcome: Outcome, log: list[LogChunk]) -> Wave | None:
     lock_with_downstream([running.instance])
     closed = _close(running, outcome)
     if closed is None:

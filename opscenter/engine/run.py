@@ -12,7 +12,9 @@ import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 
 from opscenter.engine import advance, attempts, children
+from opscenter.engine.advance import Wave
 from opscenter.engine.attempts import Outcome, Running
+from opscenter.engine.children import Worker
 from opscenter.engine.joblog import JobLog
 from opscenter.engine.runners import RUNNERS
 from opscenter.engine.runners.base import Run
@@ -42,10 +44,7 @@ def run_attempt(instance_id: int, number: int) -> None:
         running = _patiently(lambda: attempts.start(instance_id, number, pid=os.getpid(), host=_HOST))
         go_home = time.monotonic() + _STRETCH
         while running is not None:
-            _run(running)
-            running = None
-            if worker is not None and not worker.roster.closing and time.monotonic() < go_home:
-                running = _patiently(lambda: attempts.take_next(worker.id, worker.groups, pid=os.getpid(), host=_HOST))
+            running = _run(running, worker if time.monotonic() < go_home else None)
     except Exception:
         logger.exception("attempt.broken", instance=instance_id, attempt=number)
     finally:
@@ -53,8 +52,8 @@ def run_attempt(instance_id: int, number: int) -> None:
             worker.roster.leave()
 
 
-def _run(running: Running) -> None:
-    """One attempt from its start to its end, and the first of the waves behind it."""
+def _run(running: Running, worker: Worker | None = None) -> Running | None:
+    """One attempt from its start to its end, and the first of the waves behind it; for a worker, the next attempt."""
     log = JobLog(running.id, running.bizdate, _store)
     stop = StopSwitch(lambda: _patiently(lambda: _is_stopped(running)))
     stop.install()
@@ -64,12 +63,20 @@ def _run(running: Running) -> None:
         logger.exception("attempt.error", instance=running.instance, attempt=running.number)
         log.note(f"[opscenter] {type(error).__name__}: {error}")
         outcome = _failure("attempt.error", error=str(error), rerun=True)
-    rest = log.close()
-    wave = _patiently(lambda: attempts.end(running, outcome, rest))
+    wave, following = _end(running, outcome, log.close(), worker)
     if wave is None:
         logger.warning("attempt.late", instance=running.instance, attempt=running.number)
     elif wave.has_next:
         _patiently(lambda: advance.drain(max_waves=_WAVES))
+    return following
+
+
+def _end(
+    running: Running, outcome: Outcome, rest: list[LogChunk], worker: Worker | None
+) -> tuple[Wave | None, Running | None]:
+    if worker is None or worker.roster.closing:
+        return _patiently(lambda: attempts.end(running, outcome, rest)), None
+    return _patiently(lambda: attempts.end_and_take(running, outcome, rest, worker=worker.id, groups=worker.groups))
 
 
 def _store(chunks: list[LogChunk]) -> None:

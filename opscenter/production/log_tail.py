@@ -54,10 +54,10 @@ def tail(attempt: Attempt, limit: int = LIMIT) -> LogPart:
     start = sum(length for _seq, length, _breaks in left_out)
     text, offset = log_since(attempt, start)
     first = 1 + sum(breaks for _seq, _length, breaks in left_out)
-    if left_out:  # it may start in the middle of a line
-        _partial, _break, text = text.partition("\n")
+    if start and "\n" in text:  # it may start in the middle of a line
+        text = text.partition("\n")[2]
         first += 1
-    return _whole_lines(attempt, LogPart(text, first, offset, bool(left_out)))
+    return _whole_lines(attempt, LogPart(text, first, offset, is_cut=start > 0))
 
 
 def more(attempt: Attempt, offset: int, line: int, limit: int = LIMIT) -> LogPart:
