@@ -14,7 +14,9 @@ class Workflow(models.Model):
     description = models.CharField(max_length=1000, blank=True)
     source_id = models.CharField(max_length=128, blank=True)
     owner = models.ForeignKey(User, on_delete=models.PROTECT)
-    number = models.BigIntegerField(null=True, unique=True, help_text="WorkflowId in production; given when first published")
+    number = models.BigIntegerField(
+        null=True, unique=True, help_text="WorkflowId in production; given when first published"
+    )
     created_at = models.DateTimeField(db_default=Now())
     modified_at = models.DateTimeField(db_default=Now())
     modified_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")

@@ -36,5 +36,5 @@ def rows(statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     connection.ensure_connection()
     with connection.wrap_database_errors:
         cursor = psycopg.Cursor(connection.connection)
-        cursor.execute(statement, values, prepare=_prepares)  # type: ignore[arg-type]  # trusted text, made from constants
+        cursor.execute(statement, values, prepare=_prepares)
         return cursor.fetchall() if cursor.description else []

@@ -106,11 +106,11 @@ class InstanceBroker(Broker):
         if self._listener is None:
             self._listener = notify.connect([notify.WORK])
             return  # what was announced before we listened is looked for at once
-        roster = self._worker.roster
-        ready, _, _ = select.select([self._listener, roster.descriptor], [], [], _MAX_WAIT)
+        roster, announced = self._worker.roster, self._listener.fileno()
+        ready, _, _ = select.select([announced, roster.descriptor], [], [], _MAX_WAIT)
         if roster.descriptor in ready:
             roster.hear()
-        if self._listener in ready:
+        if announced in ready:
             list(self._listener.notifies(timeout=0))
 
     def _forget_connections(self) -> None:

@@ -226,7 +226,7 @@ _APPLY: dict[str, Callable[[Sequence[TaskInstance], Operation], None]] = {
 def raise_if_refused(operation: Operation) -> None:
     """For callers with one target: its refusal as an error."""
     target = operation.targets.first()
-    if target is not None and not target.done:
+    if target is not None and target.reason is not None:
         raise Refused(target.reason["code"], **target.reason["params"])
 
 

@@ -26,17 +26,15 @@ def instances(user: User, workspace: Workspace, environment: str) -> QuerySet[Ta
 
 def upstream_of(instance: TaskInstance) -> QuerySet[TaskInstance]:
     """What the instance waits for, directly. Index: the edges' primary key."""
-    ids = InstanceEdge.objects.filter(downstream=instance).values("upstream_id")
-    return _neighbours(ids)
+    return _neighbours(InstanceEdge.objects.filter(downstream=instance).values_list("upstream_id"))
 
 
 def downstream_of(instance: TaskInstance) -> QuerySet[TaskInstance]:
     """What waits for the instance, directly. Index: the edges' upstream."""
-    ids = InstanceEdge.objects.filter(upstream=instance).values("downstream_id")
-    return _neighbours(ids)
+    return _neighbours(InstanceEdge.objects.filter(upstream=instance).values_list("downstream_id"))
 
 
-def _neighbours(ids: "QuerySet[InstanceEdge, dict[str, int]]") -> QuerySet[TaskInstance]:
+def _neighbours(ids: "QuerySet[InstanceEdge, tuple[int]]") -> QuerySet[TaskInstance]:
     return (
         TaskInstance.objects.filter(pk__in=ids)
         .select_related("task__owner", "workflow_instance", "resource_group", "workspace")

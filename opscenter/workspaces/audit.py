@@ -24,11 +24,13 @@ def record(
         obj: type, id and name of what it was done to.
         tenant: needed only where there is no workspace.
     """
+    owner = workspace.tenant if workspace is not None else tenant
+    assert owner is not None, "an audit entry belongs to a workspace or a tenant"
     return AuditEntry.objects.create(
         actor=actor,
         face=face,
         action=action,
-        tenant_id=workspace.tenant_id if workspace is not None else tenant.pk if tenant is not None else None,
+        tenant=owner,
         workspace=workspace,
         object_type=obj[0],
         object_id=str(obj[1]),

@@ -2,6 +2,7 @@
 
 import threading
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -35,9 +36,9 @@ def caller(scene: Scene, user: User | None = None) -> Actor:
     return Actor(user or scene.user, AuditEntry.Face.API, access_key_id="LTAI", api="TriggerSchedulerTaskInstance")
 
 
-def call(scene: Scene, instance: TaskInstance, **values) -> TriggerCommand:
-    named = {"task_number": instance.task.number, "scheduled_at": instance.scheduled_at} | values
-    return trigger(caller(scene, named.pop("user", None)), **named)
+def call(scene: Scene, instance: TaskInstance, user: User | None = None, **values: Any) -> TriggerCommand:
+    named: dict[str, Any] = {"task_number": instance.task.number, "scheduled_at": instance.scheduled_at} | values
+    return trigger(caller(scene, user), **named)
 
 
 def gate(scene: Scene, **fields) -> tuple[TaskInstance, TaskInstance]:

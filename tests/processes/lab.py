@@ -192,7 +192,7 @@ def running(first: str, last: str) -> list[int]:
     live = Attempt.objects.filter(
         instance__gte=first, instance__lte=last, state=Attempt.State.RUNNING, pid__isnull=False
     )
-    return list(live.values_list("pid", flat=True))
+    return [pid for pid in live.values_list("pid", flat=True) if pid is not None]
 
 
 def attempts(first: str, last: str) -> dict[str, int]:
