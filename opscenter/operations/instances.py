@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.db import IntegrityError
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from opscenter.base import clock, notify
@@ -42,7 +43,7 @@ def apply(
     Raises:
         NotFound: the actor is a stranger to the workspace.
         Forbidden: none of the instances may be operated by the actor at all.
-        Invalid: no instances, too many, or too long a comment.
+        Invalid: no instances, too many, too long a comment, or a client token of another request.
     """
     spec = OPERATIONS[code]
     ids = list(dict.fromkeys(instance_ids))
@@ -54,18 +55,23 @@ def apply(
     if not (member.may(spec.permission) or member.may(spec.permission, own=True)):
         raise Forbidden("permission.missing", **missing(spec.permission))
     if client_token and (earlier := Operation.objects.filter(client_token=client_token).first()):
-        return _same(earlier, code, actor)
+        return _same(earlier, spec, actor, member, environment, ids)
     try:
         return _apply(spec, actor, member, environment, ids, comment, client_token)
     except IntegrityError:
         earlier = Operation.objects.filter(client_token=client_token).first() if client_token else None
         if earlier is None:
             raise
-        return _same(earlier, code, actor)
+        return _same(earlier, spec, actor, member, environment, ids)
 
 
-def _same(earlier: Operation, code: str, actor: Actor) -> Operation:
-    if earlier.code != code or earlier.actor_id != actor.user.pk:
+def _same(
+    earlier: Operation, spec: OperationSpec, actor: Actor, member: Member, environment: str, ids: list[int]
+) -> Operation:
+    """The operation that the client token named before, if it is this one."""
+    asked = (spec.code, actor.user.pk, member.workspace_id, environment, ids)
+    named = (earlier.code, earlier.actor_id, earlier.workspace_id, earlier.environment, earlier.params["instances"])
+    if asked != named:
         raise Invalid("operation.client_token")
     return earlier
 
@@ -157,6 +163,7 @@ def _rerun(instances: Sequence[TaskInstance], operation: Operation) -> None:
     ids = [i.pk for i in instances]
     succeeded = [i.pk for i in instances if i.state == State.SUCCESS]
     reopen(succeeded)
+    _await_upstream(ids)
     TriggerCommand.objects.filter(
         instance__in=ids, status__in=[TriggerCommand.Status.HELD, TriggerCommand.Status.FIRED]
     ).update(status=TriggerCommand.Status.SPENT, settled_at=clock.now())
@@ -172,6 +179,14 @@ def reopen(upstream_ids: Sequence[int]) -> None:
     downstream = list(edges.values_list("downstream_id", flat=True))
     InstanceEdge.objects.filter(upstream__in=upstream_ids, downstream__in=downstream).update(met=False)
     wiring.recount(sorted(set(downstream)))
+
+
+def _await_upstream(ids: Sequence[int]) -> None:
+    """What is rerun waits for its upstream again where that has not succeeded, or is rerun together with it."""
+    InstanceEdge.objects.filter(downstream__in=ids, met=True).filter(
+        Q(upstream__in=ids) | ~Q(upstream__state=State.SUCCESS)
+    ).update(met=False)
+    wiring.recount(ids)
 
 
 def _set_success(instances: Sequence[TaskInstance], operation: Operation) -> None:

@@ -85,6 +85,7 @@ def _trigger(actor: Actor, call: Call) -> tuple[TriggerCommand, Reason]:
     if instance is not None:
         # the trigger's row is locked before its state is read, here as in promotion and expiry (DESIGN.md 4.4)
         lock_with_downstream([instance.pk])
+        advance.place([instance.pk], {State.WAIT_TIME})  # its time may have come before the scheduler did
         instance.refresh_from_db()
     decision = rules.decide(_snapshot(task, instance))
     reason = Reason(decision.reason.code, _named(call) | dict(decision.reason.params))

@@ -18,6 +18,7 @@ from opscenter.production.models import Attempt
 SHELL = "/bin/bash"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _READ = 65536
+_PIPE = 1024 * 1024  # as large as a pipe gets by default limits
 _SCRIPT = ".opscenter-node.sh"
 _guardian = Guardian()
 
@@ -53,7 +54,8 @@ def _execute(job: Run, folder: Path) -> tuple[int, bool]:
     closed, opened = os.pipe()
     gate = f"read -r _ <&{closed} || exit 125; exec {closed}<&-; "
     script = folder / _SCRIPT
-    script.write_text(gate + job.content, encoding="utf-8")
+    content = job.content.replace("\r\n", "\n")  # to bash a carriage return is part of the command
+    script.write_text(gate + content, encoding="utf-8")
     try:
         process = subprocess.Popen(
             [SHELL, str(script), *job.positional],
@@ -116,8 +118,8 @@ def _pump(process: "subprocess.Popen[bytes]", job: Run) -> bool:
             if fd in ready and not _read(fd, job):
                 poll.unregister(fd)
             if ended in ready:
-                while _read(fd, job):
-                    pass
+                job.stop.kill()  # what was left in the background would go on writing
+                _drain(fd, job)
                 return timed_out
             job.log.flush_if_old()
             job.stop.look()
@@ -128,6 +130,13 @@ def _pump(process: "subprocess.Popen[bytes]", job: Run) -> bool:
     finally:
         os.close(ended)
         process.stdout.close()
+
+
+def _drain(fd: int, job: Run) -> None:
+    """What is in the pipe; no more than a pipe holds, since something may have left the group and write for ever."""
+    for _ in range(_PIPE // _READ):
+        if not _read(fd, job):
+            return
 
 
 def _read(fd: int, job: Run) -> bool:
@@ -150,6 +159,11 @@ def _outcome(code: int, timed_out: bool, job: Run) -> Outcome:
     if code == 0:
         return Outcome(Attempt.State.SUCCESS, 0)
     if code < 0:
-        reason = {"code": "attempt.signal", "params": {"signal": signal.Signals(-code).name}}
+        reason = {"code": "attempt.signal", "params": {"signal": _signal_name(-code)}}
         return Outcome(Attempt.State.FAILURE, code, reason)
     return Outcome(Attempt.State.FAILURE, code, {"code": "attempt.exit_code", "params": {"exit_code": code}})
+
+
+def _signal_name(number: int) -> str:
+    """Real-time signals have a number only."""
+    return signal.Signals(number).name if number in set(signal.Signals) else str(number)
