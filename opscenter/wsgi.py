@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import uuid
 from collections.abc import Iterable
 from typing import Any
 
@@ -52,8 +53,9 @@ def _is_of_unknown_length(environ: dict[str, Any]) -> bool:
 
 
 def _too_large(start_response: Any) -> Iterable[bytes]:
+    """An answer with the keys of the wire's errors: the body may have been a call of it."""
     message = f"The request body is larger than {MAX_BODY // 1024 // 1024} MiB. Send less at a time."
-    body = json.dumps({"code": "request.too_large", "message": message}).encode()
+    body = json.dumps({"Code": "RequestTooLarge", "Message": message, "RequestId": str(uuid.uuid4()).upper()}).encode()
     start_response("413 Content Too Large", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
     return [body]
 

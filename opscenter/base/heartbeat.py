@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db.models import QuerySet
+from django.db.models.functions import Now
 
 from opscenter.base import clock
 from opscenter.base.models import Process
@@ -35,4 +36,4 @@ def retire(process: Process) -> None:
 
 def alive(kind: Process.Kind) -> QuerySet[Process]:
     """The processes of this kind that were seen lately."""
-    return Process.objects.filter(kind=kind, seen_at__gt=clock.now() - FRESH)
+    return Process.objects.filter(kind=kind, seen_at__gt=Now() - FRESH)

@@ -21,7 +21,7 @@ from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.permits import missing
 from opscenter.operations.registry import OPERATIONS, refusal
 from opscenter.production import selectors
-from opscenter.production.models import Attempt, Recurrence, Task, TaskInstance, TriggerCommand
+from opscenter.production.models import Attempt, Recurrence, Task, TaskInstance, Transition, TriggerCommand
 from opscenter.production.node_types import HTTP_TRIGGER
 from opscenter.production.rules import trigger as trigger_rules
 from opscenter.production.rules.explain import Condition, Remedy
@@ -289,7 +289,7 @@ def receipts(instance: TaskInstance) -> list[dict[str, Any]]:
 def _outcome(command: TriggerCommand) -> str:
     """What the receipt says; of a command that was held, what became of it since."""
     if command.status == TriggerCommand.Status.EXPIRED:
-        return say("trigger.expired")
+        return say("trigger.expired", {"at": command.held_until})
     if command.status == TriggerCommand.Status.SPENT:
         return _("The instance was rerun since; it needs a new trigger.")
     if command.status == TriggerCommand.Status.FIRED and command.reason["code"] != "trigger.fired":
@@ -307,9 +307,7 @@ def history(request: ConsoleRequest, instance: TaskInstance) -> list[dict[str, A
     entries = [
         {
             "at": transition.at,
-            "state": "frozen"
-            if (transition.reason or {}).get("code") == "instance.frozen"
-            else State(transition.after).code,
+            "state": _step(transition),
             "sentence": _said(transition.reason),
             **_by(request, operations.get(transition.operation or 0)),
         }
@@ -325,6 +323,14 @@ def history(request: ConsoleRequest, instance: TaskInstance) -> list[dict[str, A
         for target in targets
     ]
     return sorted(entries, key=_moment, reverse=True)[:HISTORY_SHOWN]
+
+
+def _step(transition: Transition) -> str:
+    """The code of the look: a claim is told apart from the wait before it."""
+    if (transition.reason or {}).get("code") == "instance.frozen":
+        return "frozen"
+    state = State(transition.after)
+    return "claimed" if state is State.CLAIMED else state.code
 
 
 def _moment(entry: dict[str, Any]) -> datetime:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models.functions import Now
+
 from opscenter.base import clock, notify, sql
 from opscenter.engine.locks import lock_with_downstream, repeated
 from opscenter.production import capacity
@@ -164,7 +166,7 @@ def _settle_triggers(done: Sequence[Changed]) -> None:
     triggers = [row.id for row in done if row.node_type == HTTP_TRIGGER.code]
     if triggers:
         TriggerCommand.objects.filter(instance_id__in=triggers, status=TriggerCommand.Status.HELD).update(
-            status=TriggerCommand.Status.FIRED, settled_at=clock.now()
+            status=TriggerCommand.Status.FIRED, settled_at=Now()
         )
 
 

@@ -84,8 +84,11 @@ _CONTEXT = """
 
 
 @repeated
-def start(instance: int, number: int, *, pid: int, host: str) -> Running | None:
-    """Turn a claim into a run; None when the claim is no longer ours to start.
+def start(instance: int, number: int, *, worker: int | None = None, pid: int, host: str) -> Running | None:
+    """Turn a claim into a run; None when the claim is no longer there to start.
+
+    The attempt belongs to the worker that starts it. Mostly that is the one that claimed it; but a claim given back frees
+    its number, and a job that comes late may find a claim that another worker made under the same number.
 
     The attempt pins the task's latest version: an instance that has not started runs the code that is deployed now.
     """
@@ -94,21 +97,24 @@ def start(instance: int, number: int, *, pid: int, host: str) -> Running | None:
     found = sql.rows(
         f"""WITH a AS (
                 UPDATE production_attempt a SET
-                    state = 'running', pid = %(pid)s::int, host = %(host)s, version_id = t.version_id,
+                    state = 'running', worker = coalesce(%(worker)s::bigint, a.worker),
+                    pid = %(pid)s::int, host = %(host)s, version_id = t.version_id,
                     started_at = clock_timestamp(), lease_until = clock_timestamp() + %(lease)s::interval
                 FROM production_taskinstance i JOIN production_task t ON t.id = i.task_id
                 WHERE i.id = a.instance_id AND a.instance_id = %(instance)s::bigint AND a.number = %(number)s::int
                 RETURNING a.id, a.instance_id, a.number, a.started_at, a.pid, a.host
             ) {_CONTEXT}""",
-        {"instance": instance, "number": number, "pid": pid, "host": host, "lease": LEASE},
+        {"instance": instance, "number": number, "worker": worker, "pid": pid, "host": host, "lease": LEASE},
     )
     return Running(*found[0])
 
 
 def _take(worker: int, groups: Collection[int] | None, pid: int, host: str) -> Running | None:
     """Claim one ready instance and start it."""
-    ids = claim.pick(1, groups)
-    taken = transition(ids, {State.WAIT_RESOURCE}, State.RUNNING, extra=", attempt = i.attempt + 1")
+    chosen = claim.ready(1, groups)
+    if chosen is None:
+        return None
+    taken = transition(chosen, {State.WAIT_RESOURCE}, State.RUNNING, extra=", attempt = i.attempt + 1")
     if not taken:
         return None
     found = sql.rows(
@@ -205,12 +211,18 @@ def _rerun_at(running: Running) -> datetime | None:
 
 
 @repeated
-def lose(attempt_id: int) -> bool:
-    """Close a running attempt whose worker is gone, and start the instance again where its rerun setting allows."""
+def lose(attempt_id: int, *, if_expired: bool = False) -> bool:
+    """Close a running attempt whose worker is gone, and start the instance again where its rerun setting allows.
+
+    Args:
+        if_expired: only if its lease is over: the worker may have renewed it since the caller looked.
+    """
     instance_id = Attempt.objects.values_list("instance_id", flat=True).get(pk=attempt_id)
     lock_instances([instance_id])
     attempt = Attempt.objects.select_for_update(no_key=True, of=("self",)).select_related("version").get(pk=attempt_id)
     if attempt.state != Attempt.State.RUNNING:
+        return False
+    if if_expired and attempt.lease_until is not None and attempt.lease_until > clock.now():
         return False
     reason = {"code": "attempt.lost", "params": {"host": attempt.host}}
     Attempt.objects.filter(pk=attempt_id).update(

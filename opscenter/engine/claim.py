@@ -8,10 +8,9 @@ from django.db import transaction
 
 from opscenter.base import notify, sql
 from opscenter.engine.locks import lock_instances
-from opscenter.production import capacity
 from opscenter.production.models import Attempt, ResourceGroup
 from opscenter.production.rules.states import State
-from opscenter.production.transitions import transition
+from opscenter.production.transitions import Chosen, transition
 
 START_WITHIN = timedelta(seconds=10)
 """A claim not started within this time goes back, without costing an attempt."""
@@ -33,7 +32,10 @@ def claim(worker: int, free: int, groups: Collection[int] | None = None) -> list
         worker: the worker's base.Process.
         groups: resource groups it serves; None for all.
     """
-    changed = transition(pick(free, groups), {State.WAIT_RESOURCE}, State.CLAIMED, extra=", attempt = i.attempt + 1")
+    found = ready(free, groups)
+    if found is None:
+        return []
+    changed = transition(found, {State.WAIT_RESOURCE}, State.CLAIMED, extra=", attempt = i.attempt + 1")
     sql.rows(
         """INSERT INTO production_attempt
                (instance_id, number, state, parameters, resources, worker, host, claimed_at, lease_until)
@@ -50,41 +52,40 @@ def claim(worker: int, free: int, groups: Collection[int] | None = None) -> list
     return [Claim(row.id, row.attempt) for row in changed]
 
 
-def pick(free: int, groups: Collection[int] | None) -> list[int]:
-    """Lock the groups' rows, so that their slots are counted one claim after the other, and the instances to be taken."""
-    room = _lock_groups_with_room(groups)
-    return _pick(room, free) if room else []
+def ready(free: int, groups: Collection[int] | None) -> Chosen | None:
+    """What to take next: up to ``free`` instances over all groups, by priority, then by scheduled time; None for nothing.
 
-
-def _lock_groups_with_room(groups: Collection[int] | None) -> dict[int, int]:
-    """Lock the groups that have ready instances; how many slots each has free."""
+    The rows of the groups stay locked until the transaction ends, so that their slots are counted by one claim after the
+    other; what is done under that lock is kept to few statements, because all workers wait for it.
+    """
     locked = sql.rows(
-        f"""SELECT g.id, g.slots FROM production_resourcegroup g
+        f"""SELECT g.id FROM production_resourcegroup g
             WHERE (%(groups)s::bigint[] IS NULL OR g.id = ANY(%(groups)s::bigint[])) AND EXISTS (
                 SELECT 1 FROM production_taskinstance i WHERE i.resource_group_id = g.id
                 AND i.state = {State.WAIT_RESOURCE:d} AND i.needs_worker AND NOT i.frozen)
             ORDER BY g.id FOR NO KEY UPDATE""",
         {"groups": None if groups is None else list(groups)},
     )
-    used = capacity.live_counts([pk for pk, _ in locked])
-    return {pk: slots - used.get(pk, 0) for pk, slots in locked if slots > used.get(pk, 0)}
+    return Chosen(_READY, {"groups": [row[0] for row in locked], "free": free}) if locked else None
 
 
-def _pick(room: dict[int, int], free: int) -> list[int]:
-    """The next instances over all groups, by priority, then by scheduled time."""
-    picked = sql.rows(
-        f"""SELECT ready.id FROM unnest(%(groups)s::bigint[], %(room)s::int[]) AS g(id, room)
-            CROSS JOIN LATERAL (
-                SELECT i.id, i.priority, i.scheduled_at FROM production_taskinstance i
-                WHERE i.resource_group_id = g.id
-                AND i.state = {State.WAIT_RESOURCE:d} AND i.needs_worker AND NOT i.frozen
-                ORDER BY i.priority DESC, i.scheduled_at, i.id
-                LIMIT least(g.room, %(free)s::int) FOR NO KEY UPDATE SKIP LOCKED
-            ) ready
-            ORDER BY ready.priority DESC, ready.scheduled_at, ready.id LIMIT %(free)s::int""",
-        {"groups": list(room), "room": list(room.values()), "free": free},
-    )
-    return [row[0] for row in picked]
+_READY = f"""
+    SELECT ready.id
+    FROM (
+        SELECT g.id, g.slots - (
+            SELECT count(*) FROM production_taskinstance live
+            WHERE live.resource_group_id = g.id AND live.state IN ({State.CLAIMED:d}, {State.RUNNING:d})
+        ) AS room
+        FROM production_resourcegroup g WHERE g.id = ANY(%(groups)s::bigint[])
+    ) AS roomy
+    CROSS JOIN LATERAL (
+        SELECT i.id, i.priority, i.scheduled_at FROM production_taskinstance i
+        WHERE i.resource_group_id = roomy.id
+        AND i.state = {State.WAIT_RESOURCE:d} AND i.needs_worker AND NOT i.frozen
+        ORDER BY i.priority DESC, i.scheduled_at, i.id
+        LIMIT greatest(0, least(roomy.room, %(free)s::int)) FOR NO KEY UPDATE SKIP LOCKED
+    ) AS ready
+    ORDER BY ready.priority DESC, ready.scheduled_at, ready.id LIMIT %(free)s::int"""
 
 
 @transaction.atomic

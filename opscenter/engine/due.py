@@ -66,7 +66,7 @@ def run_leases() -> datetime | None:
         if attempt.state == Attempt.State.CLAIMED:
             claim.give_back(attempt.instance_id, attempt.number)
         else:
-            attempts.lose(attempt.pk)
+            attempts.lose(attempt.pk, if_expired=True)
     return Attempt.objects.filter(state__in=_ATTEMPT_LIVE).aggregate(at=Min("lease_until"))["at"]
 
 
@@ -74,20 +74,21 @@ def run_expired_commands() -> datetime | None:
     """Held trigger commands whose 24 hours are over: expired, visibly."""
     held = TriggerCommand.objects.filter(status=TriggerCommand.Status.HELD)
     for command in held.filter(held_until__lte=clock.now()).order_by("held_until")[:_BATCH]:
-        _expire(command.pk, command.instance_id)
+        _expire(command)
     return held.aggregate(at=Min("held_until"))["at"]
 
 
 @transaction.atomic
-def _expire(command_id: int, instance_id: int | None) -> None:
-    ids = [] if instance_id is None else [instance_id]
+def _expire(command: TriggerCommand) -> None:
+    assert command.held_until is not None, "held commands have an end"
+    ids = [] if command.instance_id is None else [command.instance_id]
     lock_instances(ids)
     expired = TriggerCommand.objects.filter(
-        pk=command_id, status=TriggerCommand.Status.HELD, held_until__lte=clock.now()
+        pk=command.pk, status=TriggerCommand.Status.HELD, held_until__lte=clock.now()
     ).update(status=TriggerCommand.Status.EXPIRED, settled_at=clock.now())
     if expired:
         trigger = f"i.node_type = '{HTTP_TRIGGER.code}' AND NOT i.bypasses_trigger"
-        reason = {"code": "trigger.expired", "params": {}}
+        reason = {"code": "trigger.expired", "params": {"at": command.held_until.isoformat()}}
         transition(ids, {State.WAIT_RESOURCE}, State.WAIT_TRIGGER, reason=reason, condition=trigger)
 
 

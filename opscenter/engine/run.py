@@ -41,7 +41,7 @@ def run_attempt(instance_id: int, number: int) -> None:
     if worker is not None:
         worker.roster.enter()
     try:
-        running = _patiently(lambda: attempts.start(instance_id, number, pid=os.getpid(), host=_HOST))
+        running = _patiently(lambda: _start(instance_id, number, worker))
         go_home = time.monotonic() + _STRETCH
         while running is not None:
             running = _run(running, worker if time.monotonic() < go_home else None)
@@ -50,6 +50,12 @@ def run_attempt(instance_id: int, number: int) -> None:
     finally:
         if worker is not None:
             worker.roster.leave()
+
+
+def _start(instance_id: int, number: int, worker: Worker | None) -> Running | None:
+    return attempts.start(
+        instance_id, number, worker=None if worker is None else worker.id, pid=os.getpid(), host=_HOST
+    )
 
 
 def _run(running: Running, worker: Worker | None = None) -> Running | None:
@@ -63,6 +69,10 @@ def _run(running: Running, worker: Worker | None = None) -> Running | None:
         logger.exception("attempt.error", instance=running.instance, attempt=running.number)
         log.note(f"[opscenter] {type(error).__name__}: {error}")
         outcome = _failure("attempt.error", error=str(error), rerun=True)
+    if stop.abandoned and outcome.state is not Attempt.State.SUCCESS:
+        _store(log.close())
+        _patiently(lambda: attempts.lose(running.id))
+        return None
     wave, following = _end(running, outcome, log.close(), worker)
     if wave is None:
         logger.warning("attempt.late", instance=running.instance, attempt=running.number)
@@ -98,7 +108,7 @@ def _execute(running: Running, log: JobLog, stop: StopSwitch) -> Outcome:
         content = parameters.substitute(running.content, values, context)
     except parameters.ParameterError as error:
         log.note(f"[opscenter] Scheduling parameters: {error}")
-        return _failure("attempt.parameters", error=str(error))
+        return _failure("attempt.parameters", problem=error.reason.as_json())
     running.parameters = values
     files, missing = _resources(running, content)
     if missing:

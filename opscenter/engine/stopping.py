@@ -15,11 +15,16 @@ ABANDON_SIGNAL = signal.SIGUSR2
 
 
 class StopSwitch:
-    """Of one attempt. Once pulled, the process group it guards is dead."""
+    """Of one attempt. Once pulled, the process group it guards is dead.
+
+    Attributes:
+        abandoned: nobody asked for the stop; the lease could not be renewed, so that the attempt is lost.
+    """
 
     def __init__(self, is_stopped: Callable[[], bool]) -> None:
         """``is_stopped`` asks the database whether this attempt is to stop."""
         self.pulled = False
+        self.abandoned = False
         self._is_stopped = is_stopped
         self._asked = False
         self._group: int | None = None
@@ -33,6 +38,7 @@ class StopSwitch:
         self._asked = True
 
     def _on_abandon(self, signum: int, frame: FrameType | None) -> None:
+        self.abandoned = True
         self.pull()
 
     def look(self) -> None:

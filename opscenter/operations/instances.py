@@ -23,6 +23,7 @@ from opscenter.workspaces.models import Member, Workspace
 
 MOST = 1000
 """Instances in one call; more at a time is a job of its own, which comes with bulk operations."""
+_LONGEST_COMMENT = 1000
 
 
 def apply(
@@ -49,8 +50,7 @@ def apply(
     ids = list(dict.fromkeys(instance_ids))
     if not ids or len(ids) > MOST:
         raise Invalid("operation.count", most=MOST, given=len(ids))
-    if len(comment) > 1000:
-        raise Invalid("operation.comment", most=1000)
+    check_comment(comment)
     member = member_of(actor.user, workspace.pk)
     if not (member.may(spec.permission) or member.may(spec.permission, own=True)):
         raise Forbidden("permission.missing", **missing(spec.permission))
@@ -63,6 +63,12 @@ def apply(
         if earlier is None:
             raise
         return _same(earlier, spec, actor, member, environment, ids)
+
+
+def check_comment(comment: str) -> None:
+    """Raise Invalid if the comment is too long to be kept."""
+    if len(comment) > _LONGEST_COMMENT:
+        raise Invalid("operation.comment", most=_LONGEST_COMMENT)
 
 
 def _same(

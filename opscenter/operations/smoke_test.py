@@ -12,6 +12,7 @@ from opscenter.base import clock, notify
 from opscenter.base.reasons import Invalid, Refused, sentence
 from opscenter.engine import advance
 from opscenter.operations.actor import Actor
+from opscenter.operations.instances import check_comment
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.permits import require
 from opscenter.production.models import Task, TaskInstance, WorkflowInstance
@@ -20,6 +21,17 @@ from opscenter.workspaces import audit
 from opscenter.workspaces.roles import Permission
 
 _FARTHEST = timedelta(days=366 * 10)
+
+
+def scheduled_day(bizdate: date) -> date:
+    """The day after a business date: the one a run for it is scheduled on.
+
+    Raises:
+        Invalid: the date is more than ten years away.
+    """
+    if abs(bizdate - clock.now().date()) > _FARTHEST:
+        raise Invalid("smoke_test.bizdate", bizdate=bizdate.isoformat())
+    return bizdate + timedelta(days=1)
 
 
 @transaction.atomic
@@ -33,15 +45,14 @@ def run_now(actor: Actor, task: Task, *, bizdate: date, at: time, comment: str =
     Raises:
         NotFound, Forbidden: as permits.require says; "own only" roles may test tasks that they own.
         Refused: the task is offline.
-        Invalid: the date is more than ten years away.
+        Invalid: the date is more than ten years away, or the comment is too long.
     """
     require(actor, task.workspace, Permission.TEST_TASK, own=task.owner_id == actor.user.pk)
     if task.status != Task.Status.ONLINE or task.version is None:
         raise Refused("task.offline", task=task.name)
+    check_comment(comment)
     zone = ZoneInfo(task.workspace.tenant.time_zone)
-    scheduled_at = datetime.combine(bizdate + timedelta(days=1), at, zone)
-    if abs(scheduled_at - clock.now()) > _FARTHEST:
-        raise Invalid("smoke_test.bizdate", bizdate=bizdate.isoformat())
+    scheduled_at = datetime.combine(scheduled_day(bizdate), at, zone)
     family = WorkflowInstance.objects.create(
         workspace=task.workspace,
         environment=task.environment,

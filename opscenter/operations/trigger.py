@@ -77,43 +77,38 @@ def trigger(
 def _trigger(actor: Actor, call: Call) -> tuple[TriggerCommand, Reason]:
     task, member = _find_task(actor, call)
     if task is None or member is None:
-        return _receipt(actor, call, None, None, Reason("trigger.task_unknown", _named(call)))
-    own = task.owner_id == actor.user.pk
-    if not member.may(Permission.TRIGGER, own=own):
-        return _receipt(actor, call, task, None, Reason("permission.missing", missing(Permission.TRIGGER)))
+        return _receipt(actor, call, clock.now(), Reason("trigger.task_unknown", _named(call)))
+    if not member.may(Permission.TRIGGER, own=task.owner_id == actor.user.pk):
+        return _receipt(actor, call, clock.now(), Reason("permission.missing", missing(Permission.TRIGGER)), task)
     instance = _find_instance(task, call)
+    held = None
     if instance is not None:
         # the trigger's row is locked before its state is read, here as in promotion and expiry (DESIGN.md 4.4)
         lock_with_downstream([instance.pk])
-        advance.place([instance.pk], {State.WAIT_TIME})  # its time may have come before the scheduler did
         instance.refresh_from_db()
-    decision = rules.decide(_snapshot(task, instance))
+        held = instance.trigger_commands.filter(status=TriggerCommand.Status.HELD).first()
+    now = clock.now()
+    decision = rules.decide(_snapshot(task, instance, held, now))
     reason = Reason(decision.reason.code, _named(call) | dict(decision.reason.params))
-    if decision.outcome is rules.Outcome.REFUSED:
-        return _receipt(actor, call, task, instance, reason)
-    assert instance is not None
-    if decision.outcome is rules.Outcome.NO_EFFECT:
-        return _receipt(actor, call, task, instance, reason, TriggerCommand.Status.NO_EFFECT)
-    # a held command whose time is over but that the scheduler has not swept yet makes room for this one
-    TriggerCommand.objects.filter(instance=instance, status=TriggerCommand.Status.HELD).update(
-        status=TriggerCommand.Status.EXPIRED, settled_at=clock.now()
-    )
-    answer = _receipt(actor, call, task, instance, reason, TriggerCommand.Status.HELD)
-    command = answer[0]
+    if instance is None or decision.outcome in (rules.Outcome.REFUSED, rules.Outcome.NO_EFFECT):
+        return _receipt(actor, call, now, reason, task, instance, TriggerCommand.Status(decision.outcome.value))
+    if held is not None:  # its time is over, but the scheduler has not swept it yet: it makes room for this one
+        held.status, held.settled_at = TriggerCommand.Status.EXPIRED, now
+        held.save(update_fields=["status", "settled_at"])
     if decision.outcome is rules.Outcome.FIRED:
-        _fire(instance, command)
-    else:
-        advance.fire([instance.pk])
-        notify.notify(notify.DUE)  # a new expiry
+        _open(instance)
+        return _receipt(actor, call, now, reason, task, instance, TriggerCommand.Status.FIRED)
+    answer = _receipt(actor, call, now, reason, task, instance, TriggerCommand.Status.HELD)
+    advance.fire([instance.pk])
+    notify.notify(notify.DUE)  # a new expiry
     return answer
 
 
-def _fire(instance: TaskInstance, command: TriggerCommand) -> None:
+def _open(instance: TaskInstance) -> None:
     """All conditions hold: the instance succeeds and what waits for it becomes ready, in this transaction."""
-    advance.fire([instance.pk])
-    advance.finish_locked([instance.pk], {State.WAIT_RESOURCE}, State.SUCCESS, condition="i.due_at IS NULL")
-    notify.notify(notify.DUE)  # virtual nodes downstream are the scheduler's next wave
-    command.refresh_from_db(fields=["status", "settled_at"])
+    wave = advance.finish_locked([instance.pk], {State(instance.state)}, State.SUCCESS)
+    if wave.has_next:
+        notify.notify(notify.DUE)  # virtual nodes downstream are the scheduler's next wave
 
 
 def _find_task(actor: Actor, call: Call) -> tuple[Task | None, Member | None]:
@@ -141,15 +136,9 @@ def _find_instance(task: Task, call: Call) -> TaskInstance | None:
     return found.filter(workflow_instance__type__in=by_hand).order_by("-pk").first()
 
 
-def _snapshot(task: Task, instance: TaskInstance | None) -> rules.TriggerSnapshot:
-    held = None
-    room = False
-    if instance is not None:
-        room = bool(capacity.groups_with_room({instance.resource_group_id}))
-        command = instance.trigger_commands.filter(
-            status=TriggerCommand.Status.HELD, held_until__gt=clock.now()
-        ).first()
-        held = command.held_until if command else None
+def _snapshot(
+    task: Task, instance: TaskInstance | None, held: TriggerCommand | None, now: datetime
+) -> rules.TriggerSnapshot:
     return rules.TriggerSnapshot(
         is_trigger_node=NODE_TYPES[task.node_type] is HTTP_TRIGGER,
         task_online=task.status == Task.Status.ONLINE,
@@ -159,10 +148,10 @@ def _snapshot(task: Task, instance: TaskInstance | None) -> rules.TriggerSnapsho
         bypassed=instance is not None and (instance.bypasses_trigger or Kind(instance.kind).is_dry_run),
         state=None if instance is None else State(instance.state),
         unmet=0 if instance is None else instance.unmet,
-        scheduled_at=clock.now() if instance is None else instance.not_before or instance.scheduled_at,
-        now=clock.now(),
-        resource_ok=room,
-        command_held_until=held,
+        scheduled_at=(instance and instance.not_before) or now,  # a run now waits for no time
+        now=now,
+        resource_ok=instance is not None and bool(capacity.groups_with_room({instance.resource_group_id})),
+        command_held_until=held.held_until if held else None,
     )
 
 
@@ -177,13 +166,13 @@ def _named(call: Call) -> dict[str, Any]:
 def _receipt(
     actor: Actor,
     call: Call,
-    task: Task | None,
-    instance: TaskInstance | None,
+    now: datetime,
     reason: Reason,
-    status: str = TriggerCommand.Status.REFUSED,
+    task: Task | None = None,
+    instance: TaskInstance | None = None,
+    status: TriggerCommand.Status = TriggerCommand.Status.REFUSED,
 ) -> tuple[TriggerCommand, Reason]:
-    """Store what was asked and what became of it."""
-    now = clock.now()
+    """Store what was asked and what became of it, in the trail too."""
     command = TriggerCommand.objects.create(
         tenant=actor.user.tenant,
         workspace=task.workspace if task else None,
@@ -201,6 +190,7 @@ def _receipt(
         status=status,
         reason=_storable(reason),
         held_until=now + rules.HOLD if status == TriggerCommand.Status.HELD else None,
+        settled_at=now if status == TriggerCommand.Status.FIRED else None,
     )
     if task is not None:
         audit.record(
@@ -209,7 +199,7 @@ def _receipt(
             "instance.trigger",
             workspace=task.workspace,
             obj=("task", task.number, task.name),
-            params={"instance": instance.pk if instance else None, "outcome": status, "reason": reason.code},
+            params={"instance": instance.pk if instance else None, "outcome": status.value, "reason": reason.code},
             address=actor.address,
         )
     return command, reason

@@ -25,12 +25,14 @@ from opscenter.engine import attempts
 from opscenter.engine.broker import InstanceBroker
 from opscenter.engine.children import Roster, Worker, join
 from opscenter.engine.claim import give_back, group_ids
+from opscenter.engine.runners import folders
 from opscenter.engine.stopping import ABANDON_SIGNAL, STOP_SIGNAL
 from opscenter.production.models import Attempt
 
 logger = structlog.get_logger(__name__)
 BEAT_EVERY = 3.0
 RENEW_EVERY = 5.0
+SWEEP_EVERY = 60.0
 STUCK_AFTER = 5.0
 """Seconds a claim may stay unstarted while children are free, before the cluster counts as hanging."""
 GRACE = 6.0
@@ -51,6 +53,7 @@ class Supervisor:
         self._cluster: Cluster | None = None
         self._listener = Listener([notify.STOP])
         self._beaten = self._renewed = time.monotonic()
+        self._swept = -SWEEP_EVERY
         self._gave_back = -3 * STUCK_AFTER
         self._pids: dict[int, int] = {}  # running attempt -> the child that runs it
 
@@ -113,6 +116,7 @@ class Supervisor:
         assert self._cluster is not None
         if not self._cluster.sentinel.is_alive():
             self._restart_cluster("sentinel died")
+        self._sweep()
 
     def _beat(self) -> None:
         if time.monotonic() - self._beaten >= BEAT_EVERY:
@@ -123,6 +127,12 @@ class Supervisor:
         if time.monotonic() - self._renewed >= RENEW_EVERY:
             attempts.renew(self._process.pk)
             self._renewed = time.monotonic()
+
+    def _sweep(self) -> None:
+        """What killed children left on the disk; at the first look too, since a killed worker cleans up nothing."""
+        if time.monotonic() - self._swept >= SWEEP_EVERY:
+            folders.sweep()
+            self._swept = time.monotonic()
 
     def _look_after(self) -> None:
         mine = list(

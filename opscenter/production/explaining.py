@@ -9,7 +9,7 @@ from django.db.models import Count
 
 from opscenter.base import clock, sql
 from opscenter.base.reasons import Reason
-from opscenter.production import capacity, trigger_sentences  # noqa: F401  what the reasons say is registered
+from opscenter.production import capacity
 from opscenter.production.models import Attempt, InstanceEdge, Recurrence, TaskInstance, Transition, TriggerCommand
 from opscenter.production.node_types import HTTP_TRIGGER
 from opscenter.production.rules.explain import Explanation, InstanceSnapshot, Upstream, explain
@@ -81,7 +81,7 @@ def _gather(instances: Sequence[TaskInstance], in_full: bool) -> _Facts:
     facts.blocking = _blocking([i.pk for i in instances if i.unmet])
     facts.totals = _totals([i.pk for i in instances if in_full or i.unmet])
     facts.commands = _commands([i.pk for i in instances if _awaits_trigger(i)])
-    facts.usage = capacity.usage({i.resource_group_id for i in instances if State(i.state) in WAITING})
+    facts.usage = capacity.usage({i.resource_group_id for i in instances if _has_not_run(i)})
     if in_full:
         ids = [i.pk for i in instances]
         facts.met_since = {pk: at for pk, at in _rows(_MET_SINCE, ids) if at is not None}
@@ -121,6 +121,12 @@ def _frozen_since(ids: list[int]) -> dict[int, datetime]:
         return {}
     found = Transition.objects.filter(instance__in=ids, reason__code="instance.frozen").order_by("at")
     return {transition.instance_id: transition.at for transition in found}
+
+
+def _has_not_run(instance: TaskInstance) -> bool:
+    """It waits, or it was ended before its first attempt: what it lacks is still to be told."""
+    state = State(instance.state)
+    return state in WAITING or (state is State.FAILURE and instance.attempt == 0)
 
 
 def _awaits_trigger(instance: TaskInstance) -> bool:

@@ -18,6 +18,9 @@ _STATES: dict[str, Promise] = {
     "failure": pgettext_lazy("state", "Failed"),
 }
 
+STARTING: Promise = _("Starting")
+"""CLAIMED where the steps of one run are told, one after the other; everywhere else it is its state's name."""
+
 _KINDS: dict[Kind, Promise] = {
     Kind.NORMAL: pgettext_lazy("kind", "Normal"),
     Kind.MANUAL: pgettext_lazy("kind", "Manual"),

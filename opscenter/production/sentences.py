@@ -103,9 +103,6 @@ for _code, _text in {
     "attempt.lost": gettext_lazy("Its worker on %(host)s was lost, and the attempt with it."),
     "attempt.not_started": gettext_lazy("The worker that took it did not start it in time; it was put back."),
     "attempt.error": gettext_lazy("It could not be executed: %(error)s"),
-    "attempt.parameters": gettext_lazy(
-        "A scheduling parameter could not be read: %(error)s Correct the parameters and publish the node again."
-    ),
     "rerun.automatic": gettext_lazy("Rerun automatically after the failure."),
     "instance.set_success": gettext_lazy("%(user)s set it to succeeded."),
     "instance.frozen": gettext_lazy("%(user)s froze it."),
@@ -242,4 +239,12 @@ def _timeout(params: Params) -> str:
 def _resource_missing(params: Params) -> str:
     return _("The code names resources that the workspace does not have: %(names)s. Upload them and rerun.") % {
         "names": ", ".join(params["names"])
+    }
+
+
+@sentence("attempt.parameters")
+def _parameters(params: Params) -> str:
+    problem = params["problem"]
+    return _("A scheduling parameter has no value. %(problem)s Then publish the node again.") % {
+        "problem": say(problem["code"], problem["params"])
     }

@@ -31,10 +31,10 @@ class Changed:
 
 
 _STATEMENT = """
-WITH target AS MATERIALIZED (
+WITH {chosen} target AS MATERIALIZED (
     SELECT i.id, i.state AS before, ({after})::smallint AS after
     FROM production_taskinstance i
-    WHERE i.id = ANY(%(ids)s::bigint[]) AND i.state = ANY(%(before)s::smallint[]) {fence}
+    WHERE i.id {among} AND i.state = ANY(%(before)s::smallint[]) {fence}
     ORDER BY i.id FOR NO KEY UPDATE
 ), changed AS (
     UPDATE production_taskinstance i SET
@@ -64,8 +64,16 @@ SELECT id, before, after, attempt, bizdate, needs_worker, node_type FROM changed
 _NUMBERS = {state.name.lower(): int(state) for state in State}
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """Instances that the statement itself finds: a query for their ids, which may lock them, and its values."""
+
+    query: str
+    values: Mapping[str, Any]
+
+
 def transition(
-    ids: Sequence[int],
+    ids: Sequence[int] | Chosen,
     before: Collection[State],
     after: State | str,
     *,
@@ -93,6 +101,8 @@ def transition(
     if not ids:
         return []
     statement = _STATEMENT.format(
+        chosen=f"chosen AS MATERIALIZED ({ids.query})," if isinstance(ids, Chosen) else "",
+        among="IN (SELECT id FROM chosen)" if isinstance(ids, Chosen) else "= ANY(%(ids)s::bigint[])",
         after=after if isinstance(after, str) else int(after),
         fence=" ".join(
             f"AND {part}" for part in ("i.attempt = %(attempt)s" if attempt is not None else "", condition) if part
@@ -100,8 +110,8 @@ def transition(
         extra=extra,
         **_NUMBERS,
     )
-    values = {
-        "ids": list(ids),
+    values: dict[str, Any] = dict(ids.values) if isinstance(ids, Chosen) else {"ids": list(ids)}
+    values |= {
         "before": [int(state) for state in before],
         "reason": json.dumps(reason) if reason is not None else None,
         "due": due_at,

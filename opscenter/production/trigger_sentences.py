@@ -44,7 +44,7 @@ for _code, _text in {
     "trigger.instance_frozen": gettext_lazy("The instance is frozen. Unfreeze the instance, then trigger it again."),
     "trigger.stopped": gettext_lazy("The instance was stopped or failed. Rerun the instance, then trigger it again."),
     "trigger.expired": gettext_lazy(
-        "The trigger command expired: the other conditions were not met within 24 hours. Trigger it again."
+        "The trigger command expired on %(at)s: the other conditions were not met within 24 hours. Trigger it again."
     ),
 }.items():
     _say(_code, _text)

@@ -4,14 +4,18 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 
-from opscenter.base import clock
+from opscenter.base import clock, heartbeat
+from opscenter.base.models import Process
+from opscenter.console.templatetags import looks
 from opscenter.operations import instances as operations
 from opscenter.operations.actor import Actor
 from opscenter.production.models import Attempt, LogChunk, Recurrence, TaskInstance, Transition, TriggerCommand
 from opscenter.production.rules.states import Kind, State
+from opscenter.production.transitions import transition
 from opscenter.workspaces.models import AuditEntry, Member, User
-from tests.cast import Cast
+from tests.cast import MIDNIGHT, Cast
 from tests.console.visits import as_user, url
 
 pytestmark = pytest.mark.django_db
@@ -159,7 +163,8 @@ def test_receipts_say_what_became_of_each_call(cast: Cast) -> None:
     instance = cast.instance(cast.task("gate", "http_trigger"), State.WAIT_TRIGGER)
     until = clock.now() + timedelta(hours=3)
     receipt(cast, instance, "refused", "trigger.instance_frozen")
-    receipt(cast, instance, "expired", "trigger.held", held_until=clock.now(), settled_at=clock.now())
+    expired = receipt(cast, instance, "expired", "trigger.held", held_until=MIDNIGHT, settled_at=clock.now())
+    assert expired.reason["code"] == "trigger.held", "the receipt keeps what the caller was told"
     receipt(cast, instance, "spent", "trigger.fired")
     receipt(cast, instance, "fired", "trigger.held")
     receipt(
@@ -173,7 +178,7 @@ def test_receipts_say_what_became_of_each_call(cast: Cast) -> None:
     html = page(cast, cast.visitor, instance)
     for part in (
         "The instance is frozen. Unfreeze the instance",
-        "were not met within 24 hours",
+        "expired on 2026-11-21 00:00:00 UTC: the other conditions were not met within 24 hours",
         "rerun since",
         "held until all conditions were met",
         "2 upstream instances succeed",
@@ -217,6 +222,29 @@ def test_history_joins_states_and_operations(cast: Cast) -> None:
         assert part in html, part
     entries = context(cast, cast.visitor, instance, view="history")["entries"]
     assert [entry["at"] for entry in entries] == sorted((entry["at"] for entry in entries), reverse=True)
+
+
+def test_history_tells_a_claim_from_the_wait_before_it(cast: Cast) -> None:
+    instance = cast.instance(cast.task())
+    with transaction.atomic():
+        transition([instance.pk], {State.WAIT_RESOURCE}, State.CLAIMED)
+        transition([instance.pk], {State.CLAIMED}, State.RUNNING)
+    steps = context(cast, cast.visitor, instance, view="history")["entries"]
+    assert [str(looks.of_state(step["state"]).word) for step in steps] == ["Running", "Starting"]
+    TaskInstance.objects.filter(pk=instance.pk).update(state=State.CLAIMED)
+    assert "Waiting for resources" in page(cast, cast.visitor, instance), "everywhere else it is that state"
+
+
+def test_stopped_before_its_first_attempt_it_does_not_blame_the_workers(cast: Cast) -> None:
+    worker = heartbeat.register(Process.Kind.WORKER, {"groups": None, "children": 1})
+    Process.objects.filter(pk=worker.pk).update(seen_at=clock.now() + timedelta(hours=1))
+    stopped = cast.instance(cast.task(), State.FAILURE, reason={"code": "attempt.stopped", "params": {}})
+    found = context(cast, cast.operator, stopped)["checklist"]
+    assert "has room: 0 of 8 slots are taken" in " ".join(one["text"] for one in found["met"])
+    assert not [one for one in found["unmet"] if "No live worker" in one["text"]]
+    Process.objects.all().delete()
+    found = context(cast, cast.operator, stopped)["checklist"]
+    assert [one for one in found["unmet"] if "No live worker" in one["text"]]
 
 
 def test_the_code_is_the_attempts_own(cast: Cast) -> None:

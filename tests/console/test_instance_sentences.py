@@ -11,7 +11,6 @@ from django.utils import timezone, translation
 from hypothesis import given
 from hypothesis import strategies as st
 
-import opscenter.production.trigger_sentences  # noqa: F401  registers them
 from opscenter.base.reasons import Reason, say
 from opscenter.production.rules import trigger
 from opscenter.production.rules.explain import InstanceSnapshot, Upstream, explain
@@ -19,7 +18,7 @@ from opscenter.production.rules.states import Kind, State
 
 OPSCENTER = Path(__file__).resolve().parents[2] / "opscenter"
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
-CODE = re.compile(r"(explain|attempt|trigger|rerun|instance)\.[a-z_]+(\.short)?")
+CODE = re.compile(r"(explain|attempt|trigger|rerun|instance|cron|parameters)\.[a-z_]+(\.short)?")
 _moments = st.none() | st.sampled_from([NOW - timedelta(hours=1), NOW + timedelta(hours=1)])
 _results = st.sampled_from(
     [
@@ -127,8 +126,9 @@ PARAMS = {
     "attempt.timeout": {"seconds": 60},
     "attempt.lost": {"host": "box"},
     "attempt.error": {"error": "boom"},
-    "attempt.parameters": {"error": "boom"},
+    "attempt.parameters": {"problem": {"code": "parameters.unclosed", "params": {"expression": "${a"}}},
     "attempt.resource_missing": {"names": ["a.py"]},
+    "trigger.expired": {"at": NOW.isoformat()},
     "instance.set_success": {"user": "mei"},
     "instance.frozen": {"user": "mei"},
     "instance.unfrozen": {"user": "mei"},

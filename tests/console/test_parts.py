@@ -77,7 +77,7 @@ def instance(state, kind=Kind.NORMAL, frozen=False):
 @pytest.mark.parametrize(
     ("shown", "words"),
     [
-        (instance(State.WAIT_TRIGGER), ["Waiting for trigger"]),
+        (instance(State.WAIT_TRIGGER), ["Waiting for Trigger"]),
         (instance(State.CLAIMED), ["Waiting for resources"]),
         (instance(State.NOT_RUN, frozen=True), ["Not run", "Frozen"]),
         (instance(State.NOT_RUN, Kind.SKIP), ["Not run", "Dry run"]),

@@ -322,6 +322,14 @@ def test_smoke_test(wire: Wire, cast: Cast) -> None:
             {"Periods": {"BizDates": [{"StartBizDate": "2026-11-20", "EndBizDate": "2026-11-21"}]}},
             "InvalidPeriods.BizDates",
         ),
+        (
+            {"Periods": {"BizDates": [{"StartBizDate": "9999-12-31", "EndBizDate": "9999-12-31"}]}},
+            "Invalid.Operation.Request",
+        ),
+        (
+            {"Periods": {"BizDates": [{"StartBizDate": "0001-01-01", "EndBizDate": "0001-01-01"}]}},
+            "Invalid.Operation.Request",
+        ),
         ({"Periods": "2026-11-20"}, "InvalidPeriods"),
         ({"EnvType": "Dev"}, "Invalid.Task.NotExist"),
     ],
@@ -330,6 +338,15 @@ def test_smoke_tests_that_cannot_be(wire: Wire, cast: Cast, changes: dict, code:
     answer = wire.try_call("CreateWorkflowInstances", **smoke(cast, cast.task().number, **changes))
     assert answer.code == code
     assert not WorkflowInstance.objects.exists()
+
+
+@pytest.mark.parametrize("bizdate", ["9999-12-31", "0001-01-01"])
+def test_the_older_api_refuses_dates_out_of_reach_too(wire: Wire, cast: Cast, bizdate: str) -> None:
+    answer = wire.try_call(
+        "RunSmokeTest", V2020, NodeId=cast.task().number, ProjectEnv="PROD", Bizdate=bizdate, Name="n"
+    )
+    assert (answer.status, answer.code) == (400, "Invalid.Operation.Request")
+    assert f"{bizdate} is more than ten years away" in answer.message
 
 
 def test_who_may_test(cast: Cast) -> None:

@@ -1,5 +1,6 @@
 """The embedded PostgreSQL: started, killed, left behind, stopped."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -49,7 +50,11 @@ def family(server: Embedded) -> list[psutil.Process]:
 
 
 def listening_on_tcp(processes: list[psutil.Process]) -> list[object]:
-    return [one for process in processes for one in process.net_connections("inet")]
+    found: list[object] = []
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):  # a backend may end while we look
+            found += process.net_connections("inet")
+    return found
 
 
 def test_a_new_server_is_the_one_we_want(server: Embedded) -> None:

@@ -3,6 +3,7 @@
 import http.client
 import io
 import json
+import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -67,7 +68,10 @@ def test_a_body_of_just_the_limit_passes_and_one_byte_more_is_refused() -> None:
     assert (status, len(body)) == ("200 OK", MAX_BODY)
     status, body, seen = call(chunked | {"wsgi.input": io.BytesIO(b"x" * (MAX_BODY + 1))})
     assert status.startswith("413 ")
-    assert json.loads(body)["code"] == "request.too_large"
+    answer = json.loads(body)
+    assert answer.keys() == {"Code", "Message", "RequestId"}
+    assert (answer["Code"], "16 MiB" in answer["Message"]) == ("RequestTooLarge", True)
+    assert answer["RequestId"] == str(uuid.UUID(answer["RequestId"])).upper()
     assert not seen
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from opscenter.production.names import STARTING, state_name
 from opscenter.production.node_types import NODE_TYPES
 from opscenter.production.rules.states import Kind, State
 
@@ -25,15 +26,18 @@ class Look:
 
 
 STATES: dict[str, Look] = {
-    "not_run": Look("not_run", "circle", _("Not run")),
-    "wait_time": Look("wait_time", "clock", _("Waiting for time")),
-    "wait_trigger": Look("wait_trigger", "plug", _("Waiting for trigger")),
-    "wait_resource": Look("wait_resource", "layers", _("Waiting for resources")),
-    "running": Look("running", "running", _("Running")),
-    "checking": Look("checking", "shield", _("Checking")),
-    "checking_condition": Look("checking", "shield", _("Checking condition")),
-    "success": Look("success", "circle-check", _("Succeeded")),
-    "failure": Look("failure", "circle-x", _("Failed")),
+    code: Look(tone, icon, state_name(code))
+    for code, tone, icon in (
+        ("not_run", "not_run", "circle"),
+        ("wait_time", "wait_time", "clock"),
+        ("wait_trigger", "wait_trigger", "plug"),
+        ("wait_resource", "wait_resource", "layers"),
+        ("running", "running", "running"),
+        ("checking", "checking", "shield"),
+        ("checking_condition", "checking", "shield"),
+        ("success", "success", "circle-check"),
+        ("failure", "failure", "circle-x"),
+    )
 }
 FROZEN = Look("frozen", "snowflake", _("Frozen"))
 DRY_RUN = Look("dry_run", "dry-run", _("Dry run"))
@@ -48,7 +52,7 @@ RECEIPTS: dict[str, Look] = {
 }
 
 ATTEMPTS: dict[str, Look] = {
-    "claimed": Look("wait_resource", "layers", _("Starting")),
+    "claimed": Look("wait_resource", "layers", STARTING),
     "running": STATES["running"],
     "success": STATES["success"],
     "failure": STATES["failure"],
@@ -60,10 +64,10 @@ NODE_TYPE_ICONS = {"virtual": "circle-dot", "http_trigger": "webhook", "shell": 
 
 
 def of_state(code: str | int) -> Look:
-    """The look of a state: by its code (``wait_trigger``), by ``frozen`` or ``dry_run``, or by the number stored."""
+    """The look of a state: by its code (``wait_trigger``), ``claimed``, ``frozen``, ``dry_run``, or the number stored."""
     if isinstance(code, int):
         code = State(code).code
-    extra = {"frozen": FROZEN, "dry_run": DRY_RUN}
+    extra = {"frozen": FROZEN, "dry_run": DRY_RUN, "claimed": ATTEMPTS["claimed"]}
     return extra.get(code) or STATES[code]
 
 

@@ -5,13 +5,13 @@ import select
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
 from opscenter.base import blobs
 from opscenter.engine.attempts import Outcome
 from opscenter.engine.guardian import Guardian
+from opscenter.engine.runners import folders
 from opscenter.engine.runners.base import Run
 from opscenter.production.models import Attempt
 
@@ -25,7 +25,7 @@ _guardian = Guardian()
 
 def run(job: Run) -> Outcome:
     """Run the script; exit code 0 is success. Output and errors go to the log in the order they come."""
-    folder = Path(tempfile.mkdtemp(prefix="opscenter-run-"))
+    folder = folders.make()
     try:
         for name, sha256 in job.files.items():
             (folder / name).write_bytes(blobs.get(sha256))
@@ -151,13 +151,13 @@ def _read(fd: int, job: Run) -> bool:
 
 
 def _outcome(code: int, timed_out: bool, job: Run) -> Outcome:
+    if code == 0:  # ended by itself, whoever wanted to stop it at the same moment
+        return Outcome(Attempt.State.SUCCESS, 0)
     if timed_out:
         reason = {"code": "attempt.timeout", "params": {"seconds": job.timeout}}
         return Outcome(Attempt.State.FAILURE, code, reason, rerun=False)
     if job.stop.pulled:
         return Outcome(Attempt.State.FAILURE, code, {"code": "attempt.stopped", "params": {}}, rerun=False)
-    if code == 0:
-        return Outcome(Attempt.State.SUCCESS, 0)
     if code < 0:
         reason = {"code": "attempt.signal", "params": {"signal": _signal_name(-code)}}
         return Outcome(Attempt.State.FAILURE, code, reason)

@@ -1,7 +1,7 @@
 """Running a task now, for a business date of choice. Of CreateWorkflowInstances only this kind exists here."""
 
 import uuid
-from datetime import date, time, timedelta
+from datetime import date, time
 from zoneinfo import ZoneInfo
 
 from opscenter.engine import generate
@@ -11,7 +11,7 @@ from opscenter.openapi.fields import Boolean, Day, Env, Integer, Items, Request,
 from opscenter.openapi.operations.instances_2020 import envelope
 from opscenter.openapi.registry import Args, operation
 from opscenter.operations.actor import Actor
-from opscenter.operations.smoke_test import run_now
+from opscenter.operations.smoke_test import run_now, scheduled_day
 from opscenter.production.models import Environment, Task, WorkflowInstance
 
 _SMOKE_TEST = WorkflowInstance.Type.SMOKE_TEST.value
@@ -125,7 +125,7 @@ def _time_of_day(task: Task, bizdate: date, earliest: time, latest: time) -> tim
     zone = ZoneInfo(task.workspace.tenant.time_zone)
     if task.version is None:
         return earliest
-    planned = generate.plan(task.version, bizdate + timedelta(days=1), zone)
+    planned = generate.plan(task.version, scheduled_day(bizdate), zone)
     times = (plan.scheduled_at.astimezone(zone).time() for plan in planned)
     return next((at for at in times if earliest <= at <= latest), earliest)
 

@@ -1,0 +1,39 @@
+"""Runs of shell instances in this process, from the claim to the end."""
+
+from typing import Any
+
+from opscenter.engine import claim
+from opscenter.engine.run import run_attempt
+from opscenter.production.models import Attempt, TaskInstance, Transition
+from opscenter.production.selectors import log_text
+from tests.engine.graphs import Scene
+
+WORKER = 77
+"""The number that claims are made under; nobody renews its leases."""
+
+
+def shell(scene: Scene, content: str, **version: Any) -> TaskInstance:
+    """A ready instance of a shell task with this script; its automatic reruns as the version says."""
+    task = scene.task("shell", content, **version)
+    return scene.instances(task, 1, reruns_left=version.get("rerun_times", 0))[0]
+
+
+def execute(instance: TaskInstance) -> Attempt:
+    """Claim the instance and run the attempt to its end; the only instance that is ready."""
+    (claimed,) = claim.claim(WORKER, 1)
+    assert claimed.instance == instance.pk
+    run_attempt(claimed.instance, claimed.attempt)
+    instance.refresh_from_db()
+    return Attempt.objects.get(instance=instance, number=claimed.attempt)
+
+
+def output(scene: Scene, content: str, **version: Any) -> str:
+    """What a script that succeeds prints."""
+    attempt = execute(shell(scene, content, **version))
+    assert attempt.state == Attempt.State.SUCCESS, (attempt.reason, log_text(attempt))
+    return log_text(attempt)
+
+
+def code_of(row: Attempt | TaskInstance | Transition) -> str | None:
+    """The code of the reason; None without one."""
+    return row.reason["code"] if row.reason else None
