@@ -77,7 +77,8 @@ def test_what_is_of_another_host_or_none_of_ours_stays(place: Path) -> None:
 
 def test_the_worker_sweeps_at_its_start_and_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     swept: list[float] = []
-    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
+    clock = SimpleNamespace(now=0.0)
+    clock.monotonic = lambda: clock.now
     monkeypatch.setattr(worker.folders, "sweep", lambda: swept.append(clock.now))
     monkeypatch.setattr(worker, "time", clock)
     supervisor = worker.Supervisor.__new__(worker.Supervisor)

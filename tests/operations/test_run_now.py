@@ -69,6 +69,7 @@ def test_a_parameter_without_a_value_is_told_in_the_log_and_kept_as_a_code(cast:
     task = cast.task(version={"parameters": "x=$nothing"})
     instance = run(cast, task, clock.now().date())
     attempt = execute(instance)
+    assert attempt.reason is not None
     assert attempt.reason["code"] == "attempt.parameters"
     assert attempt.reason["params"]["problem"]["code"] == "parameters.unknown_name"
     assert "“$nothing” is not known. Write one of $bizdate" in log_text(attempt)

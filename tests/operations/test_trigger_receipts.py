@@ -1,6 +1,6 @@
 """What a trigger call leaves behind, and what it costs."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -94,6 +94,7 @@ def test_an_expired_command_says_when(cast: Cast, gate: TaskInstance) -> None:
     TriggerCommand.objects.update(held_until=MIDNIGHT)
     due.run_expired_commands()
     gate.refresh_from_db()
+    assert gate.reason is not None
     assert (gate.state, gate.reason["code"]) == (State.WAIT_TRIGGER, "trigger.expired")
     assert "expired on 2026-11-21 00:00:00 UTC" in say(gate.reason["code"], gate.reason["params"])
 
@@ -102,15 +103,19 @@ def test_a_call_that_fires_reads_the_clock_and_the_capacity_once(
     cast: Cast, gate: TaskInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[str] = []
-    asked: list[Any] = []
+    asked: list[Collection[int]] = []
     rows, usage = sql.rows, capacity.usage
 
     def counted_rows(statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         written.append(statement)
         return rows(statement, values)
 
+    def counted_usage(groups: Collection[int]) -> dict[int, capacity.Usage]:
+        asked.append(groups)
+        return usage(groups)
+
     monkeypatch.setattr(sql, "rows", counted_rows)
-    monkeypatch.setattr(capacity, "usage", lambda groups: (asked.append(groups), usage(groups))[1])
+    monkeypatch.setattr(capacity, "usage", counted_usage)
     with CaptureQueriesContext(connection) as captured:
         assert call(cast, gate).status == Status.FIRED
     sent = [query["sql"] for query in captured.captured_queries]

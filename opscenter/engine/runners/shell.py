@@ -118,7 +118,6 @@ def _pump(process: "subprocess.Popen[bytes]", job: Run) -> bool:
             if fd in ready and not _read(fd, job):
                 poll.unregister(fd)
             if ended in ready:
-                job.stop.kill()  # what was left in the background would go on writing
                 _drain(fd, job)
                 return timed_out
             job.log.flush_if_old()
@@ -133,7 +132,7 @@ def _pump(process: "subprocess.Popen[bytes]", job: Run) -> bool:
 
 
 def _drain(fd: int, job: Run) -> None:
-    """What is in the pipe; no more than a pipe holds, since something may have left the group and write for ever."""
+    """What is in the pipe; no more than a pipe holds, since something in the background may write for ever."""
     for _ in range(_PIPE // _READ):
         if not _read(fd, job):
             return
