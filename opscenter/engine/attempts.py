@@ -9,12 +9,12 @@ from typing import Any
 from opscenter.base import clock, notify, sql
 from opscenter.engine import advance, claim
 from opscenter.engine.advance import Wave
+from opscenter.engine.children import LEASE
 from opscenter.engine.locks import lock_instances, lock_with_downstream, repeated
 from opscenter.production.models import Attempt, LogChunk, TaskVersion
 from opscenter.production.rules.states import State
 from opscenter.production.transitions import transition
 
-LEASE = timedelta(seconds=30)
 LOST_LIMIT = 3
 """An instance whose attempts were lost this often is not started again by itself: it may be what kills its workers."""
 

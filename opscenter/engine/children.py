@@ -8,8 +8,20 @@ import contextlib
 import ctypes
 import multiprocessing
 import os
+import time
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
+
+LEASE = timedelta(seconds=30)
+"""How long an attempt is its worker's without being renewed."""
+
+_MARGIN = 4.0  # seconds before the end of a lease at which a child gives up by itself
+
+
+def clock() -> float:
+    """Seconds on a clock that all processes of a host share, and that runs on while the machine is suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Roster:
@@ -18,6 +30,7 @@ class Roster:
     def __init__(self, children: int) -> None:
         self._busy: Any = multiprocessing.Array(ctypes.c_int, 2 * children)  # room for those just killed
         self._closing: Any = multiprocessing.Value(ctypes.c_bool, False)
+        self._renewed: Any = multiprocessing.Value(ctypes.c_double, 0.0)
         self._pipe = os.pipe()
         for end in self._pipe:
             os.set_blocking(end, False)
@@ -40,6 +53,14 @@ class Roster:
     def busy(self) -> int:
         """How many children are busy now; dead ones do not count."""
         return sum(1 for pid in list(self._busy) if pid and _is_alive(pid))
+
+    def renewed(self, at: float) -> None:
+        """The supervisor renewed all leases; ``at``: its ``clock`` from before it asked."""
+        self._renewed.value = at
+
+    def lease_is_over(self, started: float) -> bool:
+        """Whether an attempt started at ``started`` may have lost its lease: its supervisor hangs, or is cut off."""
+        return clock() > max(started, self._renewed.value) + LEASE.total_seconds() - _MARGIN
 
     def close(self) -> None:
         """No child takes a further instance by itself."""

@@ -61,7 +61,11 @@ def _start(instance_id: int, number: int, worker: Worker | None) -> Running | No
 def _run(running: Running, worker: Worker | None = None) -> Running | None:
     """One attempt from its start to its end, and the first of the waves behind it; for a worker, the next attempt."""
     log = JobLog(running.id, running.bizdate, _store)
-    stop = StopSwitch(lambda: _patiently(lambda: _is_stopped(running)))
+    here, started = children.here(), children.clock()
+    stop = StopSwitch(
+        lambda: _patiently(lambda: _is_stopped(running)),
+        lambda: here is not None and here.roster.lease_is_over(started),
+    )
     stop.install()
     try:
         outcome = _execute(running, log, stop)

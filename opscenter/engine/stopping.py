@@ -21,11 +21,12 @@ class StopSwitch:
         abandoned: nobody asked for the stop; the lease could not be renewed, so that the attempt is lost.
     """
 
-    def __init__(self, is_stopped: Callable[[], bool]) -> None:
-        """``is_stopped`` asks the database whether this attempt is to stop."""
+    def __init__(self, is_stopped: Callable[[], bool], lease_is_over: Callable[[], bool] = lambda: False) -> None:
+        """``is_stopped`` asks the database whether this attempt is to stop; ``lease_is_over`` asks no one."""
         self.pulled = False
         self.abandoned = False
         self._is_stopped = is_stopped
+        self._lease_is_over = lease_is_over
         self._asked = False
         self._group: int | None = None
 
@@ -43,6 +44,9 @@ class StopSwitch:
 
     def look(self) -> None:
         """Pull if a stop was asked for and is meant for this attempt; call it often."""
+        if not self.pulled and self._lease_is_over():
+            self.abandoned = True
+            self.pull()
         if self._asked:
             self._asked = False
             if self._is_stopped():

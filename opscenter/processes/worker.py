@@ -21,7 +21,7 @@ from opscenter.base import clock, heartbeat, notify, sql
 from opscenter.base.models import Process
 from opscenter.base.notify import Listener
 from opscenter.base.procs import die_with_parent
-from opscenter.engine import attempts
+from opscenter.engine import attempts, children
 from opscenter.engine.broker import InstanceBroker
 from opscenter.engine.children import Roster, Worker, join
 from opscenter.engine.claim import give_back, group_ids
@@ -125,7 +125,9 @@ class Supervisor:
 
     def _renew(self) -> None:
         if time.monotonic() - self._renewed >= RENEW_EVERY:
+            asked = children.clock()
             attempts.renew(self._process.pk)
+            self._roster.renewed(asked)
             self._renewed = time.monotonic()
 
     def _sweep(self) -> None:
