@@ -24,6 +24,7 @@ from opscenter.workspaces.models import Member, Workspace
 MOST = 1000
 """Instances in one call; more at a time is a job of its own, which comes with bulk operations."""
 _LONGEST_COMMENT = 1000
+_LONGEST_TOKEN = 64
 
 
 def apply(
@@ -51,6 +52,8 @@ def apply(
     if not ids or len(ids) > MOST:
         raise Invalid("operation.count", most=MOST, given=len(ids))
     check_comment(comment)
+    if client_token and len(client_token) > _LONGEST_TOKEN:
+        raise Invalid("operation.long_token", most=_LONGEST_TOKEN)
     member = member_of(actor.user, workspace.pk)
     if not (member.may(spec.permission) or member.may(spec.permission, own=True)):
         raise Forbidden("permission.missing", **missing(spec.permission))
@@ -259,6 +262,11 @@ def _count(params: Mapping[str, Any]) -> str:
 @sentence("operation.comment")
 def _comment(params: Mapping[str, Any]) -> str:
     return _("The comment is too long; %(most)s characters are the most.") % params
+
+
+@sentence("operation.long_token")
+def _long_token(params: Mapping[str, Any]) -> str:
+    return _("The client token is too long; %(most)s characters are the most.") % params
 
 
 @sentence("operation.client_token")

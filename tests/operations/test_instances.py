@@ -221,6 +221,13 @@ def test_two_reruns_at_once_are_one(transactional_db: None) -> None:
     assert Transition.objects.filter(instance=failed, after=State.WAIT_RESOURCE).count() == 1
 
 
+def test_a_token_that_cannot_be_kept_is_refused(scene: Scene) -> None:
+    failed = one(scene, State.FAILURE)
+    with pytest.raises(Invalid, match="64"):
+        do(scene, "rerun", failed, client_token="t" * 65)
+    assert not Operation.objects.exists()
+
+
 def test_one_token_used_at_once_is_one_operation(transactional_db: None) -> None:
     scene = staffed()
     failed = one(scene, State.FAILURE)
