@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from django.db import connection
 
 from opscenter.engine import advance
+from opscenter.engine.locks import lock_instances
 from opscenter.production.models import InstanceEdge, TaskDependency, TaskInstance, WorkflowInstance
 from opscenter.production.rules import cron, dependencies
 from opscenter.production.rules.planning import Planned
@@ -62,7 +63,8 @@ def wire(tasks: Collection[int], day: date) -> int:
     out_of = TaskDependency.objects.filter(upstream__in=tasks)
     pairs = set(into.values_list("upstream_id", "task_id")) | set(out_of.values_list("upstream_id", "task_id"))
     concerned = {pk for pair in pairs for pk in pair} | set(tasks)
-    _lock(_instances(concerned, bizdate))
+    # an upstream must not end, a downstream not start, between our look and our edge
+    lock_instances([instance.pk for instances in _instances(concerned, bizdate).values() for instance in instances])
     by_task = _instances(concerned, bizdate)
     edges = plan_edges(pairs, by_task)
     InstanceEdge.objects.bulk_create(edges, batch_size=_BATCH, ignore_conflicts=True)
@@ -120,13 +122,6 @@ def _instances(tasks: Collection[int], bizdate: date) -> dict[int, list[TaskInst
     for instance in query.select_related("version").defer("version__content").order_by("scheduled_at", "pk"):
         found[instance.task_id].append(instance)
     return dict(found)
-
-
-def _lock(by_task: dict[int, list[TaskInstance]]) -> None:
-    """Hold everything still: an upstream must not end, a downstream not start, between our look and our edge."""
-    ids = [instance.pk for instances in by_task.values() for instance in instances]
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT id FROM production_taskinstance WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", [ids])
 
 
 def _match(upstream: list[TaskInstance], downstream: list[TaskInstance]) -> list[tuple[int, int]]:

@@ -3,7 +3,7 @@
 from django.db.models import QuerySet
 from django.db.models.functions import Length
 
-from opscenter.production.explaining import explain_instance, explain_instances
+from opscenter.production.explaining import explain_instance
 from opscenter.production.models import (
     Attempt,
     InstanceEdge,
@@ -88,7 +88,6 @@ __all__ = [
     "attempts_of",
     "downstream_of",
     "explain_instance",
-    "explain_instances",
     "instances",
     "log_since",
     "log_text",

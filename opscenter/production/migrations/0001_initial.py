@@ -263,7 +263,6 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(max_length=255)),
                 ('bizdate', models.DateField()),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('operation_id', models.UUIDField(help_text='the OperationId an API call was answered with', null=True, unique=True)),
                 ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, to=settings.AUTH_USER_MODEL)),
                 ('workflow', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, to='production.productionworkflow')),
                 ('workspace', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='workflow_instances', to='workspaces.workspace')),

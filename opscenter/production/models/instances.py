@@ -26,7 +26,6 @@ class WorkflowInstance(models.Model):
     bizdate = models.DateField()
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True)
     created_at = models.DateTimeField(db_default=Now())
-    operation_id = models.UUIDField(null=True, unique=True, help_text="the OperationId an API call was answered with")
 
     class Meta:
         constraints = [
