@@ -19,7 +19,7 @@ from opscenter.console.filters import query_string
 from opscenter.console.operation_words import WORDS
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.permits import missing
-from opscenter.operations.registry import OPERATIONS, refusal
+from opscenter.operations.registry import OPERATIONS, operations_on, refusal
 from opscenter.production import selectors
 from opscenter.production.models import Attempt, Recurrence, Task, TaskInstance, Transition, TriggerCommand
 from opscenter.production.node_types import HTTP_TRIGGER
@@ -46,7 +46,7 @@ _LOOKS = {
 def actions(request: ConsoleRequest, instance: TaskInstance) -> list[dict[str, Any]]:
     """Every operation as a button; what cannot be done now says why."""
     found = []
-    for code, spec in OPERATIONS.items():
+    for code, spec in operations_on("instance").items():
         reason = refusal(spec, instance, request.member)
         found.append(
             {

@@ -1,152 +1,27 @@
-"""Operations on instances: stop, rerun, set to succeeded, freeze, unfreeze; one door for every face."""
+"""What the operations on instances do: stop, rerun, set to succeeded, freeze, unfreeze. The door to them is door.py."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from django.db import IntegrityError
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from opscenter.base import clock, notify
-from opscenter.base.reasons import Forbidden, Invalid, Reason, Refused, sentence
+from opscenter.base.reasons import sentence
 from opscenter.engine import advance, wiring
-from opscenter.engine.locks import lock_with_downstream, repeated
-from opscenter.operations.actor import Actor
-from opscenter.operations.models import Operation, OperationTarget
-from opscenter.operations.permits import member_of, missing
-from opscenter.operations.registry import OPERATIONS, OperationSpec, state_refusal
+from opscenter.engine.locks import lock_with_downstream
+from opscenter.operations.models import Operation
 from opscenter.production.models import Attempt, InstanceEdge, TaskInstance, Transition, TriggerCommand
 from opscenter.production.rules.states import LIVE, WAITING, State
 from opscenter.production.transitions import transition
-from opscenter.workspaces import audit
-from opscenter.workspaces.models import Member, Workspace
-
-MOST = 1000
-"""Instances in one call; more at a time is a job of its own, which comes with bulk operations."""
-_LONGEST_COMMENT = 1000
-_LONGEST_TOKEN = 64
+from opscenter.workspaces.models import Workspace
 
 
-def apply(
-    code: str,
-    actor: Actor,
-    workspace: Workspace,
-    environment: str,
-    instance_ids: Sequence[int],
-    *,
-    comment: str = "",
-    client_token: str | None = None,
-) -> Operation:
-    """Do an operation to instances of one workspace and environment.
-
-    Every instance is judged by itself: the operation's targets tell which were done, and why others were not. The same
-    client token again answers with the operation it named before.
-
-    Raises:
-        NotFound: the actor is a stranger to the workspace.
-        Forbidden: none of the instances may be operated by the actor at all.
-        Invalid: no instances, too many, too long a comment, or a client token of another request.
-    """
-    spec = OPERATIONS[code]
-    ids = list(dict.fromkeys(instance_ids))
-    if not ids or len(ids) > MOST:
-        raise Invalid("operation.count", most=MOST, given=len(ids))
-    check_comment(comment)
-    if client_token and len(client_token) > _LONGEST_TOKEN:
-        raise Invalid("operation.long_token", most=_LONGEST_TOKEN)
-    member = member_of(actor.user, workspace.pk)
-    if not (member.may(spec.permission) or member.may(spec.permission, own=True)):
-        raise Forbidden("permission.missing", **missing(spec.permission))
-    if client_token and (earlier := Operation.objects.filter(client_token=client_token).first()):
-        return _same(earlier, spec, actor, member, environment, ids)
-    try:
-        return _apply(spec, actor, member, environment, ids, comment, client_token)
-    except IntegrityError:
-        earlier = Operation.objects.filter(client_token=client_token).first() if client_token else None
-        if earlier is None:
-            raise
-        return _same(earlier, spec, actor, member, environment, ids)
-
-
-def check_comment(comment: str) -> None:
-    """Raise Invalid if the comment is too long to be kept."""
-    if len(comment) > _LONGEST_COMMENT:
-        raise Invalid("operation.comment", most=_LONGEST_COMMENT)
-
-
-def _same(
-    earlier: Operation, spec: OperationSpec, actor: Actor, member: Member, environment: str, ids: list[int]
-) -> Operation:
-    """The operation that the client token named before, if it is this one."""
-    asked = (spec.code, actor.user.pk, member.workspace_id, environment, ids)
-    named = (earlier.code, earlier.actor_id, earlier.workspace_id, earlier.environment, earlier.params["instances"])
-    if asked != named:
-        raise Invalid("operation.client_token")
-    return earlier
-
-
-@repeated
-def _apply(
-    spec: OperationSpec,
-    actor: Actor,
-    member: Member,
-    environment: str,
-    ids: list[int],
-    comment: str,
-    client_token: str | None,
-) -> Operation:
-    workspace = member.workspace
+def read(ids: Sequence[int], workspace: Workspace, environment: str) -> dict[int, TaskInstance]:
+    """The instances of a workspace and environment, locked with everything directly downstream of them."""
     lock_with_downstream(ids)
-    instances = {
-        instance.pk: instance
-        for instance in TaskInstance.objects.filter(pk__in=ids, workspace=workspace, environment=environment)
-        .select_related("task", "version")
-        .defer("version__content")
-    }
-    refusals = {pk: _refusal(spec, instances.get(pk), member) for pk in ids}
-    todo = [pk for pk in ids if refusals[pk] is None]
-    status = Operation.Status.APPLIED if len(todo) == len(ids) else Operation.Status.PARTLY
-    operation = Operation.objects.create(
-        code=spec.code,
-        workspace=workspace,
-        environment=environment,
-        actor=actor.user,
-        face=actor.face,
-        comment=comment,
-        client_token=client_token or None,
-        params={"instances": ids},
-        status=status if todo else Operation.Status.REFUSED,
-    )
-    if todo:
-        _APPLY[spec.code]([instances[pk] for pk in todo], operation)
-    OperationTarget.objects.bulk_create(
-        OperationTarget(
-            operation=operation,
-            object_type="instance",
-            object_id=pk,
-            done=refusal is None,
-            reason=None if refusal is None else refusal.as_json(),
-        )
-        for pk, refusal in refusals.items()
-    )
-    audit.record(
-        actor.user,
-        actor.face,
-        f"instance.{spec.code}",
-        workspace=workspace,
-        obj=("operation", operation.pk, instances[todo[0]].task.name if todo else ""),
-        params={"done": todo, "refused": [pk for pk in ids if refusals[pk] is not None], "comment": comment},
-        address=actor.address,
-    )
-    return operation
-
-
-def _refusal(spec: OperationSpec, instance: TaskInstance | None, member: Member) -> Reason | None:
-    if instance is None:
-        return Reason("instance.unknown")
-    if not member.may(spec.permission, own=instance.task.owner_id == member.user_id):
-        return Reason("permission.missing", missing(spec.permission))
-    return state_refusal(spec, instance)
+    found = TaskInstance.objects.filter(pk__in=ids, workspace=workspace, environment=environment)
+    return {one.pk: one for one in found.select_related("task", "version").defer("version__content")}
 
 
 def _stop(instances: Sequence[TaskInstance], operation: Operation) -> None:
@@ -238,40 +113,13 @@ def _set_frozen(instances: Sequence[TaskInstance], frozen: bool, operation: Oper
     )
 
 
-_APPLY: dict[str, Callable[[Sequence[TaskInstance], Operation], None]] = {
+EFFECTS: dict[str, Callable[[Sequence[TaskInstance], Operation], None]] = {
     "stop": _stop,
     "rerun": _rerun,
     "set_success": _set_success,
     "freeze": _freeze,
     "unfreeze": _unfreeze,
 }
-
-
-def raise_if_refused(operation: Operation) -> None:
-    """For callers with one target: its refusal as an error."""
-    target = operation.targets.first()
-    if target is not None and target.reason is not None:
-        raise Refused(target.reason["code"], **target.reason["params"])
-
-
-@sentence("operation.count")
-def _count(params: Mapping[str, Any]) -> str:
-    return _("Choose between 1 and %(most)s instances; %(given)s were given.") % params
-
-
-@sentence("operation.comment")
-def _comment(params: Mapping[str, Any]) -> str:
-    return _("The comment is too long; %(most)s characters are the most.") % params
-
-
-@sentence("operation.long_token")
-def _long_token(params: Mapping[str, Any]) -> str:
-    return _("The client token is too long; %(most)s characters are the most.") % params
-
-
-@sentence("operation.client_token")
-def _client_token(params: Mapping[str, Any]) -> str:
-    return _("This client token was used for another request. Use a new one for each request.")
 
 
 @sentence("instance.unknown")

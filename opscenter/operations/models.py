@@ -9,12 +9,15 @@ from opscenter.workspaces.models import AuditEntry, User, Workspace
 
 
 class Operation(models.Model):
-    """One operation, with what was asked and what came of it."""
+    """One operation, with what was asked and what came of it. While it is checked nothing has been done yet."""
 
     class Status(models.TextChoices):
+        CHECKING = "checking", _("Checking")
         APPLIED = "applied", _("Applied")
         PARTLY = "partly", _("Partly applied")
         REFUSED = "refused", _("Refused")
+        BLOCKED = "blocked", _("Blocked")
+        CANCELLED = "cancelled", _("Cancelled")
 
     code = models.CharField(max_length=32)
     workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="operations")
@@ -26,19 +29,30 @@ class Operation(models.Model):
     params = models.JSONField(default=dict)
     status = models.CharField(max_length=16, choices=Status.choices)
     at = models.DateTimeField(db_default=Now())
+    settled_at = models.DateTimeField(null=True, help_text="when its checks had decided; at once without checks")
 
     class Meta:
-        indexes = [models.Index(fields=["workspace", "-id"], name="operation_history")]
+        indexes = [
+            models.Index(fields=["workspace", "-id"], name="operation_history"),
+            models.Index(  # open checks in the top bar
+                fields=["workspace", "environment"], condition=models.Q(status="checking"), name="operation_checking"
+            ),
+        ]
 
 
 class OperationTarget(models.Model):
-    """What the operation did to one object."""
+    """What the operation did to one object. ``done`` is None while extensions are asked."""
 
     operation = models.ForeignKey(Operation, on_delete=models.CASCADE, related_name="targets")
     object_type = models.CharField(max_length=16)
     object_id = models.BigIntegerField()
-    done = models.BooleanField()
+    done = models.BooleanField(null=True)
     reason = models.JSONField(null=True)
+    open_code = models.CharField(max_length=32, null=True, help_text="the operation's code while it is checked")  # noqa: DJ001
 
     class Meta:
+        constraints = [
+            # the same operation on the same object cannot be asked for twice while one is open; NULLs do not collide
+            models.UniqueConstraint(fields=["object_type", "object_id", "open_code"], name="one_open_operation")
+        ]
         indexes = [models.Index(fields=["object_type", "object_id", "-id"], name="operation_target")]  # one thing's log

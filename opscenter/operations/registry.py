@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from opscenter.base.reasons import Reason, sentence
 from opscenter.operations.permits import missing
-from opscenter.production.models import TaskInstance, TaskVersion
+from opscenter.production.models import Recurrence, Task, TaskInstance, TaskVersion
 from opscenter.production.rules.states import LIVE, WAITING, State
 from opscenter.workspaces.models import Member
 from opscenter.workspaces.roles import Permission
@@ -21,20 +21,29 @@ from opscenter.workspaces.roles import Permission
 
 @dataclass(frozen=True)
 class OperationSpec:
-    """One operation on instances.
+    """One operation.
 
     Attributes:
+        object_type: what it is done to: ``instance`` or ``task``.
+        audit: its code in the audit trail.
         states: the instance's states from which it may be done.
-        frozen: only on frozen (True) or on not frozen (False) instances; None for both.
+        frozen: only on frozen (True) or on not frozen (False) objects; None for both.
         danger: cannot be undone; the button says so in red.
+        point: the extension point that is asked first, in production; empty for none.
     """
 
     code: str
     name: Promise
     permission: Permission
-    states: frozenset[State]
+    states: frozenset[State] = frozenset()
     frozen: bool | None = None
     danger: bool = False
+    object_type: str = "instance"
+    point: str = ""
+
+    @property
+    def audit(self) -> str:
+        return f"{self.object_type}.{self.code.removesuffix('_task')}"
 
 
 OPERATIONS: dict[str, OperationSpec] = {
@@ -73,20 +82,56 @@ OPERATIONS: dict[str, OperationSpec] = {
             frozenset(State),
             frozen=True,
         ),
+        OperationSpec(
+            "freeze_task",
+            pgettext_lazy("operation", "Freeze"),
+            Permission.OPERATE_TASK,
+            frozen=False,
+            object_type="task",
+            point="freeze-node",
+        ),
+        OperationSpec(
+            "unfreeze_task",
+            pgettext_lazy("operation", "Unfreeze"),
+            Permission.OPERATE_TASK,
+            frozen=True,
+            object_type="task",
+            point="unfreeze-node",
+        ),
     )
 }
 
 
-def refusal(spec: OperationSpec, instance: TaskInstance, member: Member) -> Reason | None:
-    """Why the member cannot do this to the instance now; None when they can."""
-    own = instance.task.owner_id == member.user_id
-    if not member.may(spec.permission, own=own):
+def operations_on(object_type: str) -> dict[str, OperationSpec]:
+    """The operations on one type of object, by code."""
+    return {code: spec for code, spec in OPERATIONS.items() if spec.object_type == object_type}
+
+
+def refusal(spec: OperationSpec, target: TaskInstance | Task, member: Member) -> Reason | None:
+    """Why the member cannot do this to the target now; None when they can."""
+    owner = target.task.owner_id if isinstance(target, TaskInstance) else target.owner_id
+    if not member.may(spec.permission, own=owner == member.user_id):
         return Reason("permission.missing", missing(spec.permission))
-    return state_refusal(spec, instance)
+    return state_refusal(spec, target)
 
 
-def state_refusal(spec: OperationSpec, instance: TaskInstance) -> Reason | None:
-    """Why the instance's own state forbids it; None when it does not."""
+def state_refusal(spec: OperationSpec, target: TaskInstance | Task) -> Reason | None:
+    """Why the target's own state forbids it; None when it does not."""
+    return _task_refusal(spec, target) if isinstance(target, Task) else _instance_refusal(spec, target)
+
+
+def _task_refusal(spec: OperationSpec, task: Task) -> Reason | None:
+    if task.is_root:
+        return Reason("task.is_root", {"task": task.name})
+    if task.status != Task.Status.ONLINE:
+        return Reason("task.offline", {"task": task.name})
+    is_frozen = task.recurrence == Recurrence.PAUSE
+    if spec.frozen is not None and is_frozen is not spec.frozen:
+        return Reason("task.frozen" if is_frozen else "task.not_frozen", {"task": task.name})
+    return None
+
+
+def _instance_refusal(spec: OperationSpec, instance: TaskInstance) -> Reason | None:
     state = State(instance.state)
     if spec.frozen is not None and instance.frozen is not spec.frozen:
         return Reason("operation.frozen" if instance.frozen else "operation.not_frozen")
@@ -129,3 +174,18 @@ def _rerun_denied(params: Mapping[str, Any]) -> str:
     if params["mode"] == TaskVersion.RerunMode.ALL_DENIED:
         return _("The task's rerun setting is “Never”. Change it and publish the node again to allow reruns.")
     return _("The task's rerun setting allows a rerun after a failure only, and this instance succeeded.")
+
+
+@sentence("task.is_root")
+def _is_root(params: Mapping[str, Any]) -> str:
+    return _("“%(task)s” is the workspace's root node: everything hangs on it, so it cannot be frozen.") % params
+
+
+@sentence("task.frozen")
+def _task_frozen(params: Mapping[str, Any]) -> str:
+    return _("The task “%(task)s” is frozen already.") % params
+
+
+@sentence("task.not_frozen")
+def _task_not_frozen(params: Mapping[str, Any]) -> str:
+    return _("The task “%(task)s” is not frozen.") % params

@@ -12,9 +12,9 @@ from opscenter.base import clock, notify
 from opscenter.base.reasons import Invalid, Refused, sentence
 from opscenter.engine import advance
 from opscenter.operations.actor import Actor
-from opscenter.operations.instances import check_comment
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.permits import require
+from opscenter.operations.results import check_comment
 from opscenter.production.models import Task, TaskInstance, WorkflowInstance
 from opscenter.production.rules.states import Kind, State
 from opscenter.workspaces import audit

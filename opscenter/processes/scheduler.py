@@ -5,8 +5,12 @@ from threading import Event
 from opscenter.base import due, notify, sql
 from opscenter.base.locks import Leadership
 from opscenter.base.models import Process
-from opscenter.engine.due import SOURCES
+from opscenter.engine import due as engine_due
+from opscenter.operations import checked
 from opscenter.processes.beating import Beating
+
+SOURCES = [*engine_due.SOURCES, *checked.SOURCES]
+"""Everything that time moves, in the order in which it is run."""
 
 
 def run(stop: Event) -> None:

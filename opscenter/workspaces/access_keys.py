@@ -16,11 +16,11 @@ _PREFIX = "LTAI5t"  # what tools that look for leaked keys search for
 _TOUCH_EVERY = timedelta(minutes=1)
 
 
-def create(user: User, description: str = "") -> tuple[AccessKey, str]:
+def create(user: User, description: str = "", *, scope: AccessKey.Scope = AccessKey.Scope.ALL) -> tuple[AccessKey, str]:
     """A new key of the user, and its secret, which cannot be shown again."""
     secret = _random(30)
     key = AccessKey.objects.create(
-        key_id=_PREFIX + _random(18), secret=encrypt(secret), user=user, description=description
+        key_id=_PREFIX + _random(18), secret=encrypt(secret), user=user, description=description, scope=scope
     )
     return key, secret
 

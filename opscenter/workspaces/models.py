@@ -111,12 +111,17 @@ class Member(models.Model):
 
 
 class AccessKey(models.Model):
-    """A program's identity: acts as its user. The secret is encrypted at rest and shown once."""
+    """A program's identity: acts as its user, within its scope. The secret is encrypted at rest and shown once."""
+
+    class Scope(models.TextChoices):
+        ALL = "all", _("Everything its user may do")
+        CALLBACK = "callback", _("Answering checks of one extension")
 
     key_id = models.CharField(max_length=32, unique=True)
     secret = models.TextField(help_text="encrypted")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="access_keys")
     description = models.CharField(max_length=200, blank=True)
+    scope = models.CharField(max_length=16, choices=Scope.choices, default=Scope.ALL)
     created_at = models.DateTimeField(db_default=Now())
     last_used_at = models.DateTimeField(null=True)
     last_used_from = models.GenericIPAddressField(null=True)

@@ -26,6 +26,8 @@ class Permission(StrEnum):
     MANAGE_MEMBERS = "member.manage"
     MANAGE_WORKSPACE = "workspace.manage"
     VIEW_AUDIT = "audit.view"
+    DEVELOP_EXTENSIONS = "extension.develop"
+    MANAGE_EXTENSIONS = "extension.manage"
 
 
 PERMISSION_NAMES: dict[Permission, Promise] = {
@@ -40,7 +42,9 @@ PERMISSION_NAMES: dict[Permission, Promise] = {
     Permission.MANAGE_RESOURCES: _("Upload and delete resources"),
     Permission.MANAGE_MEMBERS: _("Manage members and roles"),
     Permission.MANAGE_WORKSPACE: _("Change workspace settings"),
-    Permission.VIEW_AUDIT: _("View the audit trail"),
+    Permission.VIEW_AUDIT: _("View the audit trail and the history of operations"),
+    Permission.DEVELOP_EXTENSIONS: _("Register extensions"),
+    Permission.MANAGE_EXTENSIONS: _("Enable extensions, mark their checks as passed"),
 }
 
 
@@ -74,7 +78,13 @@ ROLES: dict[str, Role] = {
         Role(
             "role_project_dev",
             _("Develop"),
-            _READ | {Permission.TRIGGER, Permission.DEVELOP, Permission.MANAGE_RESOURCES},
+            _READ
+            | {
+                Permission.TRIGGER,
+                Permission.DEVELOP,
+                Permission.MANAGE_RESOURCES,
+                Permission.DEVELOP_EXTENSIONS,
+            },
             own_only=frozenset({Permission.OPERATE_TASK, Permission.TEST_TASK, Permission.OPERATE_INSTANCE}),
         ),
         Role(

@@ -19,7 +19,7 @@ from opscenter.engine.run import run_attempt
 from opscenter.engine.runners import shell as shell_runner
 from opscenter.engine.stopping import ABANDON_SIGNAL, STOP_SIGNAL
 from opscenter.operations.actor import Actor
-from opscenter.operations.instances import apply
+from opscenter.operations.door import apply
 from opscenter.production.models import Attempt, LogChunk, ResourceGroup, TaskInstance, TaskVersion, Transition
 from opscenter.production.rules.states import State
 from opscenter.production.selectors import log_text

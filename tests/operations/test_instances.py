@@ -13,9 +13,9 @@ from opscenter.base import clock, heartbeat
 from opscenter.base.models import Process
 from opscenter.base.reasons import Forbidden, Invalid, NotFound, Refused, say
 from opscenter.engine import advance
-from opscenter.operations import instances as operations
+from opscenter.operations import door as operations
 from opscenter.operations.actor import Actor
-from opscenter.operations.instances import apply, raise_if_refused
+from opscenter.operations.door import apply, raise_if_refused
 from opscenter.operations.models import Operation
 from opscenter.operations.trigger import trigger
 from opscenter.production.models import InstanceEdge, TaskInstance, Transition, TriggerCommand
@@ -99,7 +99,7 @@ def test_a_refused_single_target_is_an_error_with_a_sentence(scene: Scene) -> No
 def test_none_and_too_many_are_refused_as_a_whole(scene: Scene, count: int) -> None:
     with pytest.raises(Invalid) as error:
         apply("stop", actor(scene), scene.workspace, "Prod", range(1, count + 1))
-    assert (error.value.reason.code, error.value.reason.params["given"]) == ("operation.count", count)
+    assert (error.value.reason.code, error.value.reason.params["given"]) == ("operation.count_instance", count)
     assert not Operation.objects.exists()
 
 

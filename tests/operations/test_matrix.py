@@ -6,7 +6,7 @@ import pytest
 
 from opscenter.base.reasons import Forbidden
 from opscenter.operations.actor import Actor
-from opscenter.operations.instances import apply
+from opscenter.operations.door import apply
 from opscenter.operations.models import Operation
 from opscenter.operations.registry import OPERATIONS, refusal
 from opscenter.production.models import Attempt, Task, TaskInstance

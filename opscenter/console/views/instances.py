@@ -14,7 +14,7 @@ from opscenter.console.filters import ALL_DATES, STATES, InstanceFilters, latest
 from opscenter.console.instance_rows import is_live, rows_of
 from opscenter.console.operation_words import WORDS
 from opscenter.operations.permits import missing
-from opscenter.operations.registry import OPERATIONS
+from opscenter.operations.registry import operations_on
 from opscenter.production import listings, selectors
 from opscenter.production.models import Environment, WorkflowInstance
 
@@ -123,7 +123,7 @@ def _chips(filters: InstanceFilters, kept: dict[str, list[str]], is_test: bool) 
 def _actions(request: ConsoleRequest) -> list[dict[str, Any]]:
     """The batch bar. What the selected rows allow is looked at when they are known; here only what the role allows."""
     actions = []
-    for code, spec in OPERATIONS.items():
+    for code, spec in operations_on("instance").items():
         may = request.member.may(spec.permission) or request.member.may(spec.permission, own=True)
         actions.append(
             {

@@ -17,10 +17,10 @@ from opscenter.base.reasons import Invalid, say
 from opscenter.console.access import ConsoleRequest, actor, go, here, in_workspace, is_partial, permitted
 from opscenter.console.operation_words import WORDS
 from opscenter.console.templatetags.ui import scheduled
-from opscenter.operations import instances as instance_operations
+from opscenter.operations import door
 from opscenter.operations import trigger as trigger_operation
 from opscenter.operations.models import Operation
-from opscenter.operations.registry import OPERATIONS, OperationSpec, refusal
+from opscenter.operations.registry import OPERATIONS, OperationSpec, operations_on, refusal
 from opscenter.production import selectors
 from opscenter.production.models import TaskInstance, TriggerCommand
 from opscenter.workspaces.roles import Permission
@@ -45,7 +45,7 @@ class CommentForm(forms.Form):
 @require_http_methods(["GET", "HEAD", "POST"])
 def operate(request: ConsoleRequest, code: str) -> HttpResponse:
     """Ask whether to do an operation to the instances ``id``, and do it when the question is answered."""
-    spec = OPERATIONS.get(code.replace("-", "_"))
+    spec = operations_on("instance").get(code.replace("-", "_"))
     if spec is None:
         raise Http404
     values = request.POST if request.method == "POST" else request.GET
@@ -54,7 +54,7 @@ def operate(request: ConsoleRequest, code: str) -> HttpResponse:
     back = _back(request, values.get("next", ""))
     if request.method != "POST" or not form.is_valid():
         return _question(request, spec, ids, form, back)
-    done = instance_operations.apply(
+    done = door.apply(
         spec.code,
         actor(request),
         request.workspace,
@@ -68,8 +68,8 @@ def operate(request: ConsoleRequest, code: str) -> HttpResponse:
 
 def _ids(texts: Sequence[str]) -> list[int]:
     known = [int(text) for text in texts if text.isascii() and text.isdigit() and len(text) < 19]
-    if len(known) != len(texts) or not 0 < len(known) <= instance_operations.MOST:
-        raise Invalid("operation.count", most=instance_operations.MOST, given=len(texts))
+    if len(known) != len(texts) or not 0 < len(known) <= door.MOST:
+        raise Invalid("operation.count_instance", most=door.MOST, given=len(texts))
     return list(dict.fromkeys(known))
 
 

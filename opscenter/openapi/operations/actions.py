@@ -5,14 +5,14 @@ from collections import defaultdict
 from opscenter.base.reasons import Forbidden, say
 from opscenter.openapi.fields import Boolean, Integer, Items, Request, Text
 from opscenter.openapi.registry import Args, operation
-from opscenter.operations import instances
+from opscenter.operations import door
 from opscenter.operations.actor import Actor
 from opscenter.production.models import TaskInstance
 from opscenter.workspaces.models import Workspace
 
 
 class ManyInstances(Request):
-    Ids = Items(Integer(), most=instances.MOST)
+    Ids = Items(Integer(), most=door.MOST)
     Comment = Text(required=False)
 
 
@@ -32,7 +32,7 @@ def _operate(code: str, actor: Actor, args: Args) -> Args:
     shares = _shares(actor, ids)
     for (workspace, environment), share in shares.items():
         try:
-            done = instances.apply(code, actor, workspace, environment, share, comment=args["Comment"] or "")
+            done = door.apply(code, actor, workspace, environment, share, comment=args["Comment"] or "")
         except Forbidden as error:
             forbidden.append(error)
             results |= dict.fromkeys(share, str(error))

@@ -7,7 +7,7 @@ from opscenter.openapi.fields import Day, Env, Integer, Request, Text, Word
 from opscenter.openapi.paging import Paged, page
 from opscenter.openapi.registry import Args, operation
 from opscenter.openapi.wording import STATUS_2020, states_of
-from opscenter.operations import instances
+from opscenter.operations import door
 from opscenter.operations.actor import Actor
 from opscenter.production import selectors
 from opscenter.production.models import TaskInstance
@@ -92,8 +92,8 @@ def get_instance_log(actor: Actor, args: Args) -> Args:
 
 def _operate(code: str, actor: Actor, args: Args) -> Args:
     instance = finding.instance(actor, args["InstanceId"], args["ProjectEnv"])
-    done = instances.apply(code, actor, instance.workspace, instance.environment, [instance.pk])
-    instances.raise_if_refused(done)
+    done = door.apply(code, actor, instance.workspace, instance.environment, [instance.pk])
+    door.raise_if_refused(done)
     return envelope(True)
 
 

@@ -87,6 +87,9 @@ class Task(models.Model):
     owner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="tasks")
     resource_group = models.ForeignKey(ResourceGroup, on_delete=models.PROTECT)
     recurrence = models.CharField(max_length=8, choices=Recurrence.choices, default=Recurrence.NORMAL)
+    thawed_recurrence = models.CharField(
+        max_length=8, choices=Recurrence.choices, default=Recurrence.NORMAL, help_text="what unfreezing brings back"
+    )
     priority = models.SmallIntegerField(default=1)
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.ONLINE)
     is_root = models.BooleanField(default=False)

@@ -1,0 +1,142 @@
+"""What operations are done to, and what comes of them: every target judged, changed, and its result written."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from opscenter.base import clock
+from opscenter.base.reasons import Invalid, Reason, sentence
+from opscenter.operations import instances, tasks
+from opscenter.operations.models import Operation, OperationTarget
+from opscenter.operations.registry import OPERATIONS, OperationSpec, refusal
+from opscenter.workspaces import audit
+from opscenter.workspaces.models import Member, Workspace
+
+Status = Operation.Status
+_LONGEST_COMMENT = 1000
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """One type of object that operations are done to.
+
+    Attributes:
+        read: the objects of a workspace and environment among these ids, locked in the order of ids.
+        effects: what each operation does to those that allow it.
+        unknown: the reason when there is no such object.
+    """
+
+    read: Callable[[Sequence[int], Workspace, str], Mapping[int, Any]]
+    effects: Mapping[str, Callable[[Any, Operation], None]]
+    name: Callable[[Any], str]
+    unknown: str
+
+
+KINDS = {
+    "instance": _Kind(instances.read, instances.EFFECTS, lambda one: str(one.task.name), "instance.unknown"),
+    "task": _Kind(tasks.read, tasks.EFFECTS, lambda one: str(one.name), "task.unknown"),
+}
+
+
+def check_comment(comment: str) -> None:
+    """Raise Invalid if the comment is too long to be kept."""
+    if len(comment) > _LONGEST_COMMENT:
+        raise Invalid("operation.comment", most=_LONGEST_COMMENT)
+
+
+def ids_of(operation: Operation, spec: OperationSpec) -> list[int]:
+    """The objects that an operation was asked for."""
+    ids: list[int] = operation.params.get(f"{spec.object_type}s", [])
+    return ids
+
+
+def judge(
+    spec: OperationSpec, objects: Mapping[int, Any], ids: Sequence[int], member: Member
+) -> dict[int, Reason | None]:
+    """Why each object cannot be operated on; None where it can. The objects must be locked."""
+    unknown = Reason(KINDS[spec.object_type].unknown)
+    found = {pk: refusal(spec, objects[pk], member) if pk in objects else unknown for pk in ids}
+    if spec.point:
+        open_ones = OperationTarget.objects.filter(
+            object_type=spec.object_type, object_id__in=ids, open_code=spec.code
+        ).values_list("object_id", "operation_id")
+        for pk, operation in open_ones:
+            found[pk] = found[pk] or Reason("operation.open_already", {"operation": operation})
+    return found
+
+
+def carry_out(
+    operation: Operation,
+    member: Member | None,
+    address: str | None,
+    *,
+    judged: tuple[Mapping[int, Any], Mapping[int, Reason | None]] | None = None,
+) -> None:
+    """Apply an operation to those of its targets that still allow it, with a result for each.
+
+    Must run in the transaction that holds the operation's row; locks the targets.
+
+    Args:
+        member: the asker's membership as it is now; None when they are no member any more.
+        judged: the locked objects and what speaks against each, where that was found out just now.
+    """
+    spec = OPERATIONS[operation.code]
+    ids = ids_of(operation, spec)
+    if judged is None:
+        judged = _look_again(operation, spec, member)
+    objects, refusals = judged
+    todo = [pk for pk in ids if pk in refusals and refusals[pk] is None]
+    if todo:
+        KINDS[spec.object_type].effects[spec.code]([objects[pk] for pk in todo], operation)
+    _write_results(operation, refusals)
+    operation.status = Status.APPLIED if len(todo) == len(ids) else Status.PARTLY if todo else Status.REFUSED
+    operation.settled_at = clock.now()
+    operation.save(update_fields=["status", "settled_at"])
+    audit.record(
+        operation.actor,
+        operation.face,
+        spec.audit,
+        workspace=operation.workspace,
+        obj=("operation", operation.pk, KINDS[spec.object_type].name(objects[todo[0]]) if todo else ""),
+        params={"done": todo, "refused": [pk for pk in ids if pk not in todo], "comment": operation.comment},
+        address=address,
+    )
+
+
+def _look_again(
+    operation: Operation, spec: OperationSpec, member: Member | None
+) -> tuple[Mapping[int, Any], dict[int, Reason | None]]:
+    """The targets that waited, as they are now: gone, changed and out of reach ones are refused."""
+    waiting = list(operation.targets.filter(done=None).values_list("object_id", flat=True))
+    objects = KINDS[spec.object_type].read(waiting, operation.workspace, operation.environment)
+    operation.targets.filter(done=None).update(open_code=None)
+    if member is None:
+        return objects, dict.fromkeys(waiting, Reason("operation.asker_left", {"user": str(operation.actor)}))
+    return objects, judge(spec, objects, waiting, member)
+
+
+def _write_results(operation: Operation, refusals: Mapping[int, Reason | None]) -> None:
+    done = [pk for pk, refused in refusals.items() if refused is None]
+    operation.targets.filter(object_id__in=done, done=None).update(done=True, open_code=None)
+    for pk, refused in refusals.items():
+        if refused is not None:
+            operation.targets.filter(object_id=pk, done=None).update(
+                done=False, reason=refused.as_json(), open_code=None
+            )
+
+
+@sentence("operation.comment")
+def _comment(params: Mapping[str, Any]) -> str:
+    return _("The comment is too long; %(most)s characters are the most.") % params
+
+
+@sentence("operation.open_already")
+def _open_already(params: Mapping[str, Any]) -> str:
+    return _("The same was asked for before and is being checked by extensions (operation %(operation)s).") % params
+
+
+@sentence("operation.asker_left")
+def _asker_left(params: Mapping[str, Any]) -> str:
+    return _("%(user)s is no member of the workspace any more.") % params
