@@ -24,6 +24,12 @@ State, Verdict = Check.State, Check.Verdict
 LONGEST_WORDS = 2000
 """Characters of an extension's words that are kept."""
 _PASSING = frozenset({Verdict.OK, Verdict.WARN})
+_TOO_LATE = {
+    "check.silent": "verdict.late",
+    "check.unreachable": "verdict.late",
+    "check.extension_disabled": "verdict.disabled",
+}
+"""How a verdict is refused, by how the check ended without it."""
 
 
 def open_event(
@@ -119,8 +125,6 @@ def answer(check: Check, verdict: Check.Verdict, words: str, *, via: str, by: Us
         if check.verdict == verdict:
             return False
         raise Refused(*_over(check), **_over_params(check, verdict))
-    if check.extension.status == Extension.Status.DISABLED:
-        raise Refused("verdict.disabled", extension=check.extension.name)
     check.verdict, check.words, check.answered_via = verdict, words[:LONGEST_WORDS], via
     _end(check, State.PASSED if verdict in _PASSING else State.FAILED, Reason("check.answered"), by)
     return True
@@ -204,12 +208,18 @@ def _over(check: Check) -> tuple[str]:
     if check.verdict:
         return ("verdict.contradiction",)
     code = (check.reason or {}).get("code", "")
-    return ("verdict.late" if code in ("check.silent", "check.unreachable") else "verdict.over",)
+    return (_TOO_LATE.get(code, "verdict.over"),)
 
 
 def _over_params(check: Check, verdict: str) -> dict[str, Any]:
     at = check.ended_at.isoformat(timespec="seconds") if check.ended_at else ""
-    return {"stands": check.verdict, "given": str(verdict), "at": at, "why": check.reason}
+    return {
+        "stands": check.verdict,
+        "given": str(verdict),
+        "at": at,
+        "why": check.reason,
+        "extension": check.extension.name,
+    }
 
 
 def open_of(extensions: Iterable[int]) -> list[Check]:

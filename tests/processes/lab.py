@@ -225,7 +225,9 @@ def serve() -> None:
     """Answer commands, one JSON list a line, each by one JSON line: ``{"answer": ...}`` or ``{"error": ...}``."""
     from django.db import connection
 
-    commands: dict[str, Any] = {f.__name__: f for f in COMMANDS}
+    from tests.processes import lab_checks
+
+    commands: dict[str, Any] = {f.__name__: f for f in (*COMMANDS, *lab_checks.COMMANDS)}
     for line in sys.stdin:
         name, *arguments = json.loads(line)
         try:
