@@ -5,7 +5,7 @@ import warnings
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from opscenter.base import config, logs
+from opscenter.base import addresses, config, logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = config.data_dir(BASE_DIR)
@@ -18,6 +18,7 @@ PORT = config.integer("OPSCENTER_PORT", 8000)
 BIND = os.environ.get("OPSCENTER_BIND", "127.0.0.1")
 PUBLIC_URL = os.environ.get("OPSCENTER_PUBLIC_URL", f"http://127.0.0.1:{PORT}").rstrip("/")
 OUTBOUND_ALLOW = config.words("OPSCENTER_OUTBOUND_ALLOW", "")
+addresses.parse_allow(OUTBOUND_ALLOW)  # a word that cannot be read ends the process here, not a call later
 WEB_PROCESSES = config.integer("OPSCENTER_WEB_PROCESSES", 1, most=64)
 WEB_THREADS = config.integer("OPSCENTER_WEB_THREADS", 8, most=256)
 WORKERS = config.integer("OPSCENTER_WORKERS", 4, most=512)

@@ -99,6 +99,6 @@ def configure() -> dict[str, Any]:
             "django.server": {"handlers": [], "level": "INFO", "propagate": True},
             "django-q": quiet,
             "_granian": quiet,
-            "urllib3": quiet,
+            "urllib3": {"level": "ERROR"},  # its warnings quote URLs, the secrets in their queries included
         },
     }
