@@ -1,7 +1,6 @@
 """Who calls: a verified signature names an access key, and the key its user."""
 
-import threading
-import time
+from dataclasses import dataclass
 from typing import cast
 
 from django.conf import settings
@@ -15,6 +14,7 @@ from rest_framework.views import APIView
 from opscenter.base import clock
 from opscenter.openapi import signature
 from opscenter.openapi.errors import fault
+from opscenter.openapi.throttle import Buckets
 from opscenter.workspaces import access_keys
 from opscenter.workspaces.models import AccessKey, User
 
@@ -35,10 +35,18 @@ def sent(request: HttpRequest) -> signature.Sent:
     return signature.Sent(str(request.method), request.META.get("QUERY_STRING", ""), headers, body)
 
 
-class SignatureAuthentication(BaseAuthentication):
-    """DRF's door to the signature check; ``request.auth`` is the verified call."""
+@dataclass(frozen=True)
+class Verified:
+    """A call whose signature is right, and the key that it was signed with."""
 
-    def authenticate(self, request: Request) -> tuple[User, signature.Call]:
+    call: signature.Call
+    key: AccessKey
+
+
+class SignatureAuthentication(BaseAuthentication):
+    """DRF's door to the signature check; ``request.auth`` is what it found."""
+
+    def authenticate(self, request: Request) -> tuple[User, Verified]:
         keys: list[AccessKey] = []
 
         def key_of(key_id: str) -> signature.Key | None:
@@ -53,12 +61,17 @@ class SignatureAuthentication(BaseAuthentication):
         if call.security_token:  # signed all right, but this installation issues none
             raise fault("InvalidSecurityToken.Malformed")
         access_keys.touch(keys[0], address_of(request._request))
-        return keys[0].user, call
+        return keys[0].user, Verified(call, keys[0])
 
 
 def caller(request: Request) -> tuple[User, signature.Call]:
-    """What SignatureAuthentication found out, typed."""
-    return cast(User, request.user), cast(signature.Call, request.auth)
+    """Who calls, and what."""
+    return cast(User, request.user), cast(Verified, request.auth).call
+
+
+def scope_of(request: Request) -> AccessKey.Scope:
+    """How much the key that signed the call may do."""
+    return AccessKey.Scope(cast(Verified, request.auth).key.scope)
 
 
 def address_of(request: HttpRequest) -> str | None:
@@ -67,11 +80,9 @@ def address_of(request: HttpRequest) -> str | None:
 
 
 class KeyThrottle(BaseThrottle):
-    """So many calls a second for each access key, counted in this process; a second's worth may come at once."""
+    """So many calls a second for each access key."""
 
-    _lock = threading.Lock()
-    _buckets: dict[str, tuple[float, float]] = {}
-    _MOST_BUCKETS = 10_000
+    _buckets = Buckets()
 
     def __init__(self) -> None:
         self._wait = 0.0
@@ -79,8 +90,7 @@ class KeyThrottle(BaseThrottle):
     @classmethod
     def reset(cls) -> None:
         """Forget who called how often."""
-        with cls._lock:
-            cls._buckets.clear()
+        cls._buckets.reset()
 
     @staticmethod
     def rate() -> float:
@@ -88,16 +98,8 @@ class KeyThrottle(BaseThrottle):
         return float(getattr(settings, "OPENAPI_CALLS_PER_SECOND", DEFAULT_CALLS_PER_SECOND))
 
     def allow_request(self, request: Request, view: APIView) -> bool:
-        key, rate, now = caller(request)[1].key_id, self.rate(), time.monotonic()
-        with self._lock:
-            if len(self._buckets) > self._MOST_BUCKETS:  # forgetting errs on the side of the callers
-                self._buckets.clear()
-            left, at = self._buckets.get(key, (rate, now))
-            left = min(rate, left + (now - at) * rate)
-            allowed = left >= 1
-            self._buckets[key] = (left - 1 if allowed else left, now)
-        self._wait = 0.0 if allowed else (1 - left) / rate
-        return allowed
+        self._wait = self._buckets.take(caller(request)[1].key_id, self.rate())
+        return not self._wait
 
     def wait(self) -> float:
         return self._wait

@@ -84,6 +84,11 @@ FAULTS: dict[str, Fault] = {
         "You are not authorized to access the resources. {detail}",
         "Ask an administrator of the workspace for one of the roles that are named.",
     ),
+    "Forbidden.AccessKey.Scope": Fault(
+        403,
+        "This access key was made for an extension: it may call only {theirs}, not {action}.",
+        "Call this action with an access key of your own account.",
+    ),
     "InternalError.System": Fault(
         500,
         "The request failed because of an error on our side. Quote the RequestId to your administrator.",
@@ -103,9 +108,58 @@ FAULTS: dict[str, Fault] = {
     "Invalid.TaskInstance.Frozen": Fault(409, "{detail}", "Unfreeze the instance, then call again."),
     "Invalid.TaskInstance.TriggerBypassed": Fault(409, "{detail}", "Nothing to do: such instances need no trigger."),
     "Invalid.TaskInstance.Failed": Fault(409, "{detail}", "Rerun the instance, then call again."),
+    "Invalid.Task.NotFrozen": Fault(409, "{detail}", "Nothing to do: the task is not frozen."),
+    "Invalid.Task.Root": Fault(409, "{detail}", "Name tasks other than the workspace's root node."),
+    "Invalid.Operation.Open": Fault(
+        409, "{detail}", "Wait for the verdict, or cancel the operation on its page in the console, then ask again."
+    ),
+    "Invalid.Operation.Blocked": Fault(
+        409,
+        "{detail}",
+        "Do what the extension asks for, then call again; its pages are linked at the operation's page.",
+    ),
     "Invalid.Operation.Refused": Fault(409, "{detail}", "The message names the condition that does not hold."),
     "Invalid.Operation.Request": Fault(400, "{detail}", "Correct the request as the message says."),
     "Invalid.Operation.NotFound": Fault(404, "{detail}", _LOOK_UP),
+    "Invalid.Extension.NotExist": Fault(404, "{detail}", "Copy the code from the extension's page."),
+    "Invalid.Check.MessageNotExist": Fault(
+        404, "{detail}", "Answer with the id of the message as it came, by a key of the tenant that sent it."
+    ),
+    "Invalid.Check.NotAsked": Fault(
+        404, "{detail}", "Answer with the code of the extension that got the message, and with that message's id."
+    ),
+    "Invalid.Check.NotExist": Fault(404, "{detail}", "Answer at the callbackUrl of the message, unchanged."),
+    "Forbidden.Check.ForeignKey": Fault(
+        403, "{detail}", "The extension's page makes access keys for it; the key of its owner works too."
+    ),
+    "Forbidden.Check.Requester": Fault(
+        403, "{detail}", "Let the extension answer with a key that was made for it on its page."
+    ),
+    "Invalid.Check.Token": Fault(401, "{detail}", "Send the header: Authorization: Bearer <callbackToken>."),
+    "Invalid.Check.Contradiction": Fault(
+        409, "{detail}", "Nothing to do: the first verdict stands. To repeat it is no error."
+    ),
+    "Invalid.Check.TooManyReports": Fault(409, "{detail}", "Give the verdict, or wait until it can be given."),
+    "Invalid.Callback.Method": Fault(
+        405,
+        "This address takes the verdict of an extension by POST, not {method}, such as: "
+        'curl -X POST "$callbackUrl" -H "Authorization: Bearer $callbackToken" -d result=OK',
+        "POST result=OK, WARN or FAIL with a message, or progress=0 to 100 while you work, as form fields or JSON.",
+    ),
+    "Invalid.Callback.MediaType": Fault(
+        415, "The body is of the type {kind}.", "Send application/x-www-form-urlencoded or application/json."
+    ),
+    "Throttling.Callback": Fault(
+        429, "This check was answered more than {rate} times a second.", "Wait as long as Retry-After says."
+    ),
+    # 410: the check is over for good, so that the same answer again will never be taken; clients treat it as any 4xx
+    "Invalid.Check.Late": Fault(
+        410, "{detail}", "Nothing to do for this message. The answer limit is set where the extension is enabled."
+    ),
+    "Invalid.Check.Over": Fault(410, "{detail}", "Nothing to do: the operation was decided without this verdict."),
+    "Invalid.Check.ExtensionDisabled": Fault(
+        410, "{detail}", "Nothing to do for this message. Enable the extension to be asked again."
+    ),
 }
 
 

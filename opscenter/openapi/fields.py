@@ -189,6 +189,28 @@ class Structure(serializers.Serializer[Any]):
         return super().to_internal_value({key: value for key, value in data.items() if value not in ("", None)})
 
 
+class OpenStructure(Structure):
+    """An object whose other members are kept as they came, for the operation to look at."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        read = super().to_internal_value(data)
+        return {name: value for name, value in data.items() if name not in self.fields} | read
+
+
+class Json(serializers.Field[Any, Any, Any, Any]):
+    """An object or a list as JSON text or as JSON, taken as it is."""
+
+    default_error_messages = {"invalid": "It must be JSON text."}
+
+    def get_value(self, dictionary: Any) -> Any:
+        return _from_json(dictionary.get(str(self.field_name), empty))
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, (Mapping, list)):
+            self.fail("invalid")
+        return data
+
+
 def _from_json(value: Any) -> Any:
     """What JSON text holds; text that is no JSON stays text, for the field to refuse."""
     if not isinstance(value, str):

@@ -1,5 +1,7 @@
 """Finding what a call names; what the caller may not know of does not exist for it."""
 
+from django.db.models import QuerySet
+
 from opscenter.openapi import shapes
 from opscenter.openapi.errors import fault, invalid
 from opscenter.operations.actor import Actor
@@ -39,20 +41,23 @@ def attempt(of: TaskInstance, number: int | None) -> Attempt | None:
     return found
 
 
+def tasks(actor: Actor) -> QuerySet[Task]:
+    """The tasks that are online, with their versions and workspaces."""
+    online = Task.objects.visible_to(actor.user).filter(status=Task.Status.ONLINE, version__isnull=False)
+    return online.select_related("version", "workflow", "owner", "resource_group", "modified_by", "workspace__tenant")
+
+
 def task(actor: Actor, number: int, environment: str) -> Task:
     """A task that is online, with its version and workspace."""
-    found = (
-        Task.objects.visible_to(actor.user)
-        .filter(number=number, environment=environment, status=Task.Status.ONLINE, version__isnull=False)
-        .select_related("version", "workflow", "owner", "resource_group", "modified_by", "workspace__tenant")
-        .first()
-    )
+    found = tasks(actor).filter(number=number, environment=environment).first()
     if found is None:
-        raise fault(
-            "Invalid.Task.NotExist",
-            detail=f"There is no task {number} in {environment}, or you are not a member of its workspace.",
-        )
+        raise fault("Invalid.Task.NotExist", detail=no_task(number, environment))
     return found
+
+
+def no_task(number: int, environment: str) -> str:
+    """What to say when there is no such task for the caller."""
+    return f"There is no task {number} in {environment}, or you are not a member of its workspace."
 
 
 def uid(owner: str) -> int:

@@ -1,7 +1,8 @@
 """Tells calls of the wire protocol from visits of the console; both live on the same port.
 
 First of all middleware: a call has no session, no CSRF token and no language, and its Host header is only signed, never
-used (some clients send ``http://127.0.0.1:8080`` there), so nothing that asks for the host may run.
+used (some clients send ``http://127.0.0.1:8080`` there), so nothing that asks for the host may run. So it is with what
+extensions say at the callback URL of a check.
 """
 
 import re
@@ -10,14 +11,14 @@ from collections.abc import Callable
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 
-from opscenter.openapi import error_pages, view
+from opscenter.openapi import callbacks, error_pages, view
 
 PREFIX = "/openapi/"
 _ACTION = re.compile(rb"(?:^|&)Action=")
 
 
 class OpenApiMiddleware:
-    """Answers calls itself and passes everything else on."""
+    """Answers calls and callbacks itself and passes everything else on."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
@@ -26,6 +27,8 @@ class OpenApiMiddleware:
         path = request.path_info
         if is_call(request):
             return view.answer(request)
+        if path.startswith(callbacks.PREFIX):
+            return callbacks.answer(request)
         if path.startswith(view.ERROR_PAGES):
             return error_pages.answer(path.removeprefix(view.ERROR_PAGES))
         return self._get_response(request)

@@ -22,7 +22,7 @@ from rest_framework.views import APIView
 from opscenter.base.reasons import Refused
 from opscenter.openapi import operations as _operations  # noqa: F401  importing them registers them
 from opscenter.openapi import registry
-from opscenter.openapi.authentication import KeyThrottle, SignatureAuthentication, address_of, caller
+from opscenter.openapi.authentication import KeyThrottle, SignatureAuthentication, address_of, caller, scope_of
 from opscenter.openapi.errors import WireError, fault
 from opscenter.openapi.reasons import wire_error
 from opscenter.operations.actor import Actor
@@ -96,6 +96,7 @@ class OpenApiView(APIView):
         """Carry out the call; GET and PUT are the same."""
         user, call = caller(request)
         operation = registry.find(call.version, call.action)
+        operation.admit(scope_of(request))
         args = operation.request.read(call.params)
         actor = Actor(
             user=user,

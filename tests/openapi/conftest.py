@@ -4,6 +4,7 @@ import pytest
 
 from opscenter.openapi.authentication import KeyThrottle
 from tests.cast import Cast
+from tests.openapi.guards import Guard
 from tests.openapi.wire import Wire
 
 
@@ -21,3 +22,9 @@ def cast(db: None) -> Cast:
 def wire(cast: Cast) -> Wire:
     """A client of the workspace's administrator."""
     return Wire(cast.admin)
+
+
+@pytest.fixture
+def guard(cast: Cast) -> Guard:
+    """An extension that is asked before tasks are frozen."""
+    return Guard(cast)

@@ -1,7 +1,8 @@
 """Runs in a process of its own with a legacy SDK on its path: makes the calls it reads, prints what the client says.
 
 Input: JSON on standard input, {"host", "port", "key", "secret", "calls": [{"module", "request", "params"}]}; a call without
-module goes through CommonRequest. Output: one JSON line a call.
+module goes through CommonRequest, of the 2024 API unless it has a "version", with parameters in the query if it has
+"in": "query". Output: one JSON line a call.
 """
 
 import importlib
@@ -16,16 +17,19 @@ from aliyunsdkcore.request import CommonRequest
 
 def build(job: dict[str, Any], call: dict[str, Any]) -> Any:
     if "module" not in call:
-        request = CommonRequest(domain=job["host"], version="2024-05-18", action_name=call["request"])
+        version = call.get("version", "2024-05-18")
+        request = CommonRequest(domain=job["host"], version=version, action_name=call["request"])
         request.set_method("POST")
+        add = request.add_query_param if call.get("in") == "query" else request.add_body_params
         for name, value in call["params"].items():
-            request.add_body_params(name, value)
+            add(name, value)
         return request
     module = importlib.import_module(f"aliyunsdkdataworks_public.request.{call['module']}.{call['request']}Request")
     request = getattr(module, f"{call['request']}Request")()
     for name, value in call["params"].items():
         getattr(request, f"set_{name}")(value)
     request.set_endpoint(job["host"])
+    request.set_protocol_type("http")  # some models ask for https
     return request
 
 

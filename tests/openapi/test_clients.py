@@ -16,9 +16,12 @@ from alibabacloud_dataworks_public20240518.client import Client as Client24
 from alibabacloud_tea_openapi.utils_models import Config
 from darabonba.exceptions import DaraException
 
-from opscenter.production.models import TaskInstance, TriggerCommand
+from extensions.models import Check
+from opscenter.operations.models import Operation
+from opscenter.production.models import Task, TaskInstance, TriggerCommand
 from opscenter.production.rules.states import State
 from tests.cast import MIDNIGHT, Cast
+from tests.openapi.guards import Guard, verdict
 from tests.openapi.wire import Wire
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -241,3 +244,123 @@ def test_legacy_client_triggers(wire: Wire, cast: Cast, gate: TaskInstance, addr
     first, again = legacy(sdk, wire, address, [call, call])
     assert first["body"]["Success"] is again["body"]["Success"] is True
     assert TriggerCommand.objects.filter(instance=gate, api="RunTriggerNode 2020-05-18").count() == 2
+
+
+# freezing, and the verdicts of extensions
+
+
+@pytest.mark.parametrize("scheme", SCHEMES, ids=["acs3", "v1", "sm3"])
+def test_freezing_by_the_client_of_2024(wire: Wire, cast: Cast, address: str, scheme: dict) -> None:
+    client = Client24(config(wire, address, **scheme))
+    one, other = cast.task("one"), cast.task("other")
+    pause = m24.UpdateTaskRequestTrigger(recurrence="Pause")
+    assert client.update_task(m24.UpdateTaskRequest(id=one.number, trigger=pause)).body.success is True
+    assert client.get_task(m24.GetTaskRequest(id=one.number)).body.task.trigger.recurrence == "Pause"
+    tasks = [
+        m24.BatchUpdateTasksRequestTasks(
+            id=number, trigger=m24.BatchUpdateTasksRequestTasksTrigger(recurrence="Pause"), owner=str(cast.owner.uid)
+        )
+        for number in (one.number, other.number, 1)
+    ]
+    info = client.batch_update_tasks(m24.BatchUpdateTasksRequest(tasks=tasks, comment="stock-taking")).body.success_info
+    assert [info[str(task.id)].success for task in tasks] == [True, True, False]
+    assert "There is no task 1 in Prod" in info["1"].message
+    logs = client.list_task_operation_logs(m24.ListTaskOperationLogsRequest(id=other.number)).body.paging_info
+    assert [entry.operation_content for entry in logs.operation_logs] == ["Freeze (Applied): stock-taking"]
+    assert set(Task.objects.filter(recurrence="Pause")) == {one, other}
+
+
+def test_a_whole_task_by_the_client_of_2024(wire: Wire, cast: Cast, address: str) -> None:
+    """Read, change one thing, send it all: nothing else counts as a change."""
+    client = Client24(config(wire, address))
+    task = cast.task("down", upstream=[cast.task("up")], version={"parameters": "a=$bizdate"})
+    read = client.get_task(m24.GetTaskRequest(id=task.number)).body.task
+    whole = m24.UpdateTaskRequest().from_map(read.to_map())
+    whole.trigger.recurrence = "Pause"
+    assert client.update_task(whole).body.success is True
+    whole.script.content = "rm -rf /"
+    with pytest.raises(DaraException) as caught:
+        client.update_task(whole)
+    assert caught.value.code == "InvalidScript.Content"
+    task.refresh_from_db()
+    assert task.recurrence == "Pause"
+
+
+@pytest.mark.parametrize("scheme", SCHEMES, ids=["acs3", "v1", "sm3"])
+def test_verdicts_by_the_client_of_2020(cast: Cast, address: str, scheme: dict) -> None:
+    guard = Guard(cast)
+    client = Client20(config(guard.narrow_wire(), address, **scheme))
+    operator = Client20(config(Wire(cast.operator), address, **scheme))
+    task = cast.task()
+    freeze = m20.UpdateNodeRunModeRequest(node_id=task.number, project_env="PROD", scheduler_type=2)
+    assert operator.update_node_run_mode(freeze).body.success is True
+    check = Check.objects.select_related("extension").get()
+    request = m20.UpdateWorkbenchEventResultRequest(
+        message_id=str(check.event_id),
+        extension_code=guard.code,
+        check_result="Fail",
+        check_result_tip="夜间不行 & more",
+    )
+    for _ in range(2):
+        assert client.update_workbench_event_result(request).body.success is True
+    check.refresh_from_db()
+    assert (check.state, check.words) == ("failed", "夜间不行 & more")
+    request.check_result = "OK"
+    with pytest.raises(DaraException) as caught:
+        client.update_workbench_event_result(request)
+    assert (caught.value.code, caught.value.data["statusCode"]) == ("Invalid.Check.Contradiction", 409)
+    with pytest.raises(DaraException) as caught:
+        client.update_node_run_mode(freeze)
+    assert caught.value.code == "Forbidden.AccessKey.Scope"
+    assert operator.update_node_run_mode(freeze).body.success is True
+    check = Check.objects.latest("pk")
+    warned = client.callback_extension(
+        m20.CallbackExtensionRequest(
+            message_id=str(check.event_id),
+            extension_code=guard.code,
+            check_result="WARN",
+            check_message="mind the load",
+        )
+    )
+    assert warned.body.success == "true"
+    task.refresh_from_db()
+    assert task.recurrence == "Pause"
+    assert sorted(Operation.objects.values_list("status", flat=True)) == ["applied", "blocked"]
+
+
+def test_extensions_by_the_client_of_2020(wire: Wire, cast: Cast, address: str) -> None:
+    guard = Guard(cast)
+    client = Client20(config(wire, address))
+    listed = client.list_extensions(m20.ListExtensionsRequest(page_number=1, page_size=10)).body.paging_info
+    assert [(one.extension_code, one.status) for one in listed.extensions] == [(guard.code, 1)]
+    one = client.get_extension(m20.GetExtensionRequest(extension_code=guard.code)).body.extension
+    assert (one.extension_name, one.project_testing) == ("Guard", cast.workspace.pk)
+    assert [event.event_code for event in one.bind_event_list] == ["freeze-node", "unfreeze-node"]
+    enabled = client.list_enabled_extensions_for_project(
+        m20.ListEnabledExtensionsForProjectRequest(project_id=cast.workspace.pk, event_code="freeze-node")
+    ).body.extensions
+    assert [(one.extension_name, one.tenant_id) for one in enabled] == [("Guard", cast.tenant.pk)]
+
+
+@pytest.mark.parametrize("sdk", LEGACY)
+def test_verdicts_by_legacy_clients(cast: Cast, address: str, sdk: str) -> None:
+    """The older one knows neither call and goes through CommonRequest."""
+    guard = Guard(cast)
+    check, other = guard.asked(), guard.asked()
+    by_model = {"module": "v20200518"} if sdk == "newest" else {"version": "2020-05-18", "in": "query"}
+    by_form = by_model | ({} if sdk == "newest" else {"in": "form"})
+    failed = verdict(check, "FAIL", CheckResultTip="too many tasks: 3 > 2")
+    warned = verdict(other, "WARN", CheckMessage="mind the load")
+    calls = [
+        *2 * [by_model | {"request": "UpdateWorkbenchEventResult", "params": failed}],
+        by_model | {"request": "UpdateWorkbenchEventResult", "params": failed | {"CheckResult": "OK"}},
+        by_model | {"request": "UpdateWorkbenchEventResult", "params": failed | {"MessageId": "unknown"}},
+        by_form | {"request": "CallbackExtension", "params": warned},
+    ]
+    first, again, other_way, unknown, warning = legacy(sdk, guard.narrow_wire(), address, calls)
+    assert first["body"]["Success"] is again["body"]["Success"] is True
+    assert (other_way["code"], other_way["status"]) == ("Invalid.Check.Contradiction", 409)
+    assert (unknown["code"], unknown["status"]) == ("Invalid.Check.MessageNotExist", 404)
+    assert warning["body"]["Success"] == "true"
+    check.refresh_from_db()
+    assert (check.verdict, check.words) == ("FAIL", "too many tasks: 3 > 2")

@@ -79,3 +79,14 @@ def test_refused(stack: Stack, tenant: dict[str, Any]) -> None:
     sent = sign(tenant | {"access_key_secret": "wrong"}, stack)
     status, body = answer(stack, sent)
     assert (status, body["Code"]) == (400, "SignatureDoesNotMatch")
+
+
+def test_callbacks_leave_no_token_in_the_log(stack: Stack) -> None:
+    token = "cbt_" + "x1Y2z3" * 8
+    with closing(http.client.HTTPConnection("127.0.0.1", stack.port, timeout=20)) as connection:
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": signer.FORM}
+        connection.request("POST", "/callbacks/checks/999999", f"result=OK&token={token}", headers)
+        response = connection.getresponse()
+        assert (response.status, json.loads(response.read())["Code"]) == (404, "Invalid.Check.NotExist")
+    assert "/callbacks/checks/999999" in stack.log()
+    assert token not in stack.log()

@@ -2,12 +2,26 @@
 
 from opscenter.openapi.operations import (
     actions,
+    extensions,
     instances,
     instances_2020,
     projects,
     smoke_tests,
+    task_changes,
+    task_logs,
     tasks,
     triggers,
 )
 
-__all__ = ["actions", "instances", "instances_2020", "projects", "smoke_tests", "tasks", "triggers"]
+__all__ = [
+    "actions",
+    "extensions",
+    "instances",
+    "instances_2020",
+    "projects",
+    "smoke_tests",
+    "task_changes",
+    "task_logs",
+    "tasks",
+    "triggers",
+]

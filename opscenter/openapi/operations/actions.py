@@ -9,6 +9,7 @@ from opscenter.operations import door
 from opscenter.operations.actor import Actor
 from opscenter.production.models import TaskInstance
 from opscenter.workspaces.models import Workspace
+from opscenter.workspaces.roles import Permission
 
 
 class ManyInstances(Request):
@@ -58,26 +59,26 @@ def _shares(actor: Actor, ids: list[int]) -> dict[tuple[Workspace, str], list[in
     return shares
 
 
-@operation("2024-05-18", "RerunTaskInstances", RerunTaskInstances)
+@operation("2024-05-18", "RerunTaskInstances", RerunTaskInstances, Permission.OPERATE_INSTANCE)
 def rerun_task_instances(actor: Actor, args: Args) -> Args:
     return _operate("rerun", actor, args)
 
 
-@operation("2024-05-18", "StopTaskInstances", ManyInstances)
+@operation("2024-05-18", "StopTaskInstances", ManyInstances, Permission.OPERATE_INSTANCE)
 def stop_task_instances(actor: Actor, args: Args) -> Args:
     return _operate("stop", actor, args)
 
 
-@operation("2024-05-18", "SetSuccessTaskInstances", ManyInstances)
+@operation("2024-05-18", "SetSuccessTaskInstances", ManyInstances, Permission.OPERATE_INSTANCE)
 def set_success_task_instances(actor: Actor, args: Args) -> Args:
     return _operate("set_success", actor, args)
 
 
-@operation("2024-05-18", "SuspendTaskInstances", ManyInstances)
+@operation("2024-05-18", "SuspendTaskInstances", ManyInstances, Permission.OPERATE_INSTANCE)
 def suspend_task_instances(actor: Actor, args: Args) -> Args:
     return _operate("freeze", actor, args)
 
 
-@operation("2024-05-18", "ResumeTaskInstances", ManyInstances)
+@operation("2024-05-18", "ResumeTaskInstances", ManyInstances, Permission.OPERATE_INSTANCE)
 def resume_task_instances(actor: Actor, args: Args) -> Args:
     return _operate("unfreeze", actor, args)

@@ -16,6 +16,7 @@ from opscenter.production import selectors
 from opscenter.production.models import Environment, ProductionWorkflow, Recurrence, TaskInstance, WorkflowInstance
 from opscenter.production.node_types import by_wire
 from opscenter.production.rules.states import Kind
+from opscenter.workspaces.roles import Permission
 
 _TIMES = {"startedTime": "started_at", "finishedTime": "finished_at", "createTime": "created_at"}
 
@@ -82,7 +83,7 @@ class Neighbours(Paged):
     Id = Integer()
 
 
-@operation("2024-05-18", "ListTaskInstances", ListTaskInstances)
+@operation("2024-05-18", "ListTaskInstances", ListTaskInstances, Permission.VIEW)
 def list_task_instances(actor: Actor, args: Args) -> Args:
     """The instances of a business date. With Id, that instance's earlier runs are entries too."""
     workspace = finding.workspace(actor, args["ProjectId"])
@@ -151,7 +152,7 @@ def _recurrence(name: str) -> Q:
     return Q(frozen=False) & (dry_run if name == Recurrence.SKIP else ~dry_run)
 
 
-@operation("2024-05-18", "GetTaskInstance", GetTaskInstance)
+@operation("2024-05-18", "GetTaskInstance", GetTaskInstance, Permission.VIEW)
 def get_task_instance(actor: Actor, args: Args) -> Args:
     instance = finding.instance(actor, args["Id"])
     attempt = instance.attempts.select_related("version").order_by("-number").first()
@@ -169,20 +170,20 @@ def get_task_instance(actor: Actor, args: Args) -> Args:
     return {"TaskInstance": details}
 
 
-@operation("2024-05-18", "GetTaskInstanceLog", GetTaskInstanceLog)
+@operation("2024-05-18", "GetTaskInstanceLog", GetTaskInstanceLog, Permission.VIEW)
 def get_task_instance_log(actor: Actor, args: Args) -> Args:
     """The log of a run, of the latest without RunNumber; empty while there is none."""
     attempt = finding.attempt(finding.instance(actor, args["Id"]), args["RunNumber"])
     return {"TaskInstanceLog": selectors.log_text(attempt) if attempt else ""}
 
 
-@operation("2024-05-18", "ListUpstreamTaskInstances", Neighbours)
+@operation("2024-05-18", "ListUpstreamTaskInstances", Neighbours, Permission.VIEW)
 def list_upstream_task_instances(actor: Actor, args: Args) -> Args:
     upstream = selectors.upstream_of(finding.instance(actor, args["Id"]))
     return {"PagingInfo": _neighbours(actor, upstream, args, "UpstreamTaskInstances")}
 
 
-@operation("2024-05-18", "ListDownstreamTaskInstances", Neighbours)
+@operation("2024-05-18", "ListDownstreamTaskInstances", Neighbours, Permission.VIEW)
 def list_downstream_task_instances(actor: Actor, args: Args) -> Args:
     downstream = selectors.downstream_of(finding.instance(actor, args["Id"]))
     return {"PagingInfo": _neighbours(actor, downstream, args, "DownstreamTaskInstances")}

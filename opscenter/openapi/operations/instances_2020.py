@@ -12,6 +12,7 @@ from opscenter.operations.actor import Actor
 from opscenter.production import selectors
 from opscenter.production.models import TaskInstance
 from opscenter.production.node_types import by_wire
+from opscenter.workspaces.roles import Permission
 
 _ORDERS = {"CREATE_TIME_DESC": "created_at", "INSTANCE_ID_DESC": "pk"}
 
@@ -46,14 +47,14 @@ def envelope(data: object) -> Args:
     return {"Data": data, "Success": True, "HttpStatusCode": 200}
 
 
-@operation("2020-05-18", "GetInstance", OneInstance)
+@operation("2020-05-18", "GetInstance", OneInstance, Permission.VIEW)
 def get_instance(actor: Actor, args: Args) -> Args:
     instance = finding.instance(actor, args["InstanceId"], args["ProjectEnv"])
     entry = shapes.instance_2020(instance, shapes.current_attempts([instance]).get(instance.pk))
     return envelope(entry | {"Owner": str(instance.task.owner.uid), "PeriodNumber": instance.period})
 
 
-@operation("2020-05-18", "ListInstances", ListInstances)
+@operation("2020-05-18", "ListInstances", ListInstances, Permission.VIEW)
 def list_instances(actor: Actor, args: Args) -> Args:
     workspace = finding.workspace(actor, args["ProjectId"])
     found = _filtered(TaskInstance.objects.filter(workspace=workspace, environment=args["ProjectEnv"]), args)
@@ -82,7 +83,7 @@ def _filtered(found: QuerySet[TaskInstance], args: Args) -> QuerySet[TaskInstanc
     return found
 
 
-@operation("2020-05-18", "GetInstanceLog", GetInstanceLog)
+@operation("2020-05-18", "GetInstanceLog", GetInstanceLog, Permission.VIEW)
 def get_instance_log(actor: Actor, args: Args) -> Args:
     """The log of a run (InstanceHistoryId: its number), of the latest without one."""
     instance = finding.instance(actor, args["InstanceId"], args["ProjectEnv"])
@@ -97,26 +98,26 @@ def _operate(code: str, actor: Actor, args: Args) -> Args:
     return envelope(True)
 
 
-@operation("2020-05-18", "RestartInstance", OneInstance)
+@operation("2020-05-18", "RestartInstance", OneInstance, Permission.OPERATE_INSTANCE)
 def restart_instance(actor: Actor, args: Args) -> Args:
     return _operate("rerun", actor, args)
 
 
-@operation("2020-05-18", "StopInstance", OneInstance)
+@operation("2020-05-18", "StopInstance", OneInstance, Permission.OPERATE_INSTANCE)
 def stop_instance(actor: Actor, args: Args) -> Args:
     return _operate("stop", actor, args)
 
 
-@operation("2020-05-18", "SetSuccessInstance", OneInstance)
+@operation("2020-05-18", "SetSuccessInstance", OneInstance, Permission.OPERATE_INSTANCE)
 def set_success_instance(actor: Actor, args: Args) -> Args:
     return _operate("set_success", actor, args)
 
 
-@operation("2020-05-18", "SuspendInstance", OneInstance)
+@operation("2020-05-18", "SuspendInstance", OneInstance, Permission.OPERATE_INSTANCE)
 def suspend_instance(actor: Actor, args: Args) -> Args:
     return _operate("freeze", actor, args)
 
 
-@operation("2020-05-18", "ResumeInstance", OneInstance)
+@operation("2020-05-18", "ResumeInstance", OneInstance, Permission.OPERATE_INSTANCE)
 def resume_instance(actor: Actor, args: Args) -> Args:
     return _operate("unfreeze", actor, args)

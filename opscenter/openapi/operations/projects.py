@@ -8,7 +8,7 @@ from opscenter.openapi.paging import Paged, page
 from opscenter.openapi.registry import Args, operation
 from opscenter.operations.actor import Actor
 from opscenter.workspaces.models import Member, Workspace
-from opscenter.workspaces.roles import OWNER
+from opscenter.workspaces.roles import OWNER, Permission
 
 _STATUSES = (
     "Available",
@@ -36,13 +36,13 @@ class ListProjects(Paged):
     AliyunResourceTags = Items(Tag(), required=False)
 
 
-@operation("2024-05-18", "GetProject", GetProject)
+@operation("2024-05-18", "GetProject", GetProject, Permission.VIEW)
 def get_project(actor: Actor, args: Args) -> Args:
     workspace = finding.workspace(actor, args["Id"])
     return {"Project": shapes.project(_with_owners(Workspace.objects.filter(pk=workspace.pk)).get())}
 
 
-@operation("2024-05-18", "ListProjects", ListProjects)
+@operation("2024-05-18", "ListProjects", ListProjects, Permission.VIEW)
 def list_projects(actor: Actor, args: Args) -> Args:
     """The workspaces that the caller is a member of."""
     found = _filtered(Workspace.objects.visible_to(actor.user), args)

@@ -13,6 +13,7 @@ from opscenter.openapi.registry import Args, operation
 from opscenter.operations.actor import Actor
 from opscenter.operations.smoke_test import run_now, scheduled_day
 from opscenter.production.models import Environment, Task, WorkflowInstance
+from opscenter.workspaces.roles import Permission
 
 _SMOKE_TEST = WorkflowInstance.Type.SMOKE_TEST.value
 
@@ -58,7 +59,7 @@ class RunSmokeTest(Request):
     NodeParams = Text(100_000, required=False)
 
 
-@operation("2024-05-18", "CreateWorkflowInstances", CreateWorkflowInstances)
+@operation("2024-05-18", "CreateWorkflowInstances", CreateWorkflowInstances, Permission.TEST_TASK)
 def create_workflow_instances(actor: Actor, args: Args) -> Args:
     """A smoke test of one task for one business date; the OperationId names its workflow instance."""
     if args["Type"].lower() != _SMOKE_TEST.lower():
@@ -78,7 +79,7 @@ def create_workflow_instances(actor: Actor, args: Args) -> Args:
     return {"OperationId": str(uuid.UUID(int=made.pk))}
 
 
-@operation("2024-05-18", "GetCreateWorkflowInstancesResult", GetCreateWorkflowInstancesResult)
+@operation("2024-05-18", "GetCreateWorkflowInstancesResult", GetCreateWorkflowInstancesResult, Permission.VIEW)
 def get_create_workflow_instances_result(actor: Actor, args: Args) -> Args:
     """What CreateWorkflowInstances made; smoke tests exist by the time it answers."""
     made = _made(actor, args["OperationId"])
@@ -92,7 +93,7 @@ def get_create_workflow_instances_result(actor: Actor, args: Args) -> Args:
     }
 
 
-@operation("2020-05-18", "RunSmokeTest", RunSmokeTest)
+@operation("2020-05-18", "RunSmokeTest", RunSmokeTest, Permission.TEST_TASK)
 def run_smoke_test(actor: Actor, args: Args) -> Args:
     """The same by the older API; answers with the id of the workflow instance."""
     _refuse_parameters("NodeParams", args["NodeParams"])

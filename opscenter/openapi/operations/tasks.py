@@ -11,6 +11,7 @@ from opscenter.openapi.registry import Args, operation
 from opscenter.operations.actor import Actor
 from opscenter.production.models import Environment, ProductionWorkflow, Recurrence, Task
 from opscenter.production.node_types import by_wire
+from opscenter.workspaces.roles import Permission
 
 
 class GetTask(Request):
@@ -32,13 +33,13 @@ class ListTasks(Paged):
     SortBy = SortBy({"Id": "number", "ModifyTime": "modified_at", "CreateTime": "created_at"}, "Id Desc")
 
 
-@operation("2024-05-18", "GetTask", GetTask)
+@operation("2024-05-18", "GetTask", GetTask, Permission.VIEW)
 def get_task(actor: Actor, args: Args) -> Args:
     found = finding.task(actor, args["Id"], args["ProjectEnv"])
     return {"Task": shapes.task_details(found, ZoneInfo(found.workspace.tenant.time_zone))}
 
 
-@operation("2024-05-18", "ListTasks", ListTasks)
+@operation("2024-05-18", "ListTasks", ListTasks, Permission.VIEW)
 def list_tasks(actor: Actor, args: Args) -> Args:
     """The tasks that are online in an environment of a workspace."""
     workspace = finding.workspace(actor, args["ProjectId"])

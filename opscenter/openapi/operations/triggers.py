@@ -7,6 +7,7 @@ from opscenter.openapi.registry import Args, operation
 from opscenter.operations.actor import Actor
 from opscenter.operations.trigger import trigger
 from opscenter.production.models import Environment
+from opscenter.workspaces.roles import Permission
 
 
 class TriggerSchedulerTaskInstance(Request):
@@ -22,14 +23,14 @@ class RunTriggerNode(Request):
     AppId = Integer()
 
 
-@operation("2024-05-18", "TriggerSchedulerTaskInstance", TriggerSchedulerTaskInstance)
+@operation("2024-05-18", "TriggerSchedulerTaskInstance", TriggerSchedulerTaskInstance, Permission.TRIGGER)
 def trigger_scheduler_task_instance(actor: Actor, args: Args) -> Args:
     """Success: the call was accepted (fired, held, or without effect); its receipt tells which."""
     trigger(actor, task_number=args["TaskId"], environment=args["EnvType"], scheduled_at=args["TriggerTime"])
     return {"Success": True}
 
 
-@operation("2020-05-18", "RunTriggerNode", RunTriggerNode)
+@operation("2020-05-18", "RunTriggerNode", RunTriggerNode, Permission.TRIGGER)
 def run_trigger_node(actor: Actor, args: Args) -> Args:
     """The same for the older API, always in production; its workspace and business date must fit."""
     trigger(

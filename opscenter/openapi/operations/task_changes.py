@@ -1,0 +1,235 @@
+"""Freezing and unfreezing tasks. All that UpdateTask can change here is Trigger.Recurrence; the rest is published.
+
+Where extensions are asked first, the answer comes at once: what is answered beyond the documented fields tells the
+operation and how it stands.
+"""
+
+from collections import defaultdict
+from zoneinfo import ZoneInfo
+
+from extensions.models import Check
+from opscenter.base.reasons import Forbidden, say
+from opscenter.openapi import finding, shapes
+from opscenter.openapi.differences import first_difference
+from opscenter.openapi.errors import WireError, invalid, missing
+from opscenter.openapi.fields import Env, Integer, Items, Json, OpenStructure, Request, Text, Word
+from opscenter.openapi.registry import Args, operation
+from opscenter.operations import door
+from opscenter.operations.actor import Actor
+from opscenter.operations.models import Operation
+from opscenter.operations.permits import member_of
+from opscenter.operations.permits import missing as lacking
+from opscenter.production.models import Environment, Recurrence, Task
+from opscenter.workspaces.models import Member, Workspace
+from opscenter.workspaces.roles import Permission
+
+_NAMING = ("Id", "EnvType", "Trigger")
+_MEMBERS_OF_DETAILS = ("Dependencies", "Inputs", "Outputs", "Script", "Tags")
+_NOT_GIVEN: tuple[object, ...] = (None, "", [], {})
+_SCHEDULER_TYPES = {0: "unfreeze_task", 2: "freeze_task"}
+
+
+class Trigger(OpenStructure):
+    Recurrence = Word(*Recurrence.values, required=False)
+
+
+class UpdateTask(Request):
+    Id = Integer()
+    EnvType = Env(default=Environment.PROD.value)
+    Trigger = Trigger(required=False)
+    ClientUniqueCode = Text(required=False)
+    DataSource = Json(required=False)
+    Dependencies = Json(required=False)
+    Description = Text(required=False, trim_whitespace=False)
+    Inputs = Json(required=False)
+    InstanceMode = Text(required=False)
+    Name = Text(required=False, trim_whitespace=False)
+    Outputs = Json(required=False)
+    Owner = Text(required=False)
+    RerunInterval = Integer(32, required=False)
+    RerunMode = Text(required=False)
+    RerunTimes = Integer(32, required=False)
+    RuntimeResource = Json(required=False)
+    Script = Json(required=False)
+    Tags = Json(required=False)
+    Timeout = Integer(32, required=False)
+
+
+class TaskUpdate(OpenStructure):
+    Id = Integer()
+    EnvType = Env(default=Environment.PROD.value)
+    Trigger = Trigger(required=False)
+
+
+class BatchUpdateTasks(Request):
+    Tasks = Items(TaskUpdate(), most=door.MOST)
+    Comment = Text(required=False)
+
+
+class UpdateNodeRunMode(Request):
+    NodeId = Integer()
+    ProjectEnv = Env()
+    SchedulerType = Integer(32)
+
+
+@operation("2024-05-18", "UpdateTask", UpdateTask, Permission.OPERATE_TASK)
+def update_task(actor: Actor, args: Args) -> Args:
+    """Freeze or unfreeze one task; the task may be sent whole, as GetTask answers it."""
+    task = finding.task(actor, args["Id"], args["EnvType"])
+    _require(member_of(actor.user, task.workspace_id), task)
+    # this call documents milliseconds, what reads it answers seconds: either says that nothing changed
+    seconds = task.version.rerun_interval if task.version else 0
+    return {"Success": True} | _apply_to(actor, task, _wanted(task, args, {seconds, seconds * 1000}))
+
+
+@operation("2020-05-18", "UpdateNodeRunMode", UpdateNodeRunMode, Permission.OPERATE_TASK)
+def update_node_run_mode(actor: Actor, args: Args) -> Args:
+    """The same by the older API, which freezes and unfreezes alone."""
+    code = _SCHEDULER_TYPES.get(args["SchedulerType"])
+    if code is None:
+        raise invalid("SchedulerType", "It must be 2 to freeze the node or 0 to unfreeze it.")
+    task = finding.task(actor, args["NodeId"], args["ProjectEnv"])
+    _require(member_of(actor.user, task.workspace_id), task)
+    is_so = (task.recurrence == Recurrence.PAUSE) is (code == "freeze_task")
+    return {"Success": True} | _apply_to(actor, task, None if is_so else code)
+
+
+def _require(member: Member, task: Task) -> None:
+    """The door asks the same; what needs no operation does not come to the door."""
+    if not member.may(Permission.OPERATE_TASK, own=task.owner_id == member.user_id):
+        raise Forbidden("permission.missing", **lacking(Permission.OPERATE_TASK))
+
+
+def _apply_to(actor: Actor, task: Task, code: str | None) -> Args:
+    """Do the operation; nothing, when the task is as asked already.
+
+    Raises:
+        Refused: it was not done, nor is it being checked.
+    """
+    if code is None:
+        return {}
+    done = door.apply(code, actor, task.workspace, task.environment, [task.pk])
+    door.raise_if_refused(done)
+    told = {"OperationId": str(done.pk), "Status": done.status.capitalize()}
+    return told | ({"Message": _waits(done)} if done.status == Operation.Status.CHECKING else {})
+
+
+def _wanted(task: Task, given: Args, intervals: set[int]) -> str | None:
+    """The operation that makes the task as it is given; None when it is so already.
+
+    Raises:
+        WireError: nothing is given, or what only publishing changes; the parameter is named.
+    """
+    trigger = dict(given.get("Trigger") or {})
+    recurrence = trigger.pop("Recurrence", None)
+    others = {name: value for name, value in given.items() if name not in _NAMING}
+    rest = {name: value for name, value in {**others, "Trigger": trigger}.items() if value not in _NOT_GIVEN}
+    if not recurrence and not rest:
+        raise missing("Trigger.Recurrence")
+    if different := first_difference(rest, _present(task, rest, intervals)):
+        raise invalid(different, "It is not as the task has it. To change it, change the node and publish it.")
+    if recurrence in (None, task.recurrence):
+        return None
+    if recurrence == Recurrence.PAUSE:
+        return "freeze_task"
+    if recurrence == Recurrence.NORMAL and task.recurrence == Recurrence.PAUSE:
+        return "unfreeze_task"
+    raise invalid(
+        "Trigger.Recurrence",
+        f"Here a task is frozen (Pause) and unfrozen (Normal). This one is {task.recurrence}; "
+        "it becomes a dry run, or stops being one, when its node is published.",
+    )
+
+
+def _present(task: Task, given: Args, intervals: set[int]) -> Args:
+    """The task as GetTask shows it, with what can be told of it besides."""
+    shape = shapes.task if given.keys().isdisjoint(_MEMBERS_OF_DETAILS) else shapes.task_details
+    shown = shape(task, ZoneInfo(task.workspace.tenant.time_zone))
+    shown["RerunInterval"] = frozenset(str(interval) for interval in intervals)
+    shown["Trigger"]["CycleType"] = "Daily"  # the default; nothing depends on it here
+    return shown
+
+
+@operation("2024-05-18", "BatchUpdateTasks", BatchUpdateTasks, Permission.OPERATE_TASK)
+def batch_update_tasks(actor: Actor, args: Args) -> Args:
+    """Freeze and unfreeze many tasks: 200 with a result for each id. What belongs together is one operation.
+
+    Raises:
+        Forbidden: nothing was done, because the caller may operate on no tasks at all.
+    """
+    items = {item["Id"]: item for item in args["Tasks"]}
+    if len(items) < len(args["Tasks"]):
+        raise invalid("Tasks", "Name each task once: the answer has one entry for each Id.")
+    batch = _Batch(actor, args["Comment"] or "")
+    found = {(task.number, task.environment): task for task in finding.tasks(actor).filter(number__in=list(items))}
+    for number, item in items.items():
+        task = found.get((number, item["EnvType"]))
+        if task is None:
+            batch.refuse(number, finding.no_task(number, item["EnvType"]))
+        else:
+            batch.add(task, item)
+    batch.carry_out()
+    if batch.forbidden and not any(result["Success"] for result in batch.results.values()):
+        raise batch.forbidden[0]
+    return {"SuccessInfo": {str(number): batch.results[number] for number in items}}
+
+
+class _Batch:
+    """The tasks of one call: sorted into operations, which are then carried out one by one.
+
+    Attributes:
+        results: what to answer for each task, by its number.
+        forbidden: the refusals where the caller may operate on no task at all, not even on one of their own.
+    """
+
+    def __init__(self, actor: Actor, comment: str) -> None:
+        self._actor = actor
+        self._comment = comment
+        self._members: dict[int, Member] = {}
+        self._shares: dict[tuple[Workspace, str, str], list[Task]] = defaultdict(list)
+        self.results: dict[int, Args] = {}
+        self.forbidden: list[Forbidden] = []
+
+    def add(self, task: Task, given: Args) -> None:
+        """Find out which operation the task needs, if any."""
+        if task.workspace_id not in self._members:
+            self._members[task.workspace_id] = member_of(self._actor.user, task.workspace_id)
+        member = self._members[task.workspace_id]
+        seconds = task.version.rerun_interval if task.version else 0
+        try:
+            _require(member, task)
+            code = _wanted(task, given, {seconds})
+        except Forbidden as error:
+            self.refuse(task.number, str(error))
+            if not member.may(Permission.OPERATE_TASK, own=True):
+                self.forbidden.append(error)
+        except WireError as error:
+            self.refuse(task.number, error.message)
+        else:
+            self.results[task.number] = {"Success": True, "Message": ""}
+            if code is not None:
+                self._shares[(task.workspace, task.environment, code)].append(task)
+
+    def refuse(self, number: int, why: str) -> None:
+        """This task is left as it is."""
+        self.results[number] = {"Success": False, "Message": why}
+
+    def carry_out(self) -> None:
+        """Do the operations, each to all of its tasks at once."""
+        for (workspace, environment, code), tasks in self._shares.items():
+            numbers = {task.pk: task.number for task in tasks}
+            done = door.apply(code, self._actor, workspace, environment, list(numbers), comment=self._comment)
+            told = {"Message": _waits(done) if done.status == Operation.Status.CHECKING else ""}
+            for target in done.targets.all():
+                number = numbers[target.object_id]
+                if target.reason is None:
+                    self.results[number] = {"Success": True, **told, "OperationId": str(done.pk)}
+                else:
+                    self.refuse(number, say(target.reason["code"], target.reason["params"]))
+
+
+def _waits(operation: Operation) -> str:
+    """Whose verdict an operation waits for."""
+    checks = Check.objects.filter(event__operation=operation.pk, state=Check.State.CHECKING, is_mandatory=True)
+    names = checks.order_by("extension__name").values_list("extension__name", flat=True)
+    return f"Waits for the verdict of {', '.join(names)}; operation {operation.pk}."
