@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterator
 
-from bench import engine, wire
+from bench import courier, engine, wire
 from bench.figures import Figure
 from tests.processes.lab import Lab
 from tests.stack import Stack
@@ -16,12 +16,13 @@ BENCHMARKS = {
     "fan_in": engine.fan_in,
     "dense": engine.dense,
     "trigger": wire.trigger,
+    "courier": courier.courier,
 }
 
 
 def run(names: list[str]) -> Iterator[Figure]:
     """All figures, as they come."""
-    with Stack({"OPSCENTER_WORKERS": str(engine.WORKERS)}) as stack:
+    with Stack({"OPSCENTER_WORKERS": str(engine.WORKERS), "OPSCENTER_OUTBOUND_ALLOW": "127.0.0.1"}) as stack:
         lab = Lab(stack.env)
         try:
             for name in names:

@@ -23,6 +23,7 @@ from opscenter.workspaces.models import Tenant, User, Workspace
 State, Verdict = Check.State, Check.Verdict
 LONGEST_WORDS = 2000
 """Characters of an extension's words that are kept."""
+_LONGEST_PROGRESS, _LONGEST_NAME = 1000, 64
 _PASSING = frozenset({Verdict.OK, Verdict.WARN})
 _TOO_LATE = {
     "check.silent": "verdict.late",
@@ -87,15 +88,15 @@ def find(tenant: Tenant, message_id: str, extension_code: str) -> Check:
     Raises:
         NotFound: no such message in the tenant, no such extension, or the extension was not asked about this message.
     """
-    known = _uuid(message_id)
+    known, code = _uuid(message_id), _kept(extension_code, _LONGEST_NAME)
     event = Event.objects.filter(tenant=tenant, pk=known).first() if known else None
     if event is None:
-        raise NotFound("verdict.unknown_message", message=message_id[:64])
-    if not Extension.objects.filter(tenant=tenant, code=extension_code).exists():
-        raise NotFound("verdict.unknown_extension", extension=extension_code[:64])
-    check = Check.objects.filter(event=event, extension__code=extension_code).first()
+        raise NotFound("verdict.unknown_message", message=_kept(message_id, _LONGEST_NAME))
+    if not Extension.objects.filter(tenant=tenant, code=code).exists():
+        raise NotFound("verdict.unknown_extension", extension=code)
+    check = Check.objects.filter(event=event, extension__code=code).first()
     if check is None:
-        raise NotFound("verdict.not_asked", extension=extension_code[:64], message=message_id[:64])
+        raise NotFound("verdict.not_asked", extension=code, message=str(event.pk))
     return check
 
 
@@ -104,6 +105,11 @@ def _uuid(text: str) -> UUID | None:
         return UUID(text)
     except ValueError:
         return None
+
+
+def _kept(given: str, most: int) -> str:
+    """Of a text that comes from outside what can be stored: PostgreSQL takes no NUL, and nobody half characters."""
+    return given.replace("\0", "").encode(errors="replace").decode()[:most]
 
 
 def outcome(operation: int) -> Outcome:
@@ -125,7 +131,7 @@ def answer(check: Check, verdict: Check.Verdict, words: str, *, via: str, by: Us
         if check.verdict == verdict:
             return False
         raise Refused(*_over(check), **_over_params(check, verdict))
-    check.verdict, check.words, check.answered_via = verdict, words[:LONGEST_WORDS], via
+    check.verdict, check.words, check.answered_via = verdict, _kept(words, LONGEST_WORDS), via
     _end(check, State.PASSED if verdict in _PASSING else State.FAILED, Reason("check.answered"), by)
     return True
 
@@ -140,11 +146,10 @@ def report(check: Check, percent: int | None, words: str) -> None:
         raise Refused(*_over(check), **_over_params(check, ""))
     if check.reports >= rules.MOST_REPORTS:
         raise Refused("verdict.too_many_reports", most=rules.MOST_REPORTS)
-    check.progress, check.progress_words, check.progress_at = percent, words[:1000], clock.now()
+    check.progress, check.progress_words, check.progress_at = percent, _kept(words, _LONGEST_PROGRESS), clock.now()
     check.reports += 1
     check.due_at = rules.due_after_report(check.opened_at, check.answer_limit, check.progress_at)
     check.save(update_fields=["progress", "progress_words", "progress_at", "reports", "due_at"])
-    notify.notify(notify.DUE)
 
 
 def expire(check: Check) -> None:
@@ -159,9 +164,11 @@ def unreachable(check: Check) -> None:
 
 
 def _silence(check: Check, code: str) -> None:
-    after = State.FAILED if check.silence_blocks else State.PASSED
+    """Nobody waited for an advisory one: its silence means nothing."""
+    blocks = check.silence_blocks if check.is_mandatory else None
+    after = {True: State.FAILED, False: State.PASSED, None: State.ENDED}[blocks]
     seconds = round((clock.now() - check.opened_at).total_seconds())
-    _end(check, after, Reason(code, {"seconds": seconds, "blocks": check.silence_blocks}), None)
+    _end(check, after, Reason(code, {"seconds": seconds, "blocks": blocks}), None)
 
 
 def mark_passed(check: Check, by: User, comment: str) -> None:
@@ -253,7 +260,7 @@ def _contradiction(params: Mapping[str, Any]) -> str:
 
 @sentence("verdict.late")
 def _late(params: Mapping[str, Any]) -> str:
-    return _("The answer limit ended at %(at)s. Answer sooner, or report progress while you work.") % params
+    return _("The wait for the verdict ended at %(at)s. Answer sooner, or report progress while you work.") % params
 
 
 @sentence("verdict.over")
@@ -295,6 +302,8 @@ def _unreachable(params: Mapping[str, Any]) -> str:
 
 
 def _what_silence_means(params: Mapping[str, Any]) -> str:
+    if params["blocks"] is None:
+        return _("It only advises here, so nothing waited for it.")
     if params["blocks"]:
         return _("In this workspace no answer counts as FAIL.")
     return _("In this workspace no answer counts as passed.")

@@ -5,12 +5,13 @@ Who may do what is the operations' matter; here is what is possible at all.
 
 import base64
 import secrets as random
+from collections.abc import Sequence
 from datetime import timedelta
 
 from django.db.models import Q, QuerySet
 
 from extensions.models import Enablement, Extension, ExtensionKey, ExtensionSecret
-from opscenter.base import clock
+from opscenter.base import clock, sql
 from opscenter.base.reasons import Refused
 from opscenter.base.secrets import decrypt, encrypt
 from opscenter.workspaces import access_keys
@@ -58,13 +59,30 @@ def effective_in(workspace: Workspace) -> "QuerySet[Extension]":
 
 def listeners(workspace: Workspace, point: str) -> list[Enablement]:
     """The enablements of all extensions that must be asked at an extension point, in the order of their names."""
+    return list(_listening(workspace, point).order_by("extension__name"))
+
+
+def held_listeners(workspace: Workspace, point: str) -> list[Enablement]:
+    """The same, and they stay so until the transaction ends: whoever disables one of them waits for us, and then finds
+    the checks that we opened. Take them before any other lock."""
+    held: set[int] = set()
+    while fresh := set(_listening(workspace, point).values_list("extension_id", flat=True)) - held:
+        sql.rows(
+            "SELECT id FROM extensions_extension WHERE id = ANY(%(ids)s::bigint[]) ORDER BY id FOR SHARE",
+            {"ids": sorted(fresh)},
+        )
+        held |= fresh  # while we waited, some may have been disabled and others enabled
+    return [one for one in listeners(workspace, point) if one.extension_id in held] if held else []
+
+
+def _listening(workspace: Workspace, point: str) -> "QuerySet[Enablement]":
     found = Enablement.objects.filter(
         workspace=workspace,
         is_enabled=True,
         extension__in=effective_in(workspace),
         extension__points__contains=[point],
     )
-    return list(found.select_related("extension").order_by("extension__name"))
+    return found.select_related("extension")
 
 
 def new_secret(extension: Extension) -> str:
@@ -77,10 +95,25 @@ def new_secret(extension: Extension) -> str:
 
 
 def valid_secrets(extension: Extension) -> list[str]:
-    """The secrets that its messages are signed with now, the newest first."""
-    now = clock.now()
-    valid = extension.secrets.filter(Q(expires_at=None) | Q(expires_at__gt=now)).order_by("-pk")
-    return [decrypt(one.secret) for one in valid]
+    """The secrets that its messages are signed with now, the newest first.
+
+    Raises:
+        SecretUnreadable: one of them was encrypted with a key that is not there.
+    """
+    return [decrypt(stored) for stored in stored_secrets([extension.pk]).get(extension.pk, [])]
+
+
+def stored_secrets(extensions: Sequence[int]) -> dict[int, list[str]]:
+    """Of each of these extensions the secrets that are valid now, encrypted, the newest first."""
+    found: dict[int, list[str]] = {}
+    for extension, secret in sql.rows(
+        """SELECT extension_id, secret FROM extensions_extensionsecret
+           WHERE extension_id = ANY(%(extensions)s::bigint[])
+             AND (expires_at IS NULL OR expires_at > statement_timestamp()) ORDER BY id DESC""",
+        {"extensions": list(extensions)},
+    ):
+        found.setdefault(extension, []).append(secret)
+    return found
 
 
 def new_key(extension: Extension) -> tuple[AccessKey, str]:

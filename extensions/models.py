@@ -180,7 +180,7 @@ class Delivery(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["due_at"], condition=models.Q(status="pending"), name="delivery_due"),
+            models.Index(fields=["extension", "due_at"], condition=models.Q(status="pending"), name="delivery_due"),
             models.Index(fields=["extension", "-id"], name="delivery_of_extension"),
         ]
 

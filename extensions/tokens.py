@@ -18,7 +18,7 @@ def token_of(check: Check) -> str:
 
 def is_token_of(check: Check, token: str) -> bool:
     """Whether the token is this check's; takes the same time whether or not it is."""
-    return hmac.compare_digest(token_of(check).encode(), token.encode())
+    return hmac.compare_digest(token_of(check).encode(), token.encode(errors="replace"))
 
 
 def callback_url(check: Check) -> str:

@@ -166,7 +166,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='delivery',
-            index=models.Index(condition=models.Q(('status', 'pending')), fields=['due_at'], name='delivery_due'),
+            index=models.Index(condition=models.Q(('status', 'pending')), fields=['extension', 'due_at'], name='delivery_due'),
         ),
         migrations.AddIndex(
             model_name='delivery',

@@ -8,6 +8,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 
+from opscenter.base.reasons import say
+from opscenter.operations.registry import OPERATIONS
 from opscenter.workspaces.roles import ROLES
 
 Params = Mapping[str, Any]
@@ -43,11 +45,41 @@ def _changed_roles(params: Params) -> str:
 
 def _operated(params: Params) -> str:
     """How many instances, how many not, and the comment."""
-    done, refused = len(params["done"]), len(params["refused"])
-    parts = [ngettext("%(n)s instance", "%(n)s instances", done) % {"n": done}]
-    if refused:
-        parts.append(ngettext("%(n)s refused", "%(n)s refused", refused) % {"n": refused})
+    done = len(params["done"])
+    return _results(ngettext("%(n)s instance", "%(n)s instances", done) % {"n": done}, params)
+
+
+def _operated_tasks(params: Params) -> str:
+    """The same of tasks."""
+    done = len(params["done"])
+    return _results(ngettext("%(n)s task", "%(n)s tasks", done) % {"n": done}, params)
+
+
+def _results(done: str, params: Params) -> str:
+    refused = len(params["refused"])
+    parts = [done, ngettext("%(n)s refused", "%(n)s refused", refused) % {"n": refused}] if refused else [done]
     return _with_comment(", ".join(parts), params)
+
+
+def _asked(params: Params) -> str:
+    """What was asked for, and whom it waits for."""
+    extensions = _("%(operation)s; checked by %(extensions)s") % {
+        "operation": _operation(params),
+        "extensions": ", ".join(params["extensions"]),
+    }
+    return _with_comment(extensions, params)
+
+
+def _operation(params: Params) -> str:
+    return str(OPERATIONS[params["operation"]].name)
+
+
+def _blocked(params: Params) -> str:
+    return f"{_operation(params)}. {say('operation.blocked', params)}"
+
+
+def _passed(params: Params) -> str:
+    return _with_comment(str(params["extension"]), params)
 
 
 def _ran(params: Params) -> str:
@@ -106,6 +138,68 @@ def _value(value: Any) -> str:
     return f"“{value}”"
 
 
+def _bound(params: Params) -> str:
+    """The extension points in words."""
+    from extensions.points import POINTS
+
+    return ", ".join(str(POINTS[code].name) if code in POINTS else code for code in params["points"])
+
+
+def _point(params: Params) -> str:
+    return _bound({"points": [params["point"]]})
+
+
+def _comment(params: Params) -> str:
+    return f"“{params['comment']}”" if params.get("comment") else ""
+
+
+def _key(params: Params) -> str:
+    return str(params["key"])
+
+
+def _changed_facts(params: Params) -> str:
+    names = {
+        "name": _("Name"),
+        "description": _("Description"),
+        "webhook_url": _("Webhook address"),
+        "points": _("Extension points"),
+        "test_workspace": _("Test workspace"),
+        "owner": _("Owner"),
+        "detail_url": _("Details page"),
+        "help_url": _("Documentation"),
+        "allows_mark_passed": _("Marking as passed"),
+    }
+    return ", ".join(names[field] for field in params["changed"])
+
+
+def _ended_checks(params: Params) -> str:
+    count = params["checks"]
+    return ngettext("%(n)s open check ended as passed", "%(n)s open checks ended as passed", count) % {"n": count}
+
+
+_SETTINGS = ("is_mandatory", "answer_limit", "silence_blocks")
+
+
+def _enabled(params: Params) -> str:
+    return ", ".join(_setting(name, params[name]) for name in _SETTINGS)
+
+
+def _changed_enablement(params: Params) -> str:
+    changed = [(name, *params["changed"][name]) for name in _SETTINGS if name in params["changed"]]
+    return "; ".join(f"{_setting(name, before)} → {_setting(name, after)}" for name, before, after in changed)
+
+
+def _setting(name: str, value: Any) -> str:
+    """A setting of an extension in a workspace."""
+    if name == "answer_limit":
+        return ngettext("answer within %(n)s second", "answer within %(n)s seconds", value) % {"n": value}
+    words = {
+        "is_mandatory": (_("mandatory"), _("advisory")),
+        "silence_blocks": (_("no answer blocks"), _("no answer passes")),
+    }
+    return words[name][0 if value else 1]
+
+
 ACTIONS: dict[str, Action] = {
     action.code: action
     for action in (
@@ -127,11 +221,34 @@ ACTIONS: dict[str, Action] = {
         Action("resource.upload", gettext_lazy("Uploaded the resource"), _uploaded),
         Action("resource.delete", gettext_lazy("Deleted the resource")),
         Action("task.run_now", gettext_lazy("Ran the task now"), _ran),
+        Action("task.freeze", gettext_lazy("Froze tasks"), _operated_tasks),
+        Action("task.unfreeze", gettext_lazy("Unfroze tasks"), _operated_tasks),
+        Action("operation.ask", gettext_lazy("Asked extensions first"), _asked),
+        Action("operation.block", gettext_lazy("Blocked the operation"), _blocked),
+        Action("operation.cancel", gettext_lazy("Cancelled the operation"), _operation),
+        Action("check.mark_passed", gettext_lazy("Marked the check as passed"), _passed),
         Action("instance.trigger", gettext_lazy("Triggered"), _triggered),
         Action("instance.stop", gettext_lazy("Stopped instances"), _operated),
         Action("instance.rerun", gettext_lazy("Reran instances"), _operated),
         Action("instance.set_success", gettext_lazy("Set instances to succeeded"), _operated),
         Action("instance.freeze", gettext_lazy("Froze instances"), _operated),
         Action("instance.unfreeze", gettext_lazy("Unfroze instances"), _operated),
+        Action("extension.register", gettext_lazy("Registered the extension"), _bound),
+        Action("extension.update", gettext_lazy("Changed the extension"), _changed_facts),
+        Action("extension.submit", gettext_lazy("Submitted the extension for approval")),
+        Action("extension.withdraw", gettext_lazy("Withdrew the extension from approval")),
+        Action("extension.approve", gettext_lazy("Approved the extension"), _comment),
+        Action("extension.refuse", gettext_lazy("Refused the extension"), _comment),
+        Action("extension.publish", gettext_lazy("Published the extension")),
+        Action("extension.reopen", gettext_lazy("Took the extension back to testing")),
+        Action("extension.disable", gettext_lazy("Disabled the extension everywhere"), _ended_checks),
+        Action("extension.rotate_secret", gettext_lazy("Rotated the extension's signing secret")),
+        Action("extension.create_key", gettext_lazy("Created an access key of the extension"), _key),
+        Action("extension.revoke_key", gettext_lazy("Revoked an access key of the extension"), _key),
+        Action("extension.enable", gettext_lazy("Enabled the extension in the workspace"), _enabled),
+        Action("extension.settings", gettext_lazy("Changed the extension's settings"), _changed_enablement),
+        Action("extension.disable_here", gettext_lazy("Disabled the extension in the workspace"), _ended_checks),
+        Action("extension.test", gettext_lazy("Sent the extension a test message"), _point),
+        Action("extension.replay", gettext_lazy("Sent the extension a message again"), lambda p: str(p["message"])),
     )
 }

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import structlog
+from django.db import DatabaseError
 from django.db.models import Min
 from django.utils.translation import gettext as _
 
@@ -25,6 +27,8 @@ from opscenter.operations.results import carry_out, check_comment
 from opscenter.workspaces import audit
 from opscenter.workspaces.models import AuditEntry, Member, Workspace
 from opscenter.workspaces.roles import Permission
+
+logger = structlog.get_logger(__name__)
 
 API, CALLBACK = "api", "callback"
 """Ways in which a verdict comes."""
@@ -100,13 +104,17 @@ def _lock_operation(pk: int) -> Operation:
     return locked.get(pk=pk)
 
 
-def settle(operation: Operation) -> None:
-    """Carry out or block an operation whose checks have decided; the caller holds its row."""
+def settle(operation: Operation, address: str | None = None) -> None:
+    """Carry out or block an operation whose checks have decided; the caller holds its row.
+
+    Args:
+        address: the requester's, while they are still here.
+    """
     if operation.status != Operation.Status.CHECKING:
         return
     match checks.outcome(operation.pk):
         case Outcome.GO:
-            carry_out(operation, _member_now(operation), None)
+            carry_out(operation, _member_now(operation), address)
         case Outcome.BLOCKED:
             _block(operation)
 
@@ -207,18 +215,21 @@ def mark_passed(actor: Actor, workspace: Workspace, check_id: int, comment: str)
 def release(extension: Extension, actor: Actor, workspace: Workspace | None = None) -> int:
     """End an extension's open checks as passed, because it was disabled; in one workspace only, if one is given.
 
-    Must run in the transaction that disables it. Returns how many checks ended so.
+    Must run in the transaction that disables it, after the extension's row was locked: then no operation opens another
+    check meanwhile (``lifecycle.held_listeners``). Returns how many checks ended so.
     """
     found = checks.open_of([extension.pk])
     if workspace is not None:
         found = [check for check in found if check.event.workspace_id == workspace.pk]
+    ended = 0
     for check in sorted(found, key=lambda one: (one.event.operation or 0, one.pk)):
         locked, operation = _locked(check.pk)
-        if locked.state == Check.State.CHECKING:
+        if locked.state == Check.State.CHECKING:  # nobody answered while we waited for its operation
             checks.release(locked, actor.user)
+            ended += 1
             if operation is not None:
                 settle(operation)
-    return len(found)
+    return ended
 
 
 def unreachable(check_id: int) -> None:
@@ -227,10 +238,21 @@ def unreachable(check_id: int) -> None:
 
 
 def run_limits() -> datetime | None:
-    """End checks whose answer limit is over; returns when the next one is."""
-    while late := checks.due():
-        for check in late:
+    """End checks whose answer limit is over; returns when the next one is.
+
+    One that cannot be ended does not hold up the others; the first such error is raised at the end.
+    """
+    errors = []
+    for check in checks.due():
+        try:
             _end(check.pk, _expire)
+        except DatabaseError:
+            raise
+        except Exception as error:
+            logger.exception("check_limits.failed", check=check.pk)
+            errors.append(error)
+    if errors:
+        raise errors[0]
     return Check.objects.filter(state=Check.State.CHECKING).aggregate(at=Min("due_at"))["at"]
 
 

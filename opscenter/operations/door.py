@@ -81,15 +81,17 @@ def raise_if_refused(operation: Operation) -> None:
         raise Refused(target.reason["code"], **target.reason["params"])
 
 
-def asked_first(spec: OperationSpec, workspace: Workspace, environment: str) -> list[str]:
-    """Names of the extensions that will be asked before such an operation takes effect."""
-    return [listener.extension.name for listener in _listeners(spec, workspace, environment)]
+def asked_first(spec: OperationSpec, workspace: Workspace, environment: str, *, is_mandatory: bool = True) -> list[str]:
+    """Names of the extensions that will be asked before such an operation takes effect; or of those that only advise."""
+    listeners = _listeners(spec, workspace, environment)
+    return [listener.extension.name for listener in listeners if listener.is_mandatory is is_mandatory]
 
 
-def _listeners(spec: OperationSpec, workspace: Workspace, environment: str) -> list[Any]:
+def _listeners(spec: OperationSpec, workspace: Workspace, environment: str, *, hold: bool = False) -> list[Any]:
     if not spec.point or environment != Environment.PROD:
         return []
-    return lifecycle.listeners(workspace, spec.point)
+    find = lifecycle.held_listeners if hold else lifecycle.listeners
+    return find(workspace, spec.point)
 
 
 def _same(
@@ -114,10 +116,11 @@ def _apply(
     client_token: str | None,
 ) -> Operation:
     workspace = member.workspace
+    listening = _listeners(spec, workspace, environment, hold=True)  # extensions are locked before what they guard
     objects = KINDS[spec.object_type].read(ids, workspace, environment)
     refusals = judge(spec, objects, ids, member)
     todo = [pk for pk in ids if refusals[pk] is None]
-    listeners = _listeners(spec, workspace, environment) if todo else []
+    listeners = listening if todo else []
     operation = Operation.objects.create(
         code=spec.code,
         workspace=workspace,
@@ -175,7 +178,8 @@ def _ask(spec: OperationSpec, operation: Operation, objects: Sequence[Any], list
         },
         address=actor.address,
     )
-    checked.settle(operation)  # with advisory extensions alone, or unreachable ones, it is decided already
+    # with advisory extensions alone, or unreachable ones, it is decided already
+    checked.settle(operation, actor.address)
     return event
 
 

@@ -33,7 +33,7 @@ class Operation(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["workspace", "-id"], name="operation_history"),
+            models.Index(fields=["workspace", "environment", "-id"], name="operation_history"),
             models.Index(  # open checks in the top bar
                 fields=["workspace", "environment"], condition=models.Q(status="checking"), name="operation_checking"
             ),

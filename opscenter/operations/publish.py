@@ -22,10 +22,12 @@ from opscenter.operations.publish_checks import (
     Upstreams,
     check,
     output_problems,
+    recurrences_before,
 )
 from opscenter.production.models import (
     Environment,
     ProductionWorkflow,
+    Recurrence,
     ResourceGroup,
     Task,
     TaskDependency,
@@ -37,7 +39,7 @@ from opscenter.workspaces import audit
 from opscenter.workspaces.models import Tenant, User, Workspace
 from opscenter.workspaces.roles import Permission
 from workflows.definitions import NodeDefinition
-from workflows.models import Node, NodeVersion, Workflow
+from workflows.models import Node, Workflow
 
 __all__ = ["PublishProblem", "PublishRefused", "PublishReport", "publish"]
 
@@ -50,6 +52,7 @@ _TASK_FIELDS = (
     "owner",
     "resource_group",
     "recurrence",
+    "thawed_recurrence",
     "priority",
     "status",
     "modified_at",
@@ -98,6 +101,7 @@ def publish(actor: Actor, workspace: Workspace, nodes: Sequence[Node], message: 
     left_out = _unchanged(workspace, drafts)
     known = set(left_out)
     candidates = _candidates([node for node in drafts if node not in known])
+    _hold(candidates)
     upstreams = Upstreams(workspace, Environment.PROD, candidates)
     problems, warnings = check(upstreams)
     if workspace.mode == Workspace.Mode.STANDARD:
@@ -153,7 +157,18 @@ def _candidates(nodes: Sequence[Node]) -> list[Candidate]:
     """The nodes with the numbers of their tasks. A refused publication leaves a gap in them, which is harmless."""
     missing = [node for node in nodes if node.number is None]
     fresh = dict(zip((node.pk for node in missing), ids.next_value("task_number", len(missing)), strict=True))
-    return [Candidate(node, NodeDefinition.from_json(node.definition), node.number or fresh[node.pk]) for node in nodes]
+    before = recurrences_before(nodes)
+    return [
+        Candidate(node, NodeDefinition.from_json(node.definition), node.number or fresh[node.pk], before.get(node.pk))
+        for node in nodes
+    ]
+
+
+def _hold(candidates: Sequence[Candidate]) -> None:
+    """Lock their production tasks: none is frozen between the checks and the publication."""
+    numbers = [candidate.number for candidate in candidates]
+    found = Task.objects.filter(number__in=numbers, environment=Environment.PROD).order_by("pk")
+    list(found.select_for_update(no_key=True).values_list("pk"))
 
 
 @dataclass
@@ -171,12 +186,6 @@ class _Publication:
         groups = ResourceGroup.objects.filter(tenant=self.workspace.tenant)
         self._groups = {group.name: group for group in groups}
         self._zone = ZoneInfo(self.workspace.tenant.time_zone)
-        self._recurrence_before = self._published_recurrences()
-
-    def _published_recurrences(self) -> dict[int, str]:
-        """By node id: the recurrence that the draft had when it was last published."""
-        rows = NodeVersion.objects.filter(node__in=self._nodes(), number=F("node__published_version"))
-        return dict(rows.values_list("node_id", "definition__recurrence"))
 
     def save_drafts(self) -> None:
         """Note at the drafts what they became."""
@@ -238,8 +247,10 @@ class _Publication:
         task.priority = definition.priority
         task.status = Task.Status.ONLINE
         task.modified_at, task.modified_by = self.at, self.publisher
-        if self._recurrence_before.get(node.pk, definition.recurrence) != definition.recurrence:
-            task.recurrence = definition.recurrence
+        recurrence = candidate.recurrence_of(task)
+        if recurrence == Recurrence.PAUSE != task.recurrence:
+            task.thawed_recurrence = task.recurrence
+        task.recurrence = recurrence
 
     def _default_group(self) -> ResourceGroup:
         if ResourceGroup.DEFAULT not in self._groups:

@@ -7,17 +7,20 @@ from datetime import date, datetime
 from functools import cached_property
 from typing import Any
 
+from django.db.models import F
 from django.utils.translation import gettext as _
 
+from extensions import lifecycle
 from opscenter.base.reasons import Invalid, Reason, Refused, say, sentence
 from opscenter.engine.generate import root_output
-from opscenter.production.models import Resource, Task, TaskDependency, TaskOutput
+from opscenter.operations.registry import OPERATIONS
+from opscenter.production.models import Recurrence, Resource, Task, TaskDependency, TaskOutput
 from opscenter.production.node_types import NODE_TYPES
 from opscenter.production.rules import parameters
 from opscenter.production.rules.dependencies import find_cycle
 from opscenter.workspaces.models import Workspace
 from workflows.definitions import NORMAL, UNKNOWN_TYPE, Dependency, NodeDefinition
-from workflows.models import Node
+from workflows.models import Node, NodeVersion
 
 ROOT = 0
 """Stands for the number of the workspace's root task, which may not be there yet."""
@@ -64,11 +67,17 @@ class PublishRefused(Refused):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A node about to be published. ``number`` is the one its task has, or will have."""
+    """A node about to be published.
+
+    Attributes:
+        number: the one its task has, or will have.
+        recurrence_before: the draft's when it was last published; None if it never was.
+    """
 
     node: Node
     definition: NodeDefinition
     number: int
+    recurrence_before: str | None = None
 
     def problem(self, field: str, code: str, **params: Any) -> PublishProblem:
         """A finding about this node."""
@@ -78,6 +87,17 @@ class Candidate:
         """All names under which others may depend on the task; the automatic one is last."""
         automatic = f"{self.node.workspace.name}.{self.number}_out"
         return list(dict.fromkeys([*self.definition.outputs, automatic]))
+
+    def recurrence_of(self, task: Task) -> str:
+        """The recurrence that its task gets: the one it has in production, unless the draft's own changed."""
+        has_changed = self.recurrence_before not in (None, self.definition.recurrence)
+        return self.definition.recurrence if has_changed else task.recurrence
+
+
+def recurrences_before(nodes: Sequence[Node]) -> dict[int, str]:
+    """By node id: the recurrence that the draft had when it was last published."""
+    rows = NodeVersion.objects.filter(node__in=nodes, number=F("node__published_version"))
+    return dict(rows.values_list("node_id", "definition__recurrence"))
 
 
 @dataclass
@@ -96,6 +116,13 @@ class Upstreams:
             tenant=self.workspace.tenant, environment=self.environment, name__in=wanted | offered
         ).select_related("task__workspace")
         self.in_production = {row.name: row.task for row in rows}
+
+    @cached_property
+    def own_tasks(self) -> list[tuple[Candidate, Task]]:
+        """The candidates that are in production already, each with its task."""
+        by_number = {candidate.number: candidate for candidate in self.candidates}
+        tasks = Task.objects.filter(number__in=by_number, environment=self.environment).order_by("number")
+        return [(by_number[task.number], task) for task in tasks]
 
     @cached_property
     def _offered(self) -> dict[str, int]:
@@ -169,6 +196,7 @@ def check(upstreams: Upstreams) -> tuple[list[PublishProblem], list[PublishProbl
         if known is not None and known.has_code and not candidate.definition.content.strip():
             warnings.append(candidate.problem("content", "publish.no_code"))
     problems += _changed_types(upstreams)
+    problems += _guarded(upstreams)
     problems += output_problems(upstreams)
     problems += _lost_outputs(upstreams)
     problems += _cycle(upstreams)
@@ -208,13 +236,24 @@ def _dependency_problems(candidate: Candidate, upstreams: Upstreams) -> list[Pub
 
 def _changed_types(upstreams: Upstreams) -> list[PublishProblem]:
     """A task keeps its type: instances that exist would be run as something else."""
-    by_number = {candidate.number: candidate for candidate in upstreams.candidates}
-    tasks = Task.objects.filter(number__in=by_number, environment=upstreams.environment)
     return [
-        by_number[task.number].problem("type", "publish.type_changed", before=task.node_type)
-        for task in tasks.order_by("number")
-        if task.node_type != by_number[task.number].definition.type
+        candidate.problem("type", "publish.type_changed", before=task.node_type)
+        for candidate, task in upstreams.own_tasks
+        if task.node_type != candidate.definition.type
     ]
+
+
+def _guarded(upstreams: Upstreams) -> list[PublishProblem]:
+    """Tasks that would be frozen or unfrozen past the extensions that must be asked first."""
+    found = []
+    for candidate, task in upstreams.own_tasks:
+        is_frozen, will_be = (one == Recurrence.PAUSE for one in (task.recurrence, candidate.recurrence_of(task)))
+        if will_be is not is_frozen:
+            spec = OPERATIONS["freeze_task" if will_be else "unfreeze_task"]
+            asked = [one.extension.name for one in lifecycle.listeners(upstreams.workspace, spec.point)]
+            if asked:
+                found.append(candidate.problem("recurrence", f"publish.{spec.code}", extensions=asked))
+    return found
 
 
 def output_problems(upstreams: Upstreams) -> list[PublishProblem]:
@@ -326,6 +365,26 @@ _sentence(
 def _say_parameter(params: Mapping[str, Any]) -> str:
     reason = params["reason"]
     return _("A parameter has no value: %(reason)s") % {"reason": say(reason["code"], reason["params"])}
+
+
+@sentence("publish.freeze_task")
+def _say_freeze(params: Mapping[str, Any]) -> str:
+    return _(
+        "This would freeze the task without asking %(extensions)s. Freeze the task in Operation Center, where the "
+        "extensions are asked, then publish."
+    ) % {"extensions": _names(params)}
+
+
+@sentence("publish.unfreeze_task")
+def _say_unfreeze(params: Mapping[str, Any]) -> str:
+    return _(
+        "This would unfreeze the task without asking %(extensions)s. Unfreeze the task in Operation Center, where the "
+        "extensions are asked, then publish."
+    ) % {"extensions": _names(params)}
+
+
+def _names(params: Mapping[str, Any]) -> str:
+    return ", ".join(f"“{name}”" for name in params["extensions"])
 
 
 @sentence("publish.cycle")

@@ -31,10 +31,7 @@ def _freeze(tasks: Sequence[Task], operation: Operation) -> None:
 
 def _unfreeze(tasks: Sequence[Task], operation: Operation) -> None:
     """A task that was a dry run before it was frozen is one again."""
-    chosen = _chosen(tasks)
-    # one published as frozen never ran otherwise: it becomes normal
-    chosen.filter(thawed_recurrence=Recurrence.PAUSE).update(thawed_recurrence=Recurrence.NORMAL)
-    chosen.update(recurrence=F("thawed_recurrence"), modified_at=clock.now(), modified_by=operation.actor)
+    _chosen(tasks).update(recurrence=F("thawed_recurrence"), modified_at=clock.now(), modified_by=operation.actor)
 
 
 def _chosen(tasks: Sequence[Task]) -> Any:

@@ -4,8 +4,12 @@ import uuid
 from typing import Any
 
 
-def guarded(count: str, url: str, keys: str) -> dict[str, Any]:
-    """A workspace with tasks that an online extension at ``url`` guards against freezing, and access keys of operators."""
+def guarded(count: str, url: str, keys: str, limit: str = "600") -> dict[str, Any]:
+    """A workspace with tasks that an online extension at ``url`` guards against freezing, and access keys of operators.
+
+    ``limit``: seconds in which it must answer.
+    """
+    from extensions import lifecycle
     from extensions.models import Enablement, Extension
     from opscenter.workspaces import access_keys
     from opscenter.workspaces.models import Member, User
@@ -23,7 +27,8 @@ def guarded(count: str, url: str, keys: str) -> dict[str, Any]:
         test_workspace=scene.workspace,
         status=Extension.Status.ONLINE,
     )
-    Enablement.objects.create(extension=extension, workspace=scene.workspace, is_enabled=True)
+    lifecycle.new_secret(extension)
+    Enablement.objects.create(extension=extension, workspace=scene.workspace, is_enabled=True, answer_limit=int(limit))
     made = []
     for number in range(int(keys)):
         user = User.objects.create_user(f"{name}-{number}", tenant=scene.tenant)
@@ -64,4 +69,26 @@ def fates(workspace: str) -> dict[str, dict[str, Any]]:
     }
 
 
-COMMANDS = (guarded, still_checking, fates)
+def tomorrow(workspace: str) -> dict[str, list[bool]]:
+    """Generate the next day of the workspace's tenant, as its night would; by task name whether instances are frozen."""
+    from collections import defaultdict
+    from datetime import timedelta
+
+    from django.db.models import Max
+
+    from opscenter.engine import generate
+    from opscenter.production.models import GenerationRun, TaskInstance
+    from opscenter.workspaces.models import Workspace
+
+    tenant = Workspace.objects.get(pk=workspace).tenant
+    last = GenerationRun.objects.filter(tenant=tenant).aggregate(day=Max("day"))["day"]
+    day = last + timedelta(days=1)
+    generate.generate_day(tenant, day)
+    born: dict[str, list[bool]] = defaultdict(list)
+    made = TaskInstance.objects.filter(workspace=workspace, bizdate=last, workflow_instance__type="Normal")
+    for name, frozen in made.values_list("task__name", "frozen"):
+        born[name].append(frozen)
+    return dict(born)
+
+
+COMMANDS = (guarded, still_checking, fates, tomorrow)

@@ -1,0 +1,187 @@
+"""The courier: sends what is due in the outbox, each request in a thread of its own.
+
+One thread claims and starts, one records, and those that wait for receivers hold no database connection. Recording wakes
+whoever claims, so that a freed slot is used at once.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from threading import Lock, Thread
+from types import TracebackType
+
+import structlog
+
+from extensions import outbox
+from extensions.desk import Desk
+from extensions.envelope import REDACTED
+from extensions.outbox import Claim, Fate, Parcel, Result, Waiting
+from extensions.slots import Slots
+from opscenter.base import outbound
+from opscenter.base.reasons import Reason
+
+logger = structlog.get_logger(__name__)
+
+MOST_BODY = 4096
+"""Bytes of an answer's body that are kept."""
+_MOST_HEADERS, _LONGEST_HEADER = 20, 200
+_NOT_KEPT = frozenset({"set-cookie"})
+_TOKEN_ROOM = 64
+"""Bytes read beyond, so that a token that starts within is seen whole, and taken out."""
+_LOOK_AGAIN = timedelta(milliseconds=100)
+"""When due deliveries that somebody else holds at the moment are looked at again."""
+_RECORD_WITHIN = 1.5
+
+
+class Courier:
+    """Sends deliveries while the block lasts; ``send_due`` is its due source. What is under way at the end is given a
+    moment, and is sent again otherwise.
+
+    Args:
+        on_unreachable: what follows for an open check whose message can never be delivered. Called again when the
+            database failed meanwhile.
+        timeout: seconds that a request may take.
+        patience: seconds that requests under way have at the end.
+    """
+
+    def __init__(
+        self, on_unreachable: Callable[[int], None], *, timeout: float = outbox.TIMEOUT, patience: float = 3.0
+    ) -> None:
+        self._on_unreachable = on_unreachable
+        self._timeout = timeout
+        self._patience = patience
+        self._slots = Slots()
+        self._under_way: dict[Claim, tuple[Parcel, float]] = {}
+        self._lock = Lock()
+        self._has_swept = False
+
+    def __enter__(self) -> "Courier":
+        self._results = Desk("results", self._record)
+        self._unreachable = Desk("unreachable", self._tell)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        give_up = time.monotonic() + self._patience
+        while self._under_way and time.monotonic() < give_up:
+            time.sleep(0.02)
+        with self._lock:
+            abandoned = [parcel for parcel, _started in self._under_way.values()]
+        for parcel in abandoned:
+            self._results.put(Result(parcel, Fate.AT_ONCE, reason=Reason("delivery.abandoned")))
+        if not all([self._results.close(_RECORD_WITHIN), self._unreachable.close(_RECORD_WITHIN)]):
+            logger.warning("courier.left_unrecorded")
+
+    @property
+    def under_way(self) -> int:
+        """How many requests wait for their answer."""
+        return self._slots.under_way
+
+    def send_due(self) -> datetime | None:
+        """Start everything that is due and has room; returns when to look again, None for when we are told."""
+        if not self._has_swept:
+            for check in outbox.undeliverable():
+                self._unreachable.put(check)
+            self._has_swept = True
+        while True:
+            now, waiting = outbox.waiting()
+            rooms = self._slots.rooms(one.extension for one in waiting if one.due_at <= now)
+            parcels = outbox.claim(rooms) if rooms else []
+            if not parcels:
+                return self._nearest(now, waiting, rooms)
+            for parcel in parcels:
+                self._start(parcel)
+
+    def _nearest(self, now: datetime, waiting: Sequence[Waiting], rooms: Mapping[int, int]) -> datetime | None:
+        moments = []
+        for one in waiting:
+            if one.due_at > now:
+                moments.append(one.due_at)
+            elif one.extension in rooms:
+                moments.append(now + _LOOK_AGAIN)
+            elif rest := self._slots.rest(one.extension):
+                moments.append(now + timedelta(seconds=rest))
+            # else every slot that it may have is taken: what frees one wakes us
+        return min(moments, default=None)
+
+    def _start(self, parcel: Parcel) -> None:
+        started = self._slots.take(parcel.extension)
+        with self._lock:
+            self._under_way[parcel.claim] = parcel, started
+        if parcel.not_sent is not None:
+            fate, reason = parcel.not_sent
+            self._results.put(Result(parcel, fate, reason=reason))
+            return
+        sender = Thread(target=self._send, args=(parcel,), name=f"delivery {parcel.claim.delivery}", daemon=True)
+        try:
+            sender.start()
+        except RuntimeError:  # no more threads
+            logger.exception("delivery.no_thread")
+            self._results.put(Result(parcel, Fate.AGAIN, reason=Reason("delivery.broken")))
+
+    def _send(self, parcel: Parcel) -> None:
+        try:
+            result = request(parcel, self._timeout)
+        except (Exception, SystemExit):  # Misconfigured is one
+            logger.exception("delivery.broken", delivery=parcel.claim.delivery)
+            result = Result(parcel, Fate.AGAIN, reason=Reason("delivery.broken"))
+        self._results.put(result)
+
+    # the desks' work
+
+    def _record(self, results: Sequence[Result]) -> Sequence[Result]:
+        for result in results:
+            self._free(result)
+        left, hopeless = outbox.record(results)  # wakes us: what was freed may be taken
+        for check in hopeless:
+            self._unreachable.put(check)
+        return left
+
+    def _free(self, result: Result) -> None:
+        """Let go of a slot, once for each claim: a result may come here again."""
+        with self._lock:
+            _parcel, started = self._under_way.pop(result.parcel.claim, (None, None))
+        if started is not None:
+            self._slots.release(result.parcel.extension, started, went_well=result.fate is Fate.DELIVERED)
+
+    def _tell(self, checks: Sequence[int]) -> Sequence[int]:
+        for check in checks:
+            self._on_unreachable(check)
+        return []
+
+
+def request(parcel: Parcel, timeout: float) -> Result:
+    """Make the request; what it came to."""
+    began = time.monotonic()
+    try:
+        answer = outbound.send(
+            "POST",
+            parcel.url,
+            headers=parcel.headers,
+            body=parcel.body,
+            timeout=timeout,
+            most=MOST_BODY + _TOKEN_ROOM,
+        )
+    except outbound.OutboundError as error:
+        fate = Fate.HOPELESS if isinstance(error, outbound.TargetRefused) else Fate.AGAIN
+        return Result(parcel, fate, _milliseconds(began), reason=error.reason)
+    kept = [(name, value) for name, value in answer.headers.items() if name not in _NOT_KEPT][:_MOST_HEADERS]
+    return Result(
+        parcel,
+        outbox.fate_of(answer.status),
+        _milliseconds(began),
+        answer.status,
+        {_text(name, parcel.token, 64): _text(value, parcel.token, _LONGEST_HEADER) for name, value in kept},
+        _text(answer.body.decode(errors="replace"), parcel.token, MOST_BODY),
+        answer.headers.get("retry-after", ""),
+    )
+
+
+def _milliseconds(began: float) -> int:
+    return round((time.monotonic() - began) * 1000)
+
+
+def _text(given: str, token: str, most: int) -> str:
+    """What a receiver said, as it may be kept and shown: without the check's token, and without what no text may have."""
+    return given.replace(token, REDACTED).replace("\0", "\ufffd")[:most]

@@ -1,0 +1,106 @@
+"""Messages sent by hand: one to test an extension, and one that was sent before."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from extensions import checks, deliveries
+from extensions.envelope import node_change
+from extensions.models import Check, Delivery, Enablement, Event, Extension, new_biz_id
+from extensions.points import POINTS
+from opscenter.base.reasons import Invalid, NotFound, Refused, sentence
+from opscenter.operations.actor import Actor
+from opscenter.operations.extension_permits import change_refusal, locked, managed_by, require_change
+from opscenter.operations.extensions import record
+from opscenter.production.models import Environment, Task
+from opscenter.workspaces.models import Workspace
+
+MOST_TESTS = 10
+"""Test messages of an extension that wait for an answer at a time."""
+
+
+@transaction.atomic
+def send_test(actor: Actor, code: str, point: str) -> Check:
+    """Send a message as the extension point would, of a task in the test workspace; its verdict decides nothing.
+
+    ``data`` says ``"isTest": true``; everything else is as in earnest: signature, retries, answer limit, verdict.
+
+    Raises:
+        NotFound, Forbidden: neither its owner nor an administrator of the tenant.
+        Invalid: the extension does not listen to the extension point.
+        Refused: it is disabled, or too many test messages wait for their answers.
+    """
+    extension = locked(actor, code)
+    require_change(actor, extension)
+    if point not in extension.points or point not in POINTS:
+        raise Invalid("extension.point_unbound", field="point", extension=extension.name, point=point[:64])
+    if extension.status == Extension.Status.DISABLED:
+        raise Refused("delivery.disabled", extension=extension.name)
+    open_tests = Check.objects.filter(extension=extension, state=Check.State.CHECKING, event__operation=None)
+    if open_tests.count() >= MOST_TESTS:
+        raise Refused("extension.too_many_tests", most=MOST_TESTS)
+    workspace = Workspace.objects.select_related("tenant").get(pk=extension.test_workspace_id)
+    task = _some_task(workspace)
+    numbers, name = ([task.number], task.name) if task else ([], "")
+    data = node_change(workspace, actor.user, numbers, new_biz_id(), name) | {"isTest": True}
+    listener = _listener(extension, workspace)
+    event = checks.open_event(point, workspace, Environment.PROD, actor.user, [listener], data, operation=None)
+    record(actor, "extension.test", extension, {"point": point})
+    return event.checks.select_related("extension").get()
+
+
+def _some_task(workspace: Workspace) -> Task | None:
+    found = Task.objects.filter(workspace=workspace, environment=Environment.PROD, status=Task.Status.ONLINE)
+    return found.exclude(is_root=True).order_by("pk").first()
+
+
+def _listener(extension: Extension, workspace: Workspace) -> Enablement:
+    """The extension as the test workspace has enabled it; as by default where it has not."""
+    found = Enablement.objects.filter(extension=extension, workspace=workspace).first()
+    listener = found or Enablement(extension=extension, workspace=workspace)
+    listener.extension = extension
+    return listener
+
+
+@transaction.atomic
+def replay(actor: Actor, delivery_id: int) -> Delivery:
+    """Send a message again as it was, whatever has become of its check; its ``webhook-id`` stays the same.
+
+    Raises:
+        NotFound: no such delivery, or the actor may not send it again.
+        Refused: the extension is disabled or gone, or a replay of the message is under way.
+    """
+    found = Delivery.objects.filter(pk=delivery_id, extension__tenant=actor.user.tenant_id)
+    delivery = found.select_related("of_check__event__workspace__tenant", "extension__owner").first()
+    if delivery is None or not may_replay(actor, delivery.extension, delivery.of_check.event.workspace_id):
+        raise NotFound("delivery.unknown", delivery=delivery_id)
+    event = delivery.of_check.event
+    Event.objects.select_for_update(no_key=True).get(pk=event.pk)  # two replays at once would both look first
+    made = deliveries.replay(delivery)
+    record(actor, "extension.replay", delivery.extension, {"message": str(event.pk)}, event.workspace)
+    return made
+
+
+def may_replay(actor: Actor, extension: Extension, workspace_id: int) -> bool:
+    """Whether the actor may send a message about this workspace to the extension again.
+
+    Its owner may, administrators of the tenant, and who manages extensions in the workspace.
+    """
+    return change_refusal(actor, extension) is None or managed_by(actor.user).filter(pk=workspace_id).exists()
+
+
+@sentence("delivery.unknown")
+def _unknown(params: Mapping[str, Any]) -> str:
+    return _("There is no delivery %(delivery)s that you may send again.") % params
+
+
+@sentence("extension.point_unbound")
+def _point_unbound(params: Mapping[str, Any]) -> str:
+    return _("The extension “%(extension)s” does not listen to “%(point)s”.") % params
+
+
+@sentence("extension.too_many_tests")
+def _too_many_tests(params: Mapping[str, Any]) -> str:
+    return _("%(most)s test messages wait for their answers already. Answer them first.") % params
