@@ -10,7 +10,8 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
 
-from opscenter.console import navigation
+from opscenter.console import navigation, open_checks
+from opscenter.console.open_checks import OpenChecks
 from opscenter.workspaces.models import Workspace
 
 THEMES = ("auto", "light", "dark")
@@ -100,6 +101,11 @@ class Frame:
             return []
         found = Workspace.objects.visible_to(self.user).order_by("display_name", "name")[:SWITCHER_LIMIT]
         return [(workspace, url) for workspace in found if (url := navigation.home(workspace.pk, "prod"))]
+
+    @cached_property
+    def open_checks(self) -> OpenChecks | None:
+        """Operations that wait for extensions here; None when there are none."""
+        return open_checks.in_frame(self.request)
 
     @cached_property
     def profile_url(self) -> str | None:

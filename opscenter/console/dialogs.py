@@ -24,6 +24,8 @@ def ask(
     problems: Sequence[Any] = (),
     warnings: Sequence[Any] = (),
     is_refused: bool = False,
+    part: str = "",
+    details: Any = None,
 ) -> HttpResponse:
     """The question; with a form that has errors, the same question again with status 422.
 
@@ -33,6 +35,7 @@ def ask(
         names: what it will happen to, as ``{"name", "note"}``.
         problems, warnings: what stands against it, and what should be known (drafts.Finding).
         is_refused: it was tried, and the problems are why it was not done.
+        part: a template shown above the form, for what a sentence cannot say; it finds ``details``.
     """
     context = {
         "title": title,
@@ -45,6 +48,8 @@ def ask(
         "has_file": has_file,
         "problems": problems,
         "warnings": warnings,
+        "part": part,
+        "details": details,
         "action_url": request.get_full_path(),
     }
     template = "console/workspace/dialog.html" if is_partial(request) else "console/workspace/question.html"

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from opscenter.base.reasons import say, sentence
-from opscenter.operations.publish_checks import Candidate, PublishProblem, Upstreams, check
+from opscenter.operations.publish_checks import Candidate, PublishProblem, Upstreams, check, recurrences_before
 from opscenter.production.models import Environment
 from opscenter.workspaces.models import Workspace
 from workflows.definitions import NodeDefinition
@@ -23,6 +23,7 @@ FIELD_NAMES: dict[str, Promise] = {
     "parameters": gettext_lazy("Parameters"),
     "dependencies": gettext_lazy("Dependencies"),
     "outputs": gettext_lazy("Outputs"),
+    "recurrence": gettext_lazy("Recurrence"),
 }
 """How the fields are called that problems name."""
 
@@ -108,7 +109,10 @@ def look_at(workspace: Workspace, drafts: Sequence[Draft]) -> None:
         return
     by_node = {one.node.pk: one for one in drafts}
     # a node without a task has no number yet; any that no task has will do to look at it
-    candidates = [Candidate(one.node, one.definition, one.node.number or -one.node.pk) for one in drafts]
+    before = recurrences_before([one.node for one in drafts])
+    candidates = [
+        Candidate(one.node, one.definition, one.node.number or -one.node.pk, before.get(one.node.pk)) for one in drafts
+    ]
     problems, warnings = check(Upstreams(workspace, Environment.PROD, candidates))
     for problem in problems:
         by_node[problem.node].problems.append(finding(problem))

@@ -1,7 +1,7 @@
 """What lists may be narrowed by, all of it in the address; a wrong value is told at its field."""
 
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -61,7 +61,7 @@ class _Filters(forms.Form):
         super().__init__(query, auto_id="filter_%s")
         self.user = user
         self._offer("type", _("Any type"), [(code, known.name) for code, known in NODE_TYPES.items()])
-        self._offer("owner", _("Any owner"), [(MINE, _("Mine")), *_people(workspace)])
+        self._offer("owner", _("Any owner"), [(MINE, _("Mine")), *people(workspace)])
         self._offer("workflow", _("Any workflow"), _workflows(workspace, environment))
         for name, field in self.fields.items():
             field.widget.attrs["aria-label"] = field.label
@@ -181,7 +181,13 @@ def _input(kind: str, label: Any) -> dict[str, Any]:
     return {"type": kind, "aria-label": label}
 
 
-def _people(workspace: Workspace) -> list[tuple[int, str]]:
+def midnight(day: date, zone: ZoneInfo) -> datetime:
+    """The start of a local day; the first days of the calendar have none in UTC, which the second one then stands for."""
+    return datetime.combine(min(max(day, date(2, 1, 1)), date(9998, 1, 1)), time(), zone)
+
+
+def people(workspace: Workspace) -> list[tuple[int, str]]:
+    """Members to choose from, by uid."""
     members = Member.objects.filter(workspace=workspace).select_related("user").order_by("user__username")
     return [(member.user.uid, str(member.user)) for member in members[:CHOICES_SHOWN]]
 

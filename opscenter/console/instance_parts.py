@@ -15,8 +15,8 @@ from django.utils.translation import ngettext
 from opscenter.base import clock
 from opscenter.base.reasons import Reason, say
 from opscenter.console.access import ConsoleRequest, here
-from opscenter.console.filters import query_string
-from opscenter.console.operation_words import WORDS
+from opscenter.console.operation_parts import buttons, operation_url
+from opscenter.console.operation_words import WORDS, name_of
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.permits import missing
 from opscenter.operations.registry import OPERATIONS, operations_on, refusal
@@ -45,18 +45,7 @@ _LOOKS = {
 
 def actions(request: ConsoleRequest, instance: TaskInstance) -> list[dict[str, Any]]:
     """Every operation as a button; what cannot be done now says why."""
-    found = []
-    for code, spec in operations_on("instance").items():
-        reason = refusal(spec, instance, request.member)
-        found.append(
-            {
-                "label": spec.name,
-                "icon": WORDS[code].icon,
-                "key": WORDS[code].key,
-                "url": operation_url(request, code, [instance.pk]),
-                "why_not": "" if reason is None else say(reason.code, reason.params),
-            }
-        )
+    found = buttons(request, instance)
     if instance.node_type == HTTP_TRIGGER.code:
         found.append(trigger_action(request, instance))
     return found
@@ -101,16 +90,6 @@ def trigger_refusal(member: Member, instance: TaskInstance) -> Reason | None:
     return Reason(decision.reason.code, named | dict(decision.reason.params))
 
 
-def operation_url(request: ConsoleRequest, code: str, ids: Sequence[int], workspace: int | None = None) -> str:
-    """Where an operation on instances is asked for; they may be of another workspace."""
-    kwargs = {
-        "workspace_id": workspace or request.workspace.pk,
-        "env": request.environment.value.lower(),
-        "code": code.replace("_", "-"),
-    }
-    return reverse("console:instance_operate", kwargs=kwargs) + query_string({"id": list(ids)})
-
-
 def checklist(request: ConsoleRequest, instance: TaskInstance) -> dict[str, Any]:
     """What the instance waits for, or how it ended: what is met in one line, what is not open with its remedies."""
     explanation = selectors.explain_instance(instance)
@@ -152,13 +131,13 @@ class _Remedies:
 
     def __init__(self, request: ConsoleRequest, instance: TaskInstance, conditions: Sequence[Condition]) -> None:
         self._request = request
-        self._own = instance.pk
+        self._instance = instance
         ids = {
             pk
             for condition in conditions
             if not condition.met
             for remedy in condition.remedies
-            if remedy.operation in OPERATIONS or remedy.operation == "trigger"
+            if remedy.operation in operations_on("instance") or remedy.operation == "trigger"
             for pk in remedy.targets
         }
         self._targets = {
@@ -173,6 +152,9 @@ class _Remedies:
         """The buttons of one condition."""
         found = []
         for remedy in condition.remedies:
+            if remedy.operation == "unfreeze_task":
+                found.append(self._unfreeze_task())
+                continue
             targets = [self._targets[pk] for pk in remedy.targets if pk in self._targets]
             if remedy.operation in OPERATIONS and targets:
                 found.append(self._operation(remedy, targets))
@@ -193,6 +175,11 @@ class _Remedies:
             "why_not": "" if able else _why_not(member, first, reasons),
         }
 
+    def _unfreeze_task(self) -> dict[str, Any]:
+        """For the instance's own task: the instances to come are then not born frozen."""
+        (button,) = (one for one in buttons(self._request, self._instance.task) if one["code"] == "unfreeze_task")
+        return {**button, "label": _("Unfreeze the task")}
+
     def _trigger(self, target: TaskInstance) -> dict[str, Any]:
         member = self._member(target.workspace_id)
         reason = None if member is None else trigger_refusal(member, target)
@@ -209,7 +196,7 @@ class _Remedies:
         }
 
     def _label(self, operation: str, targets: list[TaskInstance]) -> str:
-        if [target.pk for target in targets] == [self._own]:
+        if [target.pk for target in targets] == [self._instance.pk]:
             return operation
         count = len(targets)
         return ngettext("%(operation)s: upstream", "%(operation)s: %(n)s upstream", count) % {
@@ -348,9 +335,9 @@ def _by(request: ConsoleRequest, operation: Operation | None) -> dict[str, Any]:
     spec = OPERATIONS.get(operation.code)
     return {
         "actor": operation.actor,
-        "operation": spec.name if spec else _("Run now"),
+        "operation": spec.name if spec else name_of(operation.code),
         "comment": operation.comment,
-        "url": here(request, "instance_operation", pk=operation.pk),
+        "url": here(request, "operation", pk=operation.pk),
     }
 
 

@@ -57,6 +57,7 @@ GROUPS: tuple[Group, ...] = (
             Item("console:import", "console:import", _("Import"), "upload", "g p"),
             Item("console:workflow_list", "console:workflow", _("Workflows"), "workflow", "g w"),
             Item("console:resource_list", "console:resource", _("Resources"), "package", "g r"),
+            Item("console:extension_list", "console:extension", _("My extensions"), "puzzle", "g x"),
         ),
     ),
     Group(
@@ -64,6 +65,8 @@ GROUPS: tuple[Group, ...] = (
         (
             Item("console:workspace", "console:workspace", _("Workspace"), "settings", "g s"),
             Item("console:member_list", "console:member", _("Members & roles"), "users", "g m"),
+            Item("console:enablement_list", "console:enablement", _("Extensions"), "shield", "g c"),
+            Item("console:operation_list", "console:operation", _("Operation history"), "history", "g h"),
             Item("console:audit_list", "console:audit", _("Audit trail"), "scroll-text", "g a"),
         ),
     ),

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.utils.functional import Promise
+from django.utils.translation import gettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext_lazy
+
+from opscenter.operations.registry import OPERATIONS
 
 
 @dataclass(frozen=True)
@@ -13,11 +15,13 @@ class Words:
     """Of one operation.
 
     Attributes:
+        name: as histories and filters call it, where operations on instances and on tasks stand side by side.
         key: pressed in a list, it does the operation to the selected rows.
-        verb: the button of the question, by the number of instances.
+        verb: the button of the question, by the number of objects.
         text: what will happen.
     """
 
+    name: Promise
     icon: str
     key: str
     verb: Any
@@ -30,6 +34,7 @@ class Words:
 
 WORDS: dict[str, Words] = {
     "stop": Words(
+        _("Stop instances"),
         "circle-stop",
         "s",
         ngettext_lazy("Stop %(n)s instance", "Stop %(n)s instances", "n"),
@@ -39,6 +44,7 @@ WORDS: dict[str, Words] = {
         ),
     ),
     "rerun": Words(
+        _("Rerun instances"),
         "rotate-ccw",
         "r",
         ngettext_lazy("Rerun %(n)s instance", "Rerun %(n)s instances", "n"),
@@ -48,6 +54,7 @@ WORDS: dict[str, Words] = {
         ),
     ),
     "set_success": Words(
+        _("Set instances to succeeded"),
         "circle-check",
         "u",
         ngettext_lazy("Set %(n)s instance to succeeded", "Set %(n)s instances to succeeded", "n"),
@@ -56,15 +63,57 @@ WORDS: dict[str, Words] = {
         ),
     ),
     "freeze": Words(
+        _("Freeze instances"),
         "snowflake",
         "f",
         ngettext_lazy("Freeze %(n)s instance", "Freeze %(n)s instances", "n"),
         _("They keep their state and do not run, and what comes after them waits, until they are unfrozen."),
     ),
     "unfreeze": Words(
+        _("Unfreeze instances"),
         "sun",
         "n",
         ngettext_lazy("Unfreeze %(n)s instance", "Unfreeze %(n)s instances", "n"),
         _("They go on from the state they are in: those whose conditions are met start now."),
     ),
+    "freeze_task": Words(
+        _("Freeze tasks"),
+        "snowflake",
+        "f",
+        ngettext_lazy("Freeze %(n)s task", "Freeze %(n)s tasks", "n"),
+        _(
+            "Instances generated from now on are born frozen: they do not run, and what comes after them waits. "
+            "Instances that exist already run as they are."
+        ),
+    ),
+    "unfreeze_task": Words(
+        _("Unfreeze tasks"),
+        "sun",
+        "n",
+        ngettext_lazy("Unfreeze %(n)s task", "Unfreeze %(n)s tasks", "n"),
+        _(
+            "Instances generated from now on run again. Those that were born frozen stay so: unfreeze them one by one, or "
+            "set them to succeeded."
+        ),
+    ),
 }
+
+RUN_NOW = "run_now"
+"""The code of an operation that is asked for by a form of its own, and of one object alone."""
+
+
+def name_of(code: str) -> str:
+    """What histories call an operation."""
+    return str(WORDS[code].name) if code in WORDS else _run_now()
+
+
+def title_of(code: str, count: int, name: str = "") -> str:
+    """What was asked for: of one object with its name, where that is known, else with the number of objects."""
+    if count == 1 and name:
+        verb = OPERATIONS[code].name if code in OPERATIONS else _run_now()
+        return gettext("%(operation)s %(name)s") % {"operation": verb, "name": name}
+    return WORDS[code].for_count(count) if code in WORDS else _run_now()
+
+
+def _run_now() -> str:
+    return gettext("Run now")

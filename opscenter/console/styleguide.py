@@ -9,7 +9,8 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from opscenter.console.access import SignedInRequest, signed_in
-from opscenter.console.templatetags.looks import RECEIPTS, STATES
+from opscenter.console.check_parts import Button, Card, Sent
+from opscenter.console.templatetags.looks import CHECKS, RECEIPTS, STATES
 
 LOG = """2026-11-21 00:30:01 starting attempt 2 of dwd_orders_daily, business date 2026-11-20
 \x1b[36mINFO\x1b[0m  reading partition ds=20261120 from ods_orders
@@ -129,19 +130,38 @@ def _stories(now: dt.datetime) -> dict[str, Any]:
             {"at": now - minutes[2], "state": "failure", "sentence": "exit code 1"},
             {"at": now - minutes[3], "state": "wait_time", "sentence": ""},
         ],
-        "checks": [
-            {
-                "name": "Freeze guard",
-                "state": "checking",
-                "elapsed": 142,
-                "limit": 600,
-                "words": "Looking for open incidents.",
-                "links": [("Report", "#")],
-                "actions": [{"label": "Mark as passed", "url": "#"}],
-            },
-            {"name": "Release calendar", "state": "success", "elapsed": 3, "limit": 600, "words": "No release today."},
-        ],
+        "cards": _cards(now),
     }
+
+
+def _cards(now: dt.datetime) -> list[tuple[Card, int]]:
+    links = (("Details", "https://guard.example/check"), ("Documentation", "https://guard.example/help"))
+    plain: dict[str, Any] = {"is_mandatory": True, "is_open": False, "is_failed": False, "limit": 600, "why": ""}
+    plain |= {"progress": None, "progress_words": "", "progress_at": None, "sent": None, "buttons": ()}
+    waiting = Card(
+        **plain
+        | {"is_open": True, "progress": 40, "progress_words": "Looking for open incidents.", "progress_at": now}
+        | {"sent": Sent("Message delivered", now - dt.timedelta(seconds=141))}
+        | {"buttons": (Button("Mark as passed", "#", "check", "The extension does not allow it."),)},
+        pk=1,
+        name="Freeze guard",
+        look=CHECKS["checking"],
+        opened_at=now - dt.timedelta(seconds=142),
+        words="",
+        verdict="",
+        links=links,
+    )
+    passed = Card(
+        **plain | {"is_mandatory": False},
+        pk=2,
+        name="Release calendar",
+        look=CHECKS["passed"],
+        opened_at=now,
+        words="No release today.",
+        verdict="Answered OK after 3 s, by API",
+        links=(),
+    )
+    return [(waiting, 142), (passed, 0)]
 
 
 @signed_in

@@ -3,6 +3,7 @@
 from django.urls import include, path
 
 from opscenter.console.styleguide import styleguide
+from opscenter.console.urls_extensions import urlpatterns as extensions
 from opscenter.console.urls_production import urlpatterns as production
 from opscenter.console.views import audit, authoring, keys, members, resources, session, workspace
 
@@ -43,4 +44,5 @@ urlpatterns = [
     path("w/<int:workspace_id>/", session.workspace_home, name="workspace_home"),
     path("w/<int:workspace_id>/<str:env>/", include(_in_workspace)),
     *production,
+    *extensions,
 ]

@@ -2,12 +2,13 @@
 
 from django.urls import include, path
 
-from opscenter.console.views import instance, instances, operations, tasks
+from opscenter.console.views import instance, instances, operation_history, operation_page, operations, tasks
 
 _in_workspace = [
     path("tasks/", tasks.task_list, name="task_list"),
     path("tasks/<int:number>/", tasks.task, name="task"),
     path("tasks/<int:number>/run/", tasks.run_now, name="task_run"),
+    path("tasks/do/<slug:code>/", operations.operate_tasks, name="task_operate"),
     path("instances/", instances.instance_list, name="instance_list"),
     path("test-instances/", instances.test_instance_list, name="test_instance_list"),
     path("instances/<int:pk>/", instance.instance, name="instance"),
@@ -16,8 +17,14 @@ _in_workspace = [
     path("instances/<int:pk>/log/", instance.log, name="instance_log"),
     path("instances/<int:pk>/log/<int:number>/more/", instance.log_more, name="instance_log_more"),
     path("instances/<int:pk>/log/<int:number>/raw/", instance.log_raw, name="instance_log_raw"),
-    path("instances/do/<slug:code>/", operations.operate, name="instance_operate"),
-    path("operations/<int:pk>/", operations.operation, name="instance_operation"),
+    path("instances/do/<slug:code>/", operations.operate_instances, name="instance_operate"),
+    path("operations/", operation_history.operation_list, name="operation_list"),
+    path("operations/open/", operation_history.open_list, name="operation_open"),
+    path("operations/<int:pk>/", operation_page.operation, name="operation"),
+    path("operations/<int:pk>/checks/", operation_page.checks, name="operation_checks"),
+    path("operations/<int:pk>/cancel/", operation_page.cancel, name="operation_cancel"),
+    path("operations/<int:pk>/checks/<int:check>/pass/", operation_page.mark_passed, name="operation_mark_passed"),
+    path("operations/<int:pk>/checks/<int:check>/send/", operation_page.send_again, name="operation_send_again"),
 ]
 
 urlpatterns = [path("w/<int:workspace_id>/<str:env>/", include(_in_workspace))]

@@ -243,12 +243,12 @@ ACTIONS: dict[str, Action] = {
         Action("extension.reopen", gettext_lazy("Took the extension back to testing")),
         Action("extension.disable", gettext_lazy("Disabled the extension everywhere"), _ended_checks),
         Action("extension.rotate_secret", gettext_lazy("Rotated the extension's signing secret")),
-        Action("extension.create_key", gettext_lazy("Created an access key of the extension"), _key),
-        Action("extension.revoke_key", gettext_lazy("Revoked an access key of the extension"), _key),
-        Action("extension.enable", gettext_lazy("Enabled the extension in the workspace"), _enabled),
+        Action("extension.create_key", gettext_lazy("Created a key of the extension"), _key),
+        Action("extension.revoke_key", gettext_lazy("Revoked a key of the extension"), _key),
+        Action("extension.enable", gettext_lazy("Enabled the extension"), _enabled),
         Action("extension.settings", gettext_lazy("Changed the extension's settings"), _changed_enablement),
-        Action("extension.disable_here", gettext_lazy("Disabled the extension in the workspace"), _ended_checks),
-        Action("extension.test", gettext_lazy("Sent the extension a test message"), _point),
-        Action("extension.replay", gettext_lazy("Sent the extension a message again"), lambda p: str(p["message"])),
+        Action("extension.disable_here", gettext_lazy("Disabled the extension here"), _ended_checks),
+        Action("extension.test", gettext_lazy("Sent a test message"), _point),
+        Action("extension.replay", gettext_lazy("Sent a message again"), lambda p: str(p["message"])),
     )
 }

@@ -30,9 +30,17 @@ class Child:
         kind: its name, in the process list and before each of its lines.
         body: what it does; it ends when that returns.
         let_go: called in the child first, to close what belongs to the parent alone.
+        longest_back_off: seconds between a death and the next start when it dies again and again.
     """
 
-    def __init__(self, kind: str, body: Callable[[], None], let_go: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        kind: str,
+        body: Callable[[], None],
+        let_go: Callable[[], None],
+        *,
+        longest_back_off: float = _LONGEST_BACK_OFF,
+    ) -> None:
         self.kind = kind
         self._body = body
         self._let_go = let_go
@@ -41,6 +49,7 @@ class Child:
         self._started = 0.0
         self._again_at = 0.0
         self._back_off = _FIRST_BACK_OFF
+        self._longest_back_off = longest_back_off
         self._unended = b""
 
     @property
@@ -101,7 +110,7 @@ class Child:
         if time.monotonic() - self._started > _LIVED_LONG:
             self._back_off = _FIRST_BACK_OFF
         self._again_at = time.monotonic() + self._back_off
-        self._back_off = min(_LONGEST_BACK_OFF, self._back_off * 2)
+        self._back_off = min(self._longest_back_off, self._back_off * 2)
         return code
 
     def forget(self) -> None:

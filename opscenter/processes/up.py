@@ -27,7 +27,7 @@ from django.urls import get_resolver
 from opscenter.base import config, logs
 from opscenter.base.locks import session_lock
 from opscenter.base.procs import adopt_orphans, descendants, kill_tree, reap_adopted, wait_gone
-from opscenter.processes import assets, courier, scheduler, web, worker
+from opscenter.processes import assets, courier, guard, scheduler, web, worker
 from opscenter.processes.children import Child
 from opscenter.processes.demo import record
 from opscenter.processes.embedded import Embedded
@@ -46,6 +46,7 @@ _LOOK_EVERY = 0.25
 _REAP_EVERY = 5.0
 _DATABASE_BACK_OFF = 2.0
 _COMPLAIN_AFTER = 60.0
+_GUARD_BACK_OFF = 60.0
 
 
 class Up:
@@ -63,7 +64,7 @@ class Up:
         self._database_again_at = 0.0
         self._children: list[Child] = []
         self._selector = selectors.DefaultSelector()
-        self._is_announced = False
+        self._is_announced = self._has_guard = False
         self._asked = self._complain_at = 0.0
         self._reaped = time.monotonic()
         self._is_json = os.environ.get("OPSCENTER_LOG_FORMAT") == "json"
@@ -134,9 +135,30 @@ class Up:
 
     def _start_children(self) -> None:
         self._children = [Child(kind, body, self._let_go) for kind, body in PARTS.items()]
+        self._has_guard = self._prepare_guard()
         for child in self._children:
             self._start(child)
         self._complain_at = time.monotonic() + _COMPLAIN_AFTER
+
+    def _prepare_guard(self) -> bool:
+        """Whether there is a demo with a guard; if so, its files are there and whoever is started now may reach it."""
+        try:
+            found = (record.read() or {}).get("extension")
+            if found:
+                guard.write_files(found)
+                guard.allow(found["webhook_url"])
+            return bool(found)
+        except (OSError, LookupError, TypeError, ValueError) as error:
+            self._say("up", f"The demo's guard is not started: {record.path()}: {error!r}")
+            return False
+        finally:
+            connection.close()
+
+    def _start_guard(self) -> None:
+        """Not before the product is ready: it has a big SDK to load, and nobody waits for it yet."""
+        child = Child("guard", guard.run, self._let_go, longest_back_off=_GUARD_BACK_OFF)
+        self._children.append(child)
+        self._start(child)
 
     def _let_go(self) -> None:
         """In a child: close what is ours alone, above all the lock on the database, which must end with us."""
@@ -222,6 +244,8 @@ class Up:
             self._say("up", f"Opscenter is ready: {settings.PUBLIC_URL}/  (Ctrl-C stops it)")
             if record.path().exists():
                 self._say("up", "The demo's accounts and passwords: .venv/bin/python manage.py demo")
+            if self._has_guard:
+                self._start_guard()
         elif time.monotonic() > self._complain_at:
             self._complain_at = time.monotonic() + _COMPLAIN_AFTER
             missing = "web" if answer is None else ", ".join(answer["missing"])

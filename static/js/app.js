@@ -23,6 +23,23 @@ function tick() {
   });
 }
 
+// ---- what is under way: bars and durations count on from what the server rendered; as the filter "duration" says them
+const LASTING = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
+function lasting(seconds) {
+  const units = LASTING.map(([unit, size], index) => [Math.floor(seconds / size) % (index ? LASTING[index - 1][1] / size : Infinity), unit]);
+  const first = Math.max(0, units.findIndex(([count]) => count));
+  return units.slice(first, first + 2).filter(([count]) => count).map((unit) => unit.join(" ")).join(" ") || "0 s";
+}
+
+function elapse() {
+  for (const element of all("[data-elapsed]")) {
+    element.dataset.from ||= Date.now() - element.dataset.elapsed * 1000;
+    const seconds = Math.floor((Date.now() - element.dataset.from) / 1000);
+    if (element.matches("progress")) element.value = seconds;
+    else element.textContent = lasting(seconds);
+  }
+}
+
 // ---- refresh: elements with data-refresh="seconds" get the event "refresh"; not in a hidden tab, not while a form in them is edited
 const refreshedAt = new WeakMap();
 function refresh() {
@@ -30,7 +47,7 @@ function refresh() {
   for (const element of all("[data-refresh]")) {
     const last = refreshedAt.get(element) ?? refreshedAt.set(element, Date.now()).get(element);
     const isEdited = element.contains(document.activeElement) && document.activeElement.matches(TEXT);
-    if (isEdited || Date.now() - last < element.dataset.refresh * 1000) continue;
+    if (isEdited || Date.now() - last < element.dataset.refresh * 1000 - 50) continue;
     refreshedAt.set(element, Date.now());
     element.dispatchEvent(new CustomEvent("refresh"));
   }
@@ -47,8 +64,9 @@ function choose({ choose: name, value, other }) {
 let cameFrom = null;
 function openDialog(dialog) {
   if (!dialog || dialog.open) return;
-  cameFrom = document.activeElement;
+  if (document.activeElement !== document.body) cameFrom = document.activeElement;  // a dialog after a dialog leads back to the first button
   dialog.dataset.open === "beside" ? dialog.show() : dialog.showModal();
+  dialog.querySelector(":is(input, select, textarea)[aria-invalid=true]")?.focus();  // what is wrong may lie below the fold
   all("[data-narrow]", dialog).forEach((input) => { input.value = ""; narrow(input); });
 }
 
@@ -67,6 +85,7 @@ function arrive() {
   all("[data-mod]").forEach((kbd) => { if (isMac) kbd.textContent = `⌘ ${kbd.dataset.mod}`; });
   all("[data-log]").forEach(showLog);
   tick();
+  elapse();
   count();
 }
 
@@ -243,8 +262,13 @@ document.addEventListener("wheel", (event) => {
 }, { passive: true });
 
 document.addEventListener("htmx:after:swap", arrive);
-document.addEventListener("close", (event) => { if (event.target.parentElement?.id === "slot") event.target.remove(); }, true);
+document.addEventListener("close", ({ target }) => {
+  if (target.parentElement?.id !== "slot") return;
+  target.remove();
+  // something was asked for here: the page behind is to show it
+  if (target.dataset.back) new URL(target.dataset.back, location).href === location.href ? location.reload() : location.assign(target.dataset.back);
+}, true);
 document.addEventListener("visibilitychange", () => { tick(); refresh(); });
-setInterval(refresh, 500);
+setInterval(() => { refresh(); elapse(); }, 500);
 setInterval(tick, 15000);
 arrive();

@@ -129,7 +129,7 @@ def test_visitors_change_nothing_by_any_address(cast: Cast) -> None:
 
     client = as_user(cast.visitor)
     for name, pattern in _views().items():
-        if hasattr(pattern.callback, "permission") and not name.startswith("console:instance_operation"):
+        if hasattr(pattern.callback, "permission") and name != "console:operation":
             answer = client.post(_address(cast, name, pattern), {"comment": "x"})
             assert answer.status_code in (403, 404, 405, 409, 422), (name, answer.status_code)
     assert not AuditEntry.objects.exclude(action__startswith="session.").exists()

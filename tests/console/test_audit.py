@@ -9,6 +9,7 @@ import pytest
 
 from opscenter.console.paging import SIZE
 from opscenter.operations.actions import ACTIONS
+from opscenter.operations.extension_permits import STEPS
 from opscenter.operations.registry import OPERATIONS
 from opscenter.workspaces import audit
 from opscenter.workspaces.models import AuditEntry, User
@@ -50,7 +51,8 @@ def _codes() -> set[str]:
 def test_every_action_that_is_recorded_has_words() -> None:
     codes = _codes()
     assert len(codes) > 12
-    assert codes | {f"instance.{code}" for code in OPERATIONS} == set(ACTIONS)
+    derived = {spec.audit for spec in OPERATIONS.values()} | {step.audit for step in STEPS.values()}
+    assert codes | derived == set(ACTIONS)
 
 
 def test_entries_are_told_in_words(cast: Cast) -> None:

@@ -8,7 +8,7 @@ from django.test import Client
 
 from opscenter.base import clock
 from opscenter.operations.models import Operation
-from opscenter.operations.registry import OPERATIONS
+from opscenter.operations.registry import operations_on
 from opscenter.production.models import TaskInstance, TriggerCommand
 from opscenter.production.rules.states import State
 from opscenter.workspaces.models import AuditEntry, User
@@ -89,7 +89,7 @@ def test_what_was_not_done_is_told_instance_by_instance(cast: Cast) -> None:
     operator = as_user(cast.operator)
     answer = do(cast, operator, "rerun", failed, waiting)
     html = operator.get(answer["Location"]).content.decode()
-    for part in ("done for 1 of 2", "fails", "waits", "Refused", "Waiting for time"):
+    for part in ("Done for 1 of 2 objects", "fails", "waits", "Refused", "Waiting for time"):
         assert part in html, part
     assert state_of(waiting) is State.WAIT_TIME
     assert as_user(cast.stranger).get(answer["Location"]).status_code == 404
@@ -102,7 +102,7 @@ def test_the_same_form_sent_twice_is_one_operation(cast: Cast) -> None:
     assert Operation.objects.count() == 1
 
 
-@pytest.mark.parametrize("code", sorted(OPERATIONS))
+@pytest.mark.parametrize("code", sorted(operations_on("instance")))
 def test_who_may_not_is_told_which_permission_is_missing(cast: Cast, code: str) -> None:
     instance = cast.instance(cast.task(), State.FAILURE)
     for user in (cast.visitor, cast.deployer):

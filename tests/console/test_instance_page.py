@@ -9,7 +9,7 @@ from django.db import transaction
 from opscenter.base import clock, heartbeat
 from opscenter.base.models import Process
 from opscenter.console.templatetags import looks
-from opscenter.operations import instances as operations
+from opscenter.operations import door
 from opscenter.operations.actor import Actor
 from opscenter.production.models import Attempt, LogChunk, Recurrence, TaskInstance, Transition, TriggerCommand
 from opscenter.production.rules.states import Kind, State
@@ -206,9 +206,9 @@ def test_the_snippet_names_this_instance(cast: Cast, settings: Any) -> None:
 def test_history_joins_states_and_operations(cast: Cast) -> None:
     instance = cast.instance(cast.task("told"), State.FAILURE)
     actor = Actor(cast.operator, AuditEntry.Face.CONSOLE)
-    operations.apply("freeze", actor, cast.workspace, "Prod", [instance.pk], comment="looking into <it>")
-    operations.apply("freeze", actor, cast.workspace, "Prod", [instance.pk])
-    operations.apply("set_success", actor, cast.workspace, "Prod", [instance.pk], comment="data is there")
+    door.apply("freeze", actor, cast.workspace, "Prod", [instance.pk], comment="looking into <it>")
+    door.apply("freeze", actor, cast.workspace, "Prod", [instance.pk])
+    door.apply("set_success", actor, cast.workspace, "Prod", [instance.pk], comment="data is there")
     Transition.objects.filter(instance=instance).update(bizdate=instance.bizdate)
     html = page(cast, cast.visitor, instance, view="history")
     for part in (

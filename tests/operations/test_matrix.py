@@ -1,4 +1,7 @@
-"""Every cell of operations x states x frozen x roles x own, against a table written down here by hand."""
+"""Every cell of operations on instances x states x frozen x roles x own, against a table written down here by hand.
+
+Those on tasks have a table of their own in test_task_matrix.
+"""
 
 from collections.abc import Sequence
 
@@ -8,7 +11,7 @@ from opscenter.base.reasons import Forbidden
 from opscenter.operations.actor import Actor
 from opscenter.operations.door import apply
 from opscenter.operations.models import Operation
-from opscenter.operations.registry import OPERATIONS, refusal
+from opscenter.operations.registry import OPERATIONS, operations_on, refusal
 from opscenter.production.models import Attempt, Task, TaskInstance
 from opscenter.production.rules.states import State
 from opscenter.workspaces.models import AuditEntry, Member, User
@@ -65,7 +68,8 @@ def cell(code: str, frozen: bool, state: State) -> str | None:
 
 
 def test_the_tables_name_every_operation_state_and_role() -> None:
-    assert set(CODES) == set(OPERATIONS) == {code for code, _ in TABLE}
+    assert set(CODES) == set(operations_on("instance")) == {code for code, _ in TABLE}
+    assert {spec.object_type for spec in OPERATIONS.values()} == {"instance", "task"}
     assert set(COLUMNS) == set(State)
     assert set(WHO) == set(ROLES)
 

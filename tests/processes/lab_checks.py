@@ -42,7 +42,7 @@ def still_checking(workspace: str) -> int:
     """How many operations wait for verdicts."""
     from opscenter.operations.models import Operation
 
-    return Operation.objects.filter(workspace=workspace, status=Operation.Status.CHECKING).count()
+    return Operation.objects.filter(workspace=int(workspace), status=Operation.Status.CHECKING).count()
 
 
 def fates(workspace: str) -> dict[str, dict[str, Any]]:
@@ -53,13 +53,15 @@ def fates(workspace: str) -> dict[str, dict[str, Any]]:
     from opscenter.production.models import Task
     from opscenter.workspaces.models import AuditEntry
 
-    tasks = {task.pk: task for task in Task.objects.filter(workspace=workspace)}
+    tasks = {task.pk: task for task in Task.objects.filter(workspace=int(workspace))}
     said: dict[int, int] = defaultdict(int)
-    for params in AuditEntry.objects.filter(workspace=workspace, action="task.freeze").values_list("params", flat=True):
+    for params in AuditEntry.objects.filter(workspace=int(workspace), action="task.freeze").values_list(
+        "params", flat=True
+    ):
         for pk in params["done"]:
             said[pk] += 1
     came: dict[int, list[str]] = defaultdict(list)
-    targets = OperationTarget.objects.filter(object_type="task", operation__workspace=workspace)
+    targets = OperationTarget.objects.filter(object_type="task", operation__workspace=int(workspace))
     for pk, status, done in targets.values_list("object_id", "operation__status", "done"):
         if status != Operation.Status.REFUSED:  # asked again after a lost answer
             came[pk].append(f"{status} {done}")
@@ -85,7 +87,7 @@ def tomorrow(workspace: str) -> dict[str, list[bool]]:
     day = last + timedelta(days=1)
     generate.generate_day(tenant, day)
     born: dict[str, list[bool]] = defaultdict(list)
-    made = TaskInstance.objects.filter(workspace=workspace, bizdate=last, workflow_instance__type="Normal")
+    made = TaskInstance.objects.filter(workspace=int(workspace), bizdate=last, workflow_instance__type="Normal")
     for name, frozen in made.values_list("task__name", "frozen"):
         born[name].append(frozen)
     return dict(born)

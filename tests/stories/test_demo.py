@@ -6,13 +6,18 @@ import subprocess
 from collections import Counter
 from datetime import date, datetime, timedelta
 from itertools import pairwise
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import pytest
 from django.core.management import CommandError, call_command
 
+from extensions import lifecycle
+from extensions.models import Extension
+from opscenter.base import clock
 from opscenter.base.secrets import decrypt
 from opscenter.operations import drafts
+from opscenter.processes import guard
 from opscenter.processes.demo import cast, documents, past, record, retail
 from opscenter.processes.demo.make import Made, make, trigger_time
 from opscenter.production.models import (
@@ -26,7 +31,7 @@ from opscenter.production.models import (
     TriggerCommand,
 )
 from opscenter.production.rules.states import State, may_follow
-from opscenter.workspaces.models import AccessKey, Member, Tenant
+from opscenter.workspaces.models import AccessKey, Member, Tenant, Workspace
 from opscenter.workspaces.roles import ROLES
 
 pytestmark = pytest.mark.django_db
@@ -171,7 +176,7 @@ def test_documents_are_read_without_a_warning():
 def test_command_prints_the_record_in_its_shape(capsys):
     call_command("demo", json=True)
     found = json.loads(capsys.readouterr().out)
-    assert found.keys() == {"console", "endpoint", "accounts", "tenants"}
+    assert found.keys() == {"console", "endpoint", "accounts", "tenants", "extension"}
     b, a = found["tenants"]
     assert (b["name"], a["name"]) == ("tenant-b", "tenant-a")
     assert [account["role"] for account in found["accounts"]] == list(ROLES)
@@ -188,9 +193,49 @@ def test_command_prints_the_record_in_its_shape(capsys):
             assert Task.objects.get(number=number, environment="Prod").name == name
     assert {"http_trigger", "shell_1"} <= b["tasks"].keys()
     assert stat.S_IMODE(record.path().stat().st_mode) == 0o600
+    check_guard(found)
 
     check_again(json.dumps(found, indent=2), capsys)
     check_lost()
+
+
+def check_guard(found):
+    """The extension is asked in tenant B's workspace; its key answers, and is of nobody who may have asked."""
+    told = found["extension"]
+    extension = Extension.objects.get(code=told["code"])
+    assert (extension.name, extension.status) == (told["name"], Extension.Status.ONLINE)
+    assert extension.webhook_url == told["webhook_url"]
+    assert lifecycle.valid_secrets(extension) == [told["secret"]]
+    workspace = Workspace.objects.get(pk=found["tenants"][0]["workspace_id"])
+    for point in ("freeze-node", "unfreeze-node"):
+        (asked,) = lifecycle.listeners(workspace, point)
+        assert asked.extension == extension
+        assert (asked.is_mandatory, asked.silence_blocks, asked.answer_limit) == (True, True, 60)
+        assert asked.agreed_at == extension.created_at < clock.now() - timedelta(days=past.DAYS)
+    key = AccessKey.objects.get(key_id=told["access_key_id"])
+    assert decrypt(key.secret) == told["access_key_secret"]
+    assert lifecycle.speaks_for(extension, key.user, key.key_id)
+    assert key.user == extension.owner
+    assert key.user.username not in {account["username"] for account in found["accounts"]}
+    assert key.user.check_password(told["account"]["password"])
+    check_guard_files(told)
+
+
+def check_guard_files(told):
+    """Made with the demo, for us alone; what people change in them stays, and the address is today's."""
+    config, rules = guard.config_path(), guard.rules_path()
+    assert str(rules) == told["rules_file"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (config, rules)} == {0o600}
+    made = json.loads(config.read_text())
+    assert json.loads(rules.read_text()) == {"most_tasks_at_once": 2, "protected_tasks": []}
+    config.write_text(json.dumps(made | {"secrets": ["whsec_bmV3", told["secret"]], "endpoint": "127.0.0.1:1"}))
+    rules.write_text("{}")
+    guard.write_files(told)
+    assert json.loads(config.read_text()) == made | {"secrets": ["whsec_bmV3", told["secret"]]}
+    assert rules.read_text() == "{}"
+    guard.write_files(told | {"code": "of another demo"})
+    assert json.loads(config.read_text()) == made | {"extension_code": "of another demo"}
+    assert json.loads(rules.read_text())["most_tasks_at_once"] == 2
 
 
 def check_again(first, capsys):
@@ -210,6 +255,15 @@ def check_lost():
     with pytest.raises(CommandError, match="made already"):
         call_command("demo")
     assert not record.path().exists()
+
+
+def test_making_the_guard_opens_no_way_for_others(settings):
+    settings.OUTBOUND_ALLOW = ["10.0.0.0/8"]
+    made, _ = make(datetime(2026, 3, 1, 14, 30, tzinfo=ZONE))
+    assert settings.OUTBOUND_ALLOW == ["10.0.0.0/8"]
+    target = urlsplit(made.guard.extension.webhook_url)
+    guard.allow(target.geturl())
+    assert ["10.0.0.0/8", f"127.0.0.1:{target.port}"] == settings.OUTBOUND_ALLOW
 
 
 def test_record_of_another_database_is_made_anew(capsys):

@@ -6,6 +6,8 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from extensions.models import Check
+from opscenter.operations.models import Operation
 from opscenter.production.names import STARTING, state_name
 from opscenter.production.node_types import NODE_TYPES
 from opscenter.production.rules.states import Kind, State
@@ -60,6 +62,24 @@ ATTEMPTS: dict[str, Look] = {
     "lost": Look("failure", "circle-slash", _("Lost")),
 }
 
+OPERATIONS: dict[str, Look] = {
+    Operation.Status.CHECKING: Look("checking", "shield", Operation.Status.CHECKING.label),
+    Operation.Status.APPLIED: Look("success", "circle-check", Operation.Status.APPLIED.label),
+    Operation.Status.PARTLY: Look("wait_trigger", "circle-alert", Operation.Status.PARTLY.label),
+    Operation.Status.REFUSED: Look("failure", "circle-slash", Operation.Status.REFUSED.label),
+    Operation.Status.BLOCKED: Look("failure", "circle-x", Operation.Status.BLOCKED.label),
+    Operation.Status.CANCELLED: Look("not_run", "circle-minus", Operation.Status.CANCELLED.label),
+}
+"""What became of an operation."""
+
+CHECKS: dict[str, Look] = {
+    Check.State.CHECKING: Look("checking", "shield", Check.State.CHECKING.label),
+    Check.State.PASSED: Look("success", "circle-check", Check.State.PASSED.label),
+    Check.State.FAILED: Look("failure", "circle-x", Check.State.FAILED.label),
+    Check.State.ENDED: Look("not_run", "circle-minus", Check.State.ENDED.label),
+}
+_WARNED = Look("wait_time", "triangle-alert", _("Passed with a warning"))
+
 NODE_TYPE_ICONS = {"virtual": "circle-dot", "http_trigger": "webhook", "shell": "terminal"}
 
 
@@ -82,6 +102,12 @@ def marks_of(instance: Any) -> list[Look]:
     """What is said beside an instance's state: that it is frozen, that it will be a dry run."""
     dry_run = instance.state != State.SUCCESS and Kind(instance.kind).is_dry_run
     return [FROZEN] * bool(instance.frozen) + [DRY_RUN] * dry_run
+
+
+def of_check(check: Check) -> Look:
+    """How an extension's check stands; a pass with a warning is told apart."""
+    is_warned = check.state == Check.State.PASSED and check.verdict == Check.Verdict.WARN
+    return _WARNED if is_warned else CHECKS[check.state]
 
 
 def of_node_type(code: str) -> Look:

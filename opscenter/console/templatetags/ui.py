@@ -68,6 +68,18 @@ def receipt_badge(status: str) -> SafeString:
 
 
 @register.simple_tag
+def operation_badge(status: str, solid: bool = False) -> SafeString:
+    """Icon and word of what became of an operation; ``solid`` as for ``state_badge``."""
+    return _badge(looks.OPERATIONS[status], "is-solid" if solid else "")
+
+
+@register.simple_tag
+def look_badge(look: looks.Look, solid: bool = False) -> SafeString:
+    """Icon and word of a look that was chosen elsewhere; ``solid`` as for ``state_badge``."""
+    return _badge(look, "is-solid" if solid else "")
+
+
+@register.simple_tag
 def node_type(code: str) -> SafeString:
     """Icon and name of a node type."""
     look = looks.of_node_type(code)

@@ -13,6 +13,7 @@ from django.utils.functional import Promise
 from django.views.decorators.http import require_GET
 
 from opscenter.console.access import ConsoleRequest, here, in_workspace, permitted
+from opscenter.console.filters import midnight
 from opscenter.console.forms import AuditFilterForm
 from opscenter.console.paging import Order, page
 from opscenter.operations.actions import ACTIONS
@@ -80,19 +81,14 @@ def _filtered(
         entries = entries.filter(face=values["face"])
     zone = ZoneInfo(request.workspace.tenant.time_zone)
     if values.get("since"):
-        entries = entries.filter(at__gte=_midnight(values["since"], zone))
+        entries = entries.filter(at__gte=midnight(values["since"], zone))
     if values.get("until") and values["until"] < dt.date.max:
-        entries = entries.filter(at__lt=_midnight(values["until"] + dt.timedelta(days=1), zone))
+        entries = entries.filter(at__lt=midnight(values["until"] + dt.timedelta(days=1), zone))
     return entries
 
 
 def _plain(text: str) -> str:
     return text.replace("\0", "").strip()[:255]
-
-
-def _midnight(day: dt.date, zone: ZoneInfo) -> dt.datetime:
-    """The start of a local day; the first days of the calendar have none in UTC, which the second one then stands for."""
-    return dt.datetime.combine(min(max(day, dt.date(2, 1, 1)), dt.date(9998, 1, 1)), dt.time(), zone)
 
 
 def _row(request: ConsoleRequest, entry: AuditEntry) -> Row:
@@ -114,7 +110,9 @@ def _object_url(request: ConsoleRequest, entry: AuditEntry) -> str:
             case "task":
                 return here(request, "task", number=number)
             case "operation":
-                return here(request, "instance_operation", pk=number)
+                return here(request, "operation", pk=number)
+            case "extension" if request.member.may(Permission.MANAGE_EXTENSIONS) or request.user.is_tenant_admin:
+                return here(request, "extension", code=number)
             case "resource":
                 return here(request, "resource", pk=number)
             case "workflow":

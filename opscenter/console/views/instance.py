@@ -167,7 +167,6 @@ def _overview(request: ConsoleRequest, found: TaskInstance, shown: Attempt | Non
         "is_trigger": is_trigger,
         "receipts": parts.receipts(found) if is_trigger else [],
         "snippet": parts.snippet(found, request.workspace.tenant.time_zone) if is_trigger else "",
-        "trigger": parts.trigger_action(request, found) if is_trigger else None,
     }
 
 

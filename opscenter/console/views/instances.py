@@ -7,14 +7,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from opscenter.base import clock
-from opscenter.base.reasons import Invalid, say
+from opscenter.base.reasons import Invalid
 from opscenter.console import live, paging
 from opscenter.console.access import ConsoleRequest, here, in_workspace, is_partial
 from opscenter.console.filters import ALL_DATES, STATES, InstanceFilters, latest_bizdate, query_string
 from opscenter.console.instance_rows import is_live, rows_of
-from opscenter.console.operation_words import WORDS
-from opscenter.operations.permits import missing
-from opscenter.operations.registry import operations_on
+from opscenter.console.operation_parts import batch_buttons
 from opscenter.production import listings, selectors
 from opscenter.production.models import Environment, WorkflowInstance
 
@@ -97,7 +95,7 @@ def _frame(request: ConsoleRequest, filters: InstanceFilters, is_test: bool) -> 
         "test_url": here(request, "test_instance_list"),
         "tasks_url": here(request, "task_list"),
         "all_dates_url": query_string({**kept, "bizdate": ALL_DATES}),
-        "actions": _actions(request),
+        "actions": batch_buttons(request, "instance"),
         "zone": request.workspace.tenant.time_zone,
     }
 
@@ -118,20 +116,3 @@ def _chips(filters: InstanceFilters, kept: dict[str, list[str]], is_test: bool) 
     is_frozen = bool(kept.get("frozen"))
     url = query_string({**kept, "frozen": "" if is_frozen else "1"})
     return [*chips, {"state": "frozen", "url": url, "active": is_frozen}]
-
-
-def _actions(request: ConsoleRequest) -> list[dict[str, Any]]:
-    """The batch bar. What the selected rows allow is looked at when they are known; here only what the role allows."""
-    actions = []
-    for code, spec in operations_on("instance").items():
-        may = request.member.may(spec.permission) or request.member.may(spec.permission, own=True)
-        actions.append(
-            {
-                "label": spec.name,
-                "icon": WORDS[code].icon,
-                "key": WORDS[code].key,
-                "url": here(request, "instance_operate", code=code.replace("_", "-")),
-                "why_not": "" if may else say("permission.missing", missing(spec.permission)),
-            }
-        )
-    return actions

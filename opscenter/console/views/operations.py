@@ -1,57 +1,114 @@
-"""Operations on instances as people ask for them: the question, the deed, and what became of it."""
+"""Operations on instances and tasks as people ask for them: the question, the deed, and what became of it."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
-from django.utils.http import url_has_allowed_host_and_scheme
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_http_methods, require_safe
+from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
+from django.views.decorators.http import require_http_methods
 
+from extensions.models import Check
 from opscenter.base.reasons import Invalid, say
 from opscenter.console.access import ConsoleRequest, actor, go, here, in_workspace, is_partial, permitted
+from opscenter.console.operation_parts import told
 from opscenter.console.operation_words import WORDS
+from opscenter.console.questions import CommentForm, ask, back_url
 from opscenter.console.templatetags.ui import scheduled
+from opscenter.console.views.operation_page import checks_dialog
 from opscenter.operations import door
 from opscenter.operations import trigger as trigger_operation
 from opscenter.operations.models import Operation
-from opscenter.operations.registry import OPERATIONS, OperationSpec, operations_on, refusal
+from opscenter.operations.registry import OperationSpec, operations_on
+from opscenter.operations.results import judge
 from opscenter.production import selectors
-from opscenter.production.models import TaskInstance, TriggerCommand
+from opscenter.production.models import Task, TaskInstance, TriggerCommand
 from opscenter.workspaces.roles import Permission
 
 
-class CommentForm(forms.Form):
-    """What every operation asks for."""
+@dataclass(frozen=True)
+class _Kind:
+    """What differs between a question about instances and one about tasks.
 
-    use_required_attribute = False
+    Attributes:
+        read: the chosen ones that the asker may see, in the order in which they are named.
+        named: one of them, as the question names it.
+        none_able: said when none of them allows the operation.
+        left: heads the list of those that stay as they are.
+        unknown: says how many of the chosen ones do not exist.
+    """
 
-    comment = forms.CharField(
-        label=gettext_lazy("Comment"),
-        max_length=1000,
-        required=False,
-        widget=forms.Textarea(attrs={"rows": 2}),
-        help_text=gettext_lazy("Kept in the history and in the audit trail."),
-    )
+    read: Callable[[ConsoleRequest, Sequence[int]], list[Any]]
+    named: Callable[[Any, str], dict[str, str]]
+    none_able: Promise
+    left: Any
+    unknown: Any
+
+
+def _instances(request: ConsoleRequest, ids: Sequence[int]) -> list[TaskInstance]:
+    found = selectors.instances(request.user, request.workspace, request.environment).select_related("version")
+    return list(found.filter(pk__in=ids).order_by("-scheduled_at", "-pk"))
+
+
+def _tasks(request: ConsoleRequest, ids: Sequence[int]) -> list[Task]:
+    found = selectors.tasks(request.user, request.workspace, request.environment)
+    return list(found.filter(pk__in=ids).order_by("name", "pk"))
+
+
+_KINDS = {
+    "instance": _Kind(
+        _instances,
+        lambda one, zone: {"name": one.task.name, "note": scheduled(one.scheduled_at, zone)},
+        gettext_lazy("None of the chosen instances allows this now."),
+        ngettext_lazy("%(n)s instance stays as it is", "%(n)s instances stay as they are", "n"),
+        ngettext_lazy(
+            "%(n)s chosen instance does not exist here any more.",
+            "%(n)s chosen instances do not exist here any more.",
+            "n",
+        ),
+    ),
+    "task": _Kind(
+        _tasks,
+        lambda one, zone: {"name": one.name, "note": str(one.number)},
+        gettext_lazy("None of the chosen tasks allows this now."),
+        ngettext_lazy("%(n)s task stays as it is", "%(n)s tasks stay as they are", "n"),
+        ngettext_lazy(
+            "%(n)s chosen task does not exist here any more.", "%(n)s chosen tasks do not exist here any more.", "n"
+        ),
+    ),
+}
 
 
 @in_workspace
 @permitted(Permission.OPERATE_INSTANCE, own=True)
 @require_http_methods(["GET", "HEAD", "POST"])
-def operate(request: ConsoleRequest, code: str) -> HttpResponse:
+def operate_instances(request: ConsoleRequest, code: str) -> HttpResponse:
     """Ask whether to do an operation to the instances ``id``, and do it when the question is answered."""
-    spec = operations_on("instance").get(code.replace("-", "_"))
+    return _operate(request, operations_on("instance").get(code.replace("-", "_")))
+
+
+@in_workspace
+@permitted(Permission.OPERATE_TASK, own=True)
+@require_http_methods(["GET", "HEAD", "POST"])
+def operate_tasks(request: ConsoleRequest, code: str) -> HttpResponse:
+    """The same for the tasks ``id``; where extensions are asked first, the answer is their checks."""
+    return _operate(request, operations_on("task").get(f"{code}_task"))
+
+
+def _operate(request: ConsoleRequest, spec: OperationSpec | None) -> HttpResponse:
     if spec is None:
         raise Http404
     values = request.POST if request.method == "POST" else request.GET
-    ids = _ids(values.getlist("id"))
+    again = request.GET.get("again", "")
+    ids = _left_by(request, spec, again) if again else _ids(values.getlist("id"), spec.object_type)
     form = CommentForm(request.POST if request.method == "POST" else None)
-    back = _back(request, values.get("next", ""))
+    back = back_url(request, values.get("next", ""))
     if request.method != "POST" or not form.is_valid():
         return _question(request, spec, ids, form, back)
     done = door.apply(
@@ -66,92 +123,93 @@ def operate(request: ConsoleRequest, code: str) -> HttpResponse:
     return _after(request, done, back)
 
 
-def _ids(texts: Sequence[str]) -> list[int]:
+def _ids(texts: Sequence[str], object_type: str) -> list[int]:
     known = [int(text) for text in texts if text.isascii() and text.isdigit() and len(text) < 19]
     if len(known) != len(texts) or not 0 < len(known) <= door.MOST:
-        raise Invalid("operation.count_instance", most=door.MOST, given=len(texts))
+        raise Invalid(f"operation.count_{object_type}", most=door.MOST, given=len(texts))
     return list(dict.fromkeys(known))
+
+
+def _left_by(request: ConsoleRequest, spec: OperationSpec, number: str) -> list[int]:
+    """What an earlier operation of the same kind did not do, to be asked for once more."""
+    if not (number.isascii() and number.isdigit() and len(number) < 19):
+        raise Http404
+    found = Operation.objects.filter(workspace=request.workspace, environment=request.environment, code=spec.code)
+    earlier = get_object_or_404(found, pk=int(number))
+    left = earlier.targets.filter(done=False, object_type=spec.object_type).order_by("pk")
+    return list(left.values_list("object_id", flat=True)) or _ids([], spec.object_type)
 
 
 def _question(
     request: ConsoleRequest, spec: OperationSpec, ids: list[int], form: CommentForm, back: str
 ) -> HttpResponse:
-    found = selectors.instances(request.user, request.workspace, request.environment).select_related("version")
-    targets = list(found.filter(pk__in=ids).order_by("-scheduled_at", "-pk"))
-    refusals = {target.pk: refusal(spec, target, request.member) for target in targets}
-    able = [target for target in targets if refusals[target.pk] is None]
-    words = WORDS[spec.code]
-    left = [
-        {"name": target.task.name, "why": say(reason.code, reason.params)}
-        for target in targets
-        if (reason := refusals[target.pk]) is not None
-    ]
+    kind = _KINDS[spec.object_type]
+    targets = {target.pk: target for target in kind.read(request, ids)}
+    refusals = judge(spec, targets, ids, request.member)
+    able = [target for pk, target in targets.items() if refusals[pk] is None]
     zone = request.workspace.tenant.time_zone
+    left = [
+        {"name": kind.named(target, zone)["name"], **told(request, reason)}
+        for pk, target in targets.items()
+        if (reason := refusals[pk]) is not None
+    ]
+    unknown = len(ids) - len(targets)
+    words = WORDS[spec.code]
     context = {
         "title": _("%(verb)s?") % {"verb": words.for_count(len(able) or len(ids))},
-        "text": words.text if able else _("None of the chosen instances allows this now."),
+        "text": words.text if able else kind.none_able,
         "verb": words.for_count(len(able)),
         "irreversible": spec.danger,
-        "names": _names(able, zone),
+        "names": [kind.named(target, zone) for target in able],
         "left": left,
-        "unknown": len(ids) - len(targets),
+        "left_words": kind.left % {"n": len(left)},
+        "unknown": kind.unknown % {"n": unknown} if unknown else "",
+        "asked": _asked(request, spec) if able else [],
         "ids": [target.pk for target in able],
         "form": form,
         "back": back,
         "token": request.POST.get("token") or uuid.uuid4().hex,
         "action_url": request.path,
     }
-    return _ask(request, context)
+    return ask(request, context)
 
 
-def _names(targets: Sequence[TaskInstance], zone: str) -> list[dict[str, str]]:
-    return [{"name": target.task.name, "note": scheduled(target.scheduled_at, zone)} for target in targets]
-
-
-def _ask(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
-    form = context["form"]
-    template = "console/instances/question_dialog.html" if is_partial(request) else "console/instances/question.html"
-    return render(request, template, context, status=422 if form.errors else 200)
+def _asked(request: ConsoleRequest, spec: OperationSpec) -> list[str]:
+    """Who is asked first, and who only advises, as sentences."""
+    deciding = door.asked_first(spec, request.workspace, request.environment)
+    advising = door.asked_first(spec, request.workspace, request.environment, is_mandatory=False)
+    told = []
+    if deciding:
+        text = ngettext(
+            "Checked by %(n)s extension first: %(names)s. Nothing is done until it has passed it.",
+            "Checked by %(n)s extensions first: %(names)s. Nothing is done until all of them have passed it.",
+            len(deciding),
+        )
+        told.append(text % {"n": len(deciding), "names": ", ".join(deciding)})
+    if advising:
+        text = ngettext(
+            "%(n)s extension is asked for advice: %(names)s. It is not waited for, and blocks nothing.",
+            "%(n)s extensions are asked for advice: %(names)s. They are not waited for, and block nothing.",
+            len(advising),
+        )
+        told.append(text % {"n": len(advising), "names": ", ".join(advising)})
+    return told
 
 
 def _after(request: ConsoleRequest, done: Operation, back: str) -> HttpResponse:
-    """Back where one came from; to the list of results when an instance was left as it was."""
+    """Its checks, if extensions were asked; else back where one came from; to the results when something was refused."""
+    if Check.objects.filter(event__operation=done.pk).exists():
+        return checks_dialog(request, done, back) if is_partial(request) else go(request, _page(request, done))
     targets = list(done.targets.all())
-    count = sum(target.done for target in targets)
+    count = sum(bool(target.done) for target in targets)
     if count == len(targets):
         messages.success(request, _("Done: %(what)s.") % {"what": WORDS[done.code].for_count(count)})
         return go(request, back)
-    return go(request, here(request, "instance_operation", pk=done.pk))
+    return go(request, _page(request, done))
 
 
-@in_workspace
-@require_safe
-def operation(request: ConsoleRequest, pk: int) -> HttpResponse:
-    """What was asked, by whom, and what became of each instance."""
-    found = Operation.objects.filter(workspace=request.workspace, environment=request.environment)
-    done = get_object_or_404(found.select_related("actor"), pk=pk)
-    targets = list(done.targets.order_by("done", "object_id"))
-    instances = selectors.instances(request.user, request.workspace, request.environment).in_bulk(
-        [target.object_id for target in targets]
-    )
-    results = [
-        {
-            "instance": instances.get(target.object_id),
-            "id": target.object_id,
-            "done": target.done,
-            "why": "" if target.done or not target.reason else say(target.reason["code"], target.reason["params"]),
-        }
-        for target in targets
-    ]
-    spec = OPERATIONS.get(done.code)
-    context = {
-        "operation": done,
-        "name": spec.name if spec else _("Run now"),
-        "results": results,
-        "count": sum(target.done for target in targets),
-        "zone": request.workspace.tenant.time_zone,
-    }
-    return render(request, "console/instances/operation.html", context)
+def _page(request: ConsoleRequest, done: Operation) -> str:
+    return here(request, "operation", pk=done.pk)
 
 
 @in_workspace
@@ -181,17 +239,9 @@ def trigger(request: ConsoleRequest, pk: int) -> HttpResponse:
             "succeeds at once and what waits for it starts; otherwise the command is held for up to 24 hours."
         ),
         "verb": _("Trigger"),
-        "names": _names([target], request.workspace.tenant.time_zone),
+        "names": [_KINDS["instance"].named(target, request.workspace.tenant.time_zone)],
         "form": forms.Form(),
         "back": back,
         "action_url": request.path,
     }
-    return _ask(request, context)
-
-
-def _back(request: HttpRequest, asked: str) -> str:
-    """Where to go afterwards: what the question carried along, or the page that it was asked on."""
-    for url in (asked, request.headers.get("HX-Current-URL", ""), request.headers.get("Referer", "")):
-        if url and url_has_allowed_host_and_scheme(url, {request.get_host()}):
-            return url
-    return "/"
+    return ask(request, context)

@@ -7,7 +7,7 @@ from django import forms
 from django.contrib import messages
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.http import Http404, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
@@ -19,17 +19,19 @@ from opscenter.console.access import ConsoleRequest, actor, go, here, in_workspa
 from opscenter.console.cron_words import in_words
 from opscenter.console.filters import TaskFilters, latest_bizdate, query_string
 from opscenter.console.instance_rows import rows_of
-from opscenter.console.views.operations import CommentForm
+from opscenter.console.operation_parts import batch_buttons, buttons
+from opscenter.console.operation_rows import freezes_of, history_of, open_operation
+from opscenter.console.questions import CommentForm, ask
 from opscenter.operations import smoke_test
 from opscenter.operations.permits import missing
 from opscenter.production import listings, selectors
-from opscenter.production.models import Recurrence, Task
+from opscenter.production.models import Task
 from opscenter.production.rules import cron
 from opscenter.workspaces.roles import Permission
 
 ORDER = paging.Order(number="number")
 LATEST_SHOWN = 8
-VIEWS = ("overview", "code", "versions")
+VIEWS = ("overview", "history", "code", "versions")
 VERSIONS_SHOWN = 100
 
 
@@ -49,30 +51,45 @@ def task_list(request: ConsoleRequest) -> HttpResponse:
         return live.whole(request, "console/tasks/list.html", context, status=422)
     found = listings.tasks(request.user, request.workspace, request.environment, filters.wanted())
     page = paging.page(found, ORDER, request.GET)
-    rows = [{"task": one, "schedule": _schedule(one)} for one in page.rows]
+    freezes = freezes_of(request, page.rows)
+    rows = [{"task": one, "schedule": _schedule(one), "freeze": freezes.get(one.pk)} for one in page.rows]
+    context |= {"actions": batch_buttons(request, "task"), "zone": request.workspace.tenant.time_zone}
     return live.whole(request, "console/tasks/list.html", {**context, "page": page, "rows": rows})
 
 
 @in_workspace
 @require_safe
 def task(request: ConsoleRequest, number: int) -> HttpResponse:
-    """One task: its properties and neighbours, its code, or its versions."""
+    """One task: its properties and neighbours, what was done to it, its code, or its versions.
+
+    While extensions are asked about it the page keeps itself up to date, by ``live``.
+    """
     view = request.GET.get("view", VIEWS[0])
     if view not in VIEWS:
         raise Http404
     found = _task(request, number)
+    asked = {name: request.GET[name] for name in ("view", "version") if name in request.GET}
+    waiting = open_operation(request, found)
     context = {
         "task": found,
         "schedule": _schedule(found),
         "view": view,
+        "part": f"console/tasks/{view}.html",
         "tabs": _tabs(view),
         "crumbs": [(_("Tasks"), here(request, "task_list"))],
         "run_url": here(request, "task_run", number=number),
         "run_why_not": _run_why_not(request, found),
+        "actions": buttons(request, found),
+        "freeze": freezes_of(request, [found]).get(found.pk),
+        "waiting": waiting,
+        "poll_url": request.path + query_string({**asked, "live": "1"}),
+        "every": 1 if waiting else None,
         "zone": request.workspace.tenant.time_zone,
         **_PARTS[view](request, found),
     }
-    return render(request, f"console/tasks/{view}.html", context)
+    if is_partial(request) and "live" in request.GET:
+        return live.fragment(request, "console/tasks/live.html", context)
+    return live.whole(request, "console/tasks/page.html", context)
 
 
 @in_workspace
@@ -105,8 +122,7 @@ def run_now(request: ConsoleRequest, number: int) -> HttpResponse:
         "back": here(request, "task", number=number),
         "action_url": request.path,
     }
-    template = "console/instances/question_dialog.html" if is_partial(request) else "console/instances/question.html"
-    return render(request, template, context, status=422 if form.errors else 200)
+    return ask(request, context)
 
 
 class RunForm(CommentForm):
@@ -158,7 +174,7 @@ def _run_why_not(request: ConsoleRequest, found: Task) -> str:
 
 
 def _tabs(view: str) -> list[dict[str, Any]]:
-    labels = {"overview": _("Overview"), "code": _("Code"), "versions": _("Versions")}
+    labels = {"overview": _("Overview"), "history": _("History"), "code": _("Code"), "versions": _("Versions")}
     return [
         {"label": label, "url": "?" if code == VIEWS[0] else f"?view={code}", "active": code == view, "count": None}
         for code, label in labels.items()
@@ -173,7 +189,6 @@ def _overview(request: ConsoleRequest, found: Task) -> dict[str, Any]:
     )
     of_mine = Task.objects.visible_to(request.user)
     return {
-        "is_frozen": found.recurrence == Recurrence.PAUSE,
         "outputs": found.outputs.order_by("name"),
         "upstream": _linked(request, of_mine, Task.objects.filter(dependents__task=found)),
         "downstream": _linked(request, of_mine, Task.objects.filter(dependencies__upstream=found)),
@@ -191,6 +206,10 @@ def _linked(request: ConsoleRequest, visible: Any, tasks: Any) -> list[dict[str,
     ]
 
 
+def _history(request: ConsoleRequest, found: Task) -> dict[str, Any]:
+    return {"entries": history_of(request, found)}
+
+
 def _code(request: ConsoleRequest, found: Task) -> dict[str, Any]:
     asked = request.GET.get("version", "")
     if not asked:
@@ -205,4 +224,4 @@ def _versions(request: ConsoleRequest, found: Task) -> dict[str, Any]:
     return {"versions": [{"version": one, "words": in_words(one.cron)} for one in versions]}
 
 
-_PARTS = {"overview": _overview, "code": _code, "versions": _versions}
+_PARTS = {"overview": _overview, "history": _history, "code": _code, "versions": _versions}

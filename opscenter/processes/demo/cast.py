@@ -39,7 +39,7 @@ class Party:
     @property
     def actor(self) -> Actor:
         """The administrator, at the command line."""
-        return _actor(self.admin.user)
+        return actor_of(self.admin.user)
 
 
 def make_tenant_b() -> Party:
@@ -55,16 +55,16 @@ def make_tenant_a() -> Party:
 
 def _make(tenant_name: str, workspace_name: str, display_name: str, prefix: str, roles: list[str]) -> Party:
     owner = _owner(tenant_name, f"{prefix}-owner")
-    workspace = workspaces.create(_actor(owner.user), workspace_name, display_name=display_name)
+    workspace = workspaces.create(actor_of(owner.user), workspace_name, display_name=display_name)
     accounts = [owner]
     for role in roles:
         name = f"{prefix}-{role.removeprefix('role_project_').replace('_', '-')}"
         member, password = members.create_user(
-            _actor(owner.user), workspace, name, [role], display_name=f"{ROLES[role].name} ({prefix.upper()})"
+            actor_of(owner.user), workspace, name, [role], display_name=f"{ROLES[role].name} ({prefix.upper()})"
         )
         accounts.append(Account(member.user, password, role))
     admin = next(account for account in accounts if account.role == ADMIN)
-    key, secret = access_keys.create(_actor(admin.user), "Demo")
+    key, secret = access_keys.create(actor_of(admin.user), "Demo")
     return Party(workspace, admin, tuple(accounts), key.key_id, secret)
 
 
@@ -74,5 +74,6 @@ def _owner(tenant_name: str, username: str) -> Account:
     return Account(user, password, OWNER)
 
 
-def _actor(user: User) -> Actor:
+def actor_of(user: User) -> Actor:
+    """A user, at the command line."""
     return Actor(user, AuditEntry.Face.COMMAND)

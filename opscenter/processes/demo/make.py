@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 
 from opscenter.operations import drafts, publish, resources
-from opscenter.processes.demo import cast, documents, history, past
+from opscenter.processes.demo import cast, documents, guard, history, past
 from opscenter.processes.demo.cast import Party
+from opscenter.processes.demo.guard import Guard
 
 TRIGGER_AT = time(0, 30)
 """Local scheduled time of the demo's trigger."""
@@ -23,10 +24,16 @@ _DEVELOPER = "role_project_dev"
 
 @dataclass(frozen=True)
 class Made:
-    """One tenant of the demo with the numbers of its tasks in production, by the names of their nodes."""
+    """One tenant of the demo.
+
+    Attributes:
+        tasks: the numbers of its tasks in production, by the names of their nodes.
+        guard: the extension that guards them.
+    """
 
     party: Party
     tasks: dict[str, int]
+    guard: Guard | None = None
 
 
 def make(now: datetime) -> tuple[Made, Made]:
@@ -42,13 +49,14 @@ def make(now: datetime) -> tuple[Made, Made]:
     tasks_b = _publish(b, documents.http_workflow(at)) | _publish(b, documents.retail_workflow(developer))
     resources.upload(a.actor, a.workspace, documents.PROGRAM, program(b))
     tasks_a = _publish(a, documents.calling_workflow(tasks_b[documents.TRIGGER], at, sys.executable))
+    guard_b = guard.make(b)
     for party in (b, a):
         tenant = party.workspace.tenant
         moment = past.publishing_moment(local.date(), local.tzinfo)
         past.backdate(tenant, moment)
         past.generate_days(tenant, local.date())
         history.tell(party, local.date(), past.DAYS)
-    return Made(b, tasks_b), Made(a, tasks_a)
+    return Made(b, tasks_b, guard_b), Made(a, tasks_a)
 
 
 def trigger_time(now: time) -> time:

@@ -3,6 +3,7 @@
 from datetime import date, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
+from extensions.models import Enablement, Extension, ExtensionSecret
 from opscenter.engine import generate
 from opscenter.production.models import (
     GenerationRun,
@@ -37,6 +38,9 @@ def backdate(tenant: Tenant, moment: datetime) -> None:
     Member.objects.filter(workspace__tenant=tenant).update(created_at=moment)
     Resource.objects.filter(workspace__tenant=tenant).update(created_at=moment)
     ResourceVersion.objects.filter(resource__workspace__tenant=tenant).update(uploaded_at=moment)
+    Extension.objects.filter(tenant=tenant).update(created_at=moment, modified_at=moment, status_at=moment)
+    ExtensionSecret.objects.filter(extension__tenant=tenant).update(created_at=moment)
+    Enablement.objects.filter(workspace__tenant=tenant).update(agreed_at=moment)
     Workflow.objects.filter(workspace__tenant=tenant).update(created_at=moment, modified_at=moment, published_at=moment)
     Node.objects.filter(workspace__tenant=tenant).update(modified_at=moment)
     NodeVersion.objects.filter(node__workspace__tenant=tenant).update(saved_at=moment)

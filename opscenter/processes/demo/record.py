@@ -4,14 +4,16 @@ The file is the only place where the passwords can be read again: the database k
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 
+from opscenter.base.files import write_private
+from opscenter.processes import guard
 from opscenter.processes.demo.cast import Account, Party
+from opscenter.processes.demo.guard import Guard
 from opscenter.processes.demo.make import Made
 from opscenter.workspaces.models import AccessKey
 
@@ -25,10 +27,12 @@ def path() -> Path:
 
 def describe(b: Made, a: Made) -> Record:
     """The record of a demo just made."""
+    assert b.guard is not None
     return {
         **_addresses(),
         "accounts": [_account(b.party, account) for account in b.party.accounts],
         "tenants": [_tenant(b), _tenant(a)],
+        "extension": _extension(b.party, b.guard),
     }
 
 
@@ -56,14 +60,24 @@ def _tenant(made: Made) -> Record:
     }
 
 
+def _extension(party: Party, made: Guard) -> Record:
+    return {
+        "code": made.extension.code,
+        "name": made.extension.name,
+        "access_key_id": made.access_key_id,
+        "access_key_secret": made.access_key_secret,
+        "secret": made.secret,
+        "webhook_url": made.extension.webhook_url,
+        "rules_file": str(guard.rules_path()),
+        "account": _account(party, made.owner),
+    }
+
+
 def write(record: Record) -> None:
-    """Keep the record, whole or not at all."""
-    draft = path().with_name(f"{path().name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(record, file, indent=2)
-        file.write("\n")
-    draft.replace(path())
+    """Keep the record, and give the guard's program what it needs of it."""
+    write_private(path(), record)
+    if "extension" in record:
+        guard.write_files(record["extension"])
 
 
 def read() -> Record | None:
@@ -75,4 +89,6 @@ def read() -> Record | None:
     keys = {tenant["access_key_id"] for tenant in record["tenants"]}
     if AccessKey.objects.filter(key_id__in=keys).count() < len(keys):
         return None  # of another database
+    if "extension" in record:
+        record["extension"]["rules_file"] = str(guard.rules_path())
     return record | _addresses()

@@ -61,4 +61,12 @@ def _for_people(found: record.Record) -> str:
             ),
             "",
         ]
+    if guard := found.get("extension"):
+        lines += [
+            f"Extension {guard['name']}, {guard['code']}; `manage.py up` runs it",
+            f"  access key  {guard['access_key_id']}  {guard['access_key_secret']}",
+            f"  rules       {guard['rules_file']}",
+            f"  owner       {guard['account']['username']:<16}  {guard['account']['password']}",
+            "",
+        ]
     return "\n".join(lines)

@@ -1,0 +1,88 @@
+"""What an extension gets, field by field, for the data authorization: read off a message as it would be sent."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from extensions.envelope import body_for, envelope, node_change
+from extensions.models import Check, Event, Extension
+from extensions.points import POINTS
+from opscenter.base import clock
+from opscenter.production.models import Environment
+from opscenter.workspaces.models import User, Workspace
+
+WORDS: dict[str, Promise] = {
+    "datacontenttype": _("Media type of the message"),
+    "id": _("Id of the message, the same at every try"),
+    "source": _("Always “acs.dataworks”"),
+    "specversion": _("Version of CloudEvents"),
+    "subject": _("Always empty"),
+    "time": _("When the operation was asked for"),
+    "type": _("The extension point"),
+    "aliyunaccountid": _("Id of the tenant"),
+    "aliyunpublishtime": _("When the message was made"),
+    "aliyuneventbusname": _("Always “opscenter”"),
+    "aliyunregionid": _("Always “opscenter”"),
+    "data.eventCode": _("The extension point"),
+    "data.operator": _("User id of who asks for the operation"),
+    "data.projectId": _("Id of the workspace"),
+    "data.tenantId": _("Id of the tenant"),
+    "data.nodeIds": _("Ids of the tasks"),
+    "data.extensionBizId": _("Id of the check"),
+    "data.extensionBizName": _("Name of the first task, and how many more there are"),
+    "data.blockBusiness": _("Whether the operation waits for the answer"),
+    "data.callbackUrl": _("Where this one check is answered"),
+    "data.callbackToken": _("What the answer must show; good for this one check"),
+}
+"""What each field says of us."""
+
+CALLS: tuple[tuple[str, Promise], ...] = (
+    ("UpdateWorkbenchEventResult", _("Gives the verdict, signed with one of its access keys")),
+    ("CallbackExtension", _("The same, with WARN as a third verdict")),
+    ("callbackUrl", _("Gives the verdict or reports progress, with the message's token")),
+)
+"""What an extension may call in return. Its access keys are good for nothing else."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of the messages; ``path`` has a dot where it lies in ``data``."""
+
+    path: str
+    words: Promise | str
+
+
+def fields_of(extension: Extension, workspace: Workspace, user: User) -> list[Field]:
+    """Every field of the messages that the extension gets from the workspace, each once."""
+    paths: dict[str, None] = {}
+    for point in extension.points:
+        if point in POINTS:
+            paths |= dict.fromkeys(_paths(_sample(extension, point, workspace, user)))
+    return [Field(path, WORDS.get(path, "")) for path in paths]
+
+
+def _sample(extension: Extension, point: str, workspace: Workspace, user: User) -> dict[str, Any]:
+    """A message as it would be sent; nothing of it is stored."""
+    event = Event(
+        point=point,
+        tenant=workspace.tenant,
+        workspace=workspace,
+        environment=Environment.PROD,
+        operator=user,
+        at=clock.now(),
+    )
+    event.message = envelope(event, node_change(workspace, user, [], event.biz_id, ""))
+    message: dict[str, Any] = json.loads(body_for(Check(event=event, extension=extension)))
+    return message
+
+
+def _paths(message: dict[str, Any]) -> Iterable[str]:
+    for name, value in message.items():
+        if isinstance(value, dict):
+            yield from (f"{name}.{inner}" for inner in value)
+        else:
+            yield name

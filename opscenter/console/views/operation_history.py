@@ -1,0 +1,128 @@
+"""The history of operations: what was asked for in an environment, by whom, and what became of it."""
+
+from datetime import date, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django import forms
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.http import HttpResponse, QueryDict
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_safe
+
+from opscenter.console import live, paging
+from opscenter.console.access import ConsoleRequest, here, in_workspace, permitted
+from opscenter.console.filters import MINE, midnight, people
+from opscenter.console.open_checks import open_checks
+from opscenter.console.operation_rows import rows_of
+from opscenter.console.operation_words import RUN_NOW, WORDS, name_of
+from opscenter.operations.models import Operation, OperationTarget
+from opscenter.production.models import Task, TaskInstance
+from opscenter.workspaces.models import User, Workspace
+from opscenter.workspaces.roles import Permission
+
+ORDER = paging.Order()
+_LONGEST_NUMBER = 18
+
+
+class OperationFilters(forms.Form):
+    """Filters of the history; all of them are in the address."""
+
+    use_required_attribute = False
+
+    q = forms.CharField(label=gettext_lazy("Object: name or id"), max_length=255, required=False)
+    type = forms.ChoiceField(label=gettext_lazy("Operation"), required=False)
+    operator = forms.ChoiceField(label=gettext_lazy("Operator"), required=False)
+    status = forms.ChoiceField(label=gettext_lazy("Status"), required=False)
+    since = forms.DateField(label=gettext_lazy("From"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    until = forms.DateField(label=gettext_lazy("Until"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
+
+    def __init__(self, query: QueryDict, user: User, workspace: Workspace) -> None:
+        super().__init__(query, auto_id="filter_%s")
+        self.user, self.zone = user, ZoneInfo(workspace.tenant.time_zone)
+        self._offer("type", _("Any operation"), [(code, name_of(code)) for code in (*WORDS, RUN_NOW)])
+        self._offer("operator", _("Any operator"), [(MINE, _("Me")), *people(workspace)])
+        self._offer("status", _("Any status"), Operation.Status.choices)
+        for name, field in self.fields.items():
+            field.widget.attrs["aria-label"] = field.label
+            if isinstance(field, forms.ChoiceField):
+                field.error_messages["invalid_choice"] = _("“%(value)s” cannot be chosen here. Choose one of the list.")
+                field.widget.attrs["class"] = f"filter-{name}"
+
+    def _offer(self, name: str, nothing: str, choices: Any) -> None:
+        field = self.fields[name]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = [("", nothing), *((str(value), label) for value, label in choices)]
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or self.cleaned_data
+        if data.get("since") and data.get("until") and data["since"] > data["until"]:
+            self.add_error("until", _("The end lies before the start. Exchange the two dates."))
+        return data
+
+    def narrowed(self, found: "QuerySet[Operation]") -> "QuerySet[Operation]":
+        """Operations that fit everything but the object; the form must be valid."""
+        data = self.cleaned_data
+        if data["type"]:
+            found = found.filter(code=data["type"])
+        if data["operator"]:
+            uid = self.user.uid if data["operator"] == MINE else int(data["operator"])
+            found = found.filter(actor__uid=uid)
+        if data["status"]:
+            found = found.filter(status=data["status"])
+        if data["since"]:
+            found = found.filter(at__gte=midnight(data["since"], self.zone))
+        if data["until"] and data["until"] < date.max:
+            found = found.filter(at__lt=midnight(data["until"] + timedelta(days=1), self.zone))
+        return found
+
+
+@in_workspace
+@permitted(Permission.VIEW_AUDIT)
+@require_safe
+def operation_list(request: ConsoleRequest) -> HttpResponse:
+    """The operations of the environment, the latest first. Index: operation_history."""
+    filters = OperationFilters(request.GET, request.user, request.workspace)
+    kept = [name for name in request.GET if name not in ("before", "after")]
+    context: dict[str, Any] = {
+        "filters": filters,
+        "is_narrowed": bool(kept),
+        "clear_url": request.path,
+        "tasks_url": here(request, "task_list"),
+    }
+    if not filters.is_valid():
+        return live.whole(request, "console/operations/list.html", context, status=422)
+    found = Operation.objects.filter(workspace=request.workspace, environment=request.environment)
+    found = filters.narrowed(found.select_related("actor"))
+    if text := filters.cleaned_data["q"]:
+        found = found.filter(_about(text))
+    page = paging.page(found, ORDER, request.GET)
+    context |= {"page": page, "rows": rows_of(request, page.rows), "zone": request.workspace.tenant.time_zone}
+    return live.whole(request, "console/operations/list.html", context)
+
+
+def _about(text: str) -> Q:
+    """Operations on tasks of this name or id, on their instances, on the instance of this id, or of this id themselves.
+
+    Asked target by target, the latest operations first: the targets' index, then primary keys.
+    """
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER else None
+    named = Q(name__icontains=text)
+    if number is not None:
+        named |= Q(number=number)
+    instances = TaskInstance.objects.filter(pk=OuterRef("object_id"))
+    of_task = Q(Exists(Task.objects.filter(named, pk=OuterRef("object_id"))))
+    of_instance = Q(Exists(instances.filter(task__in=Task.objects.filter(named))))
+    about = Q(object_type="task") & of_task | Q(object_type="instance") & of_instance
+    if number is not None:
+        about |= Q(object_type="instance", object_id=number)
+    found = Q(Exists(OperationTarget.objects.filter(about, operation=OuterRef("pk"))))
+    return found | Q(pk=number) if number is not None else found
+
+
+@in_workspace
+@require_safe
+def open_list(request: ConsoleRequest) -> HttpResponse:
+    """The top bar's list of operations that are being checked, while there are any; and word of those that ended."""
+    return open_checks(request)
