@@ -298,7 +298,8 @@ def _silent(params: Mapping[str, Any]) -> str:
 
 @sentence("check.unreachable")
 def _unreachable(params: Mapping[str, Any]) -> str:
-    return f"{_('The message could not be delivered to the extension.')} {_what_silence_means(params)}"
+    text = _("The message could not be delivered to the extension.")
+    return f"{text} {_what_silence_means(params)}"
 
 
 def _what_silence_means(params: Mapping[str, Any]) -> str:

@@ -281,7 +281,7 @@ def _reviewed(params: Mapping[str, Any]) -> str:
         "may change them in the status “%(status)s”."
     ) % {"status": Status(params["status"]).label}
     if params["status"] == Status.IN_REVIEW:
-        return f"{text} {_('Withdraw it to change them yourself.')}"
+        return text + " " + _("Withdraw it to change them yourself.")
     if params["status"] == Status.APPROVED:
-        return f"{text} {_('Take it back to testing to change them yourself.')}"
-    return f"{text} {_('Ask one of them, or disable it and take it back to testing.')}"
+        return text + " " + _("Take it back to testing to change them yourself.")
+    return text + " " + _("Ask one of them, or disable it and take it back to testing.")

@@ -52,7 +52,10 @@ def task_list(request: ConsoleRequest) -> HttpResponse:
     found = listings.tasks(request.user, request.workspace, request.environment, filters.wanted())
     page = paging.page(found, ORDER, request.GET)
     freezes = freezes_of(request, page.rows)
-    rows = [{"task": one, "schedule": _schedule(one), "freeze": freezes.get(one.pk)} for one in page.rows]
+    rows = [
+        {"task": one, "owner": str(one.owner), "schedule": _schedule(one), "freeze": freezes.get(one.pk)}
+        for one in page.rows
+    ]
     context |= {"actions": batch_buttons(request, "task"), "zone": request.workspace.tenant.time_zone}
     return live.whole(request, "console/tasks/list.html", {**context, "page": page, "rows": rows})
 
