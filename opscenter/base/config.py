@@ -46,6 +46,14 @@ def choice(name: str, choices: tuple[str, ...], env: Env = os.environ) -> str:
     return given
 
 
+def program(name: str, env: Env = os.environ) -> str:
+    """The full path of a program; empty when none is named. Whether it is there, the host that runs it knows."""
+    given = env.get(name, "").strip()
+    if given and not Path(given).is_absolute():
+        raise Misconfigured(f"{name} must be the full path of a program, not {given!r}.")
+    return given
+
+
 def data_dir(base: Path, env: Env = os.environ) -> Path:
     """The folder for everything this installation writes; made if missing. A relative path counts from ``base``."""
     folder = base / env.get("OPSCENTER_DATA", "var")

@@ -120,6 +120,7 @@ def _execute(running: Running, log: JobLog, stop: StopSwitch) -> Outcome:
         return _failure("attempt.resource_missing", names=missing)
     job = Run(
         content=content,
+        values=values,
         positional=parameters.positional(values),
         time_zone=running.time_zone,
         timeout=running.timeout,

@@ -31,8 +31,9 @@ HTTP_TRIGGER = NodeType(
     "http_trigger", "SCHEDULER_TRIGGER", 1114, _("HTTP Trigger"), needs_worker=False, has_code=False
 )
 SHELL = NodeType("shell", "DIDE_SHELL", 6, _("Shell"), needs_worker=True, has_code=True)
+PYTHON = NodeType("python", "PYTHON", 1322, _("Python"), needs_worker=True, has_code=True)
 
-NODE_TYPES: dict[str, NodeType] = {t.code: t for t in (VIRTUAL, HTTP_TRIGGER, SHELL)}
+NODE_TYPES: dict[str, NodeType] = {t.code: t for t in (VIRTUAL, HTTP_TRIGGER, SHELL, PYTHON)}
 
 _BY_WIRE = {t.wire: t for t in NODE_TYPES.values()} | {"VIRTUAL_NODE": VIRTUAL, "SHELL": SHELL}
 

@@ -102,6 +102,9 @@ for _code, _text in {
     "attempt.stopped": gettext_lazy("It was stopped."),
     "attempt.lost": gettext_lazy("Its worker on %(host)s was lost, and the attempt with it."),
     "attempt.not_started": gettext_lazy("The worker that took it did not start it in time; it was put back."),
+    "attempt.no_python": gettext_lazy(
+        "There is no Python interpreter %(path)s on the host that ran it. Correct OPSCENTER_NODE_PYTHON there."
+    ),
     "attempt.error": gettext_lazy("It could not be executed: %(error)s"),
     "rerun.automatic": gettext_lazy("Rerun automatically after the failure."),
     "instance.set_success": gettext_lazy("%(user)s set it to succeeded."),

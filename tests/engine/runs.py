@@ -1,4 +1,4 @@
-"""Runs of shell instances in this process, from the claim to the end."""
+"""Runs of instances in this process, from the claim to the end."""
 
 from typing import Any
 
@@ -13,8 +13,13 @@ WORKER = 77
 
 
 def shell(scene: Scene, content: str, **version: Any) -> TaskInstance:
-    """A ready instance of a shell task with this script; its automatic reruns as the version says."""
-    task = scene.task("shell", content, **version)
+    """A ready instance of a shell task with this script."""
+    return ready(scene, "shell", content, **version)
+
+
+def ready(scene: Scene, node_type: str, content: str, **version: Any) -> TaskInstance:
+    """A ready instance of a task with this code; its automatic reruns as the version says."""
+    task = scene.task(node_type, content, **version)
     return scene.instances(task, 1, reruns_left=version.get("rerun_times", 0))[0]
 
 

@@ -5,15 +5,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from opscenter.production.node_types import NODE_TYPES, SHELL, NodeType, by_wire
+from opscenter.production.node_types import NODE_TYPES, PYTHON, SHELL, NodeType, by_wire
 from workflows.definitions import UNKNOWN_TYPE, NodeDefinition
 from workflows.flowspec.parameters import read_parameters
 from workflows.flowspec.place import Place
 from workflows.flowspec.sections import Sections, local_id
 from workflows.flowspec.settings import Schedule, read_schedule, read_settings
 
-_SHELL_COMMANDS = frozenset({"BASH", "SH"})
-_SHELL_LANGUAGES = frozenset({"shell", "shell-script", "sh", "bash"})
+_COMMANDS: Mapping[str, NodeType] = {"BASH": SHELL, "SH": SHELL, "PYTHON3": PYTHON}
+"""Commands that are no names of types, but mean one."""
+
+_LANGUAGES: Mapping[str, NodeType] = dict.fromkeys(("shell", "shell-script", "sh", "bash"), SHELL) | dict.fromkeys(
+    ("python", "python3"), PYTHON
+)
+"""What a script without a command is, by its language."""
+
 _SETTINGS: Mapping[str, str] = {
     "branch": "CONTROLLER_BRANCH",
     "join": "CONTROLLER_JOIN",
@@ -146,11 +152,9 @@ def _type(node: Place, script: Place) -> str:
             return wire
     runtime = script.object("runtime")
     command = _limited(runtime.get("command"), 64).upper()
-    known = by_wire(command) or (SHELL if command in _SHELL_COMMANDS else None)
+    known = by_wire(command) or _COMMANDS.get(command)
     if not command:
-        known = _by_number(runtime.integer("commandTypeId")) or (
-            SHELL if script.text("language").lower() in _SHELL_LANGUAGES else None
-        )
+        known = _by_number(runtime.integer("commandTypeId")) or _LANGUAGES.get(script.text("language").lower())
     if known is not None:
         return known.code
     if not command:

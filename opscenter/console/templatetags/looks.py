@@ -60,7 +60,7 @@ ATTEMPTS: dict[str, Look] = {
     "lost": Look("failure", "circle-slash", _("Lost")),
 }
 
-NODE_TYPE_ICONS = {"virtual": "circle-dot", "http_trigger": "webhook", "shell": "terminal"}
+NODE_TYPE_ICONS = {"virtual": "circle-dot", "http_trigger": "webhook", "shell": "terminal", "python": "code"}
 
 
 def of_state(code: str | int) -> Look:

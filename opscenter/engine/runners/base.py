@@ -1,6 +1,6 @@
 """What every runner is given and what it answers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from opscenter.engine.attempts import Outcome
@@ -14,7 +14,8 @@ class Run:
 
     Attributes:
         content: the script, with scheduling parameters put in.
-        positional: values of the parameters named 1, 2, 3 ...
+        values: the scheduling parameters, by name.
+        positional: values of those named 1, 2, 3 ...
         time_zone: the tenant's IANA zone, the child's TZ.
         timeout: seconds; 0 for none.
         files: resource name -> SHA-256 of its content.
@@ -23,6 +24,7 @@ class Run:
     """
 
     content: str
+    values: Mapping[str, str]
     positional: list[str]
     time_zone: str
     timeout: int
