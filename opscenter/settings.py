@@ -21,6 +21,7 @@ OUTBOUND_ALLOW = config.words("OPSCENTER_OUTBOUND_ALLOW", "")
 WEB_PROCESSES = config.integer("OPSCENTER_WEB_PROCESSES", 1, most=64)
 WEB_THREADS = config.integer("OPSCENTER_WEB_THREADS", 8, most=256)
 WORKERS = config.integer("OPSCENTER_WORKERS", 4, most=512)
+SQLITE_DIR = config.sqlite_dir(BASE_DIR, DATA_DIR)
 NODE_PYTHON = config.program("OPSCENTER_NODE_PYTHON")
 POSTGRES_USER = os.environ.get("OPSCENTER_POSTGRES_USER", "")
 

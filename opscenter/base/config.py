@@ -67,6 +67,12 @@ def data_dir(base: Path, env: Env = os.environ) -> Path:
     return folder.resolve()
 
 
+def sqlite_dir(base: Path, data: Path, env: Env = os.environ) -> Path:
+    """The folder that SQLite data sources lie in; made when it is first used. A relative path counts from ``base``."""
+    given = env.get("OPSCENTER_SQLITE_DIR", "").strip()
+    return base / given if given else data / "sqlite"
+
+
 def secret_key(data: Path, env: Env = os.environ) -> str:
     """What sessions and tokens are signed with."""
     return env.get("OPSCENTER_SECRET_KEY", "") or _kept(data / "secret_key", lambda: secrets.token_urlsafe(50))

@@ -57,6 +57,7 @@ GROUPS: tuple[Group, ...] = (
             Item("console:import", "console:import", _("Import"), "upload", "g p"),
             Item("console:workflow_list", "console:workflow", _("Workflows"), "workflow", "g w"),
             Item("console:resource_list", "console:resource", _("Resources"), "package", "g r"),
+            Item("console:data_source_list", "console:data_source", _("Data sources"), "database", "g d"),
         ),
     ),
     Group(

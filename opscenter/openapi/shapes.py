@@ -85,6 +85,7 @@ def _instance(instance: TaskInstance, attempt: Attempt | None) -> Json:
             "RerunMode": instance.version.rerun_mode,
             "Timeout": instance.version.timeout,
             "RuntimeResource": {"ResourceGroupId": instance.resource_group.name},
+            "DataSource": _data_source(instance.version),
             "Runtime": None if attempt is None else {"Gateway": attempt.host, "ProcessId": str(attempt.pk)},
             "WorkflowId": _workflow_number(family.workflow),
             "WorkflowName": family.workflow.name if family.workflow else None,
@@ -97,6 +98,10 @@ def _instance(instance: TaskInstance, attempt: Attempt | None) -> Json:
             "FinishedTime": milliseconds(instance.finished_at),
         }
     )
+
+
+def _data_source(version: TaskVersion) -> Json | None:
+    return {"Name": version.data_source} if version.data_source else None
 
 
 def _workflow_number(workflow: ProductionWorkflow | None) -> int:
@@ -234,6 +239,7 @@ def task(task: Task, zone: ZoneInfo) -> Json:
             "RerunInterval": version.rerun_interval,
             "Timeout": version.timeout,
             "RuntimeResource": {"ResourceGroupId": task.resource_group.name},
+            "DataSource": _data_source(version),
             "Trigger": {
                 "Type": "Scheduler",
                 "Cron": version.cron,

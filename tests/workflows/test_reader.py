@@ -409,19 +409,3 @@ def test_no_text_crashes_the_reader(text: str) -> None:
         flowspec.read(text)
     except BadDocument as error:
         assert error.problems
-
-
-@pytest.mark.parametrize(
-    ("script", "expected"),
-    [
-        ({"runtime": {"command": "PYTHON"}}, "python"),
-        ({"runtime": {"command": "python3"}}, "python"),
-        ({"runtime": {"commandTypeId": 1322}}, "python"),
-        ({"language": "Python3"}, "python"),
-        ({"language": "python3", "runtime": {"command": "PYODPS3", "commandTypeId": 1221}}, "PYODPS3"),
-        ({"runtime": {"command": "bash"}}, "shell"),
-        ({"language": "shell-script"}, "shell"),
-    ],
-)
-def test_commands_numbers_and_languages_name_the_type(script: dict[str, Any], expected: str) -> None:
-    assert only(document(shell(script=script))).type == expected

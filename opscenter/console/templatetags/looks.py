@@ -60,7 +60,13 @@ ATTEMPTS: dict[str, Look] = {
     "lost": Look("failure", "circle-slash", _("Lost")),
 }
 
-NODE_TYPE_ICONS = {"virtual": "circle-dot", "http_trigger": "webhook", "shell": "terminal", "python": "code"}
+NODE_TYPE_ICONS = {
+    "virtual": "circle-dot",
+    "http_trigger": "webhook",
+    "shell": "terminal",
+    "python": "code",
+    "sql": "database",
+}
 
 
 def of_state(code: str | int) -> Look:

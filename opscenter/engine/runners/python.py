@@ -7,6 +7,7 @@ from pathlib import Path
 from django.conf import settings
 
 from opscenter.engine.attempts import Outcome
+from opscenter.engine.gate import Gate
 from opscenter.engine.runners import process
 from opscenter.engine.runners.base import Run
 from opscenter.production.models import Attempt
@@ -20,7 +21,7 @@ def run(job: Run) -> Outcome:
     if not os.access(interpreter[0], os.X_OK):
         job.log.note(f"[opscenter] OPSCENTER_NODE_PYTHON: there is no program {interpreter[0]} on this host.")
         return Outcome(Attempt.State.FAILURE, None, {"code": "attempt.no_python", "params": {"path": interpreter[0]}})
-    with process.folder_of(job) as folder, process.Gate() as gate:
+    with process.folder_of(job) as folder, Gate() as gate:
         script = folder / process.SCRIPT
         script.write_text(job.content, encoding="utf-8")
         # bash waits at the gate, then becomes the interpreter
