@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +88,6 @@ def _sqlite_file(source: DataSource) -> Path:
     return path
 
 
-@cache
 def own() -> Own:
     """Opscenter's own database, as its server knows it."""
     with connection.cursor() as cursor:
@@ -131,6 +129,8 @@ def check(source: DataSource) -> str:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+        if not report.exists():
+            raise Refused("data_source.no_connection", name=source.name, error=f"exit code {process.returncode}")
         return _told(source, json.loads(report.read_text()))
 
 

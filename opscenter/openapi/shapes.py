@@ -202,6 +202,7 @@ def instance_2020(instance: TaskInstance, attempt: Attempt | None) -> Json:
             "RepeatInterval": instance.version.rerun_interval * 1000,
             "TaskRerunTime": instance.reruns_left,
             "ParamValues": parameters_text(instance, attempt),
+            "Connection": instance.version.data_source or None,
             "CreateTime": milliseconds(instance.created_at),
             "CreateUser": str(creator.uid) if creator else None,
             "ModifyTime": milliseconds(instance.state_at),

@@ -9,7 +9,6 @@ from django.conf import settings
 from django.db import connection
 
 from opscenter.base import secrets
-from opscenter.engine import data_sources as engine
 from opscenter.production.models import DataSource
 from opscenter.workspaces.models import AuditEntry
 from tests.cast import Cast
@@ -37,7 +36,6 @@ def house(django_db_setup: None) -> Iterator[Warehouse]:
 
 @pytest.fixture
 def cast(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cast:
-    engine.own.cache_clear()
     monkeypatch.setattr(settings, "SQLITE_DIR", tmp_path / "sqlite")
     return Cast()
 

@@ -14,7 +14,6 @@ from django.conf import settings
 from django.db import connection
 from psycopg import sql as psycopg_sql
 
-from opscenter.engine import data_sources
 from opscenter.engine.sql.target import Own, Target
 from opscenter.engine.stopping import ABANDON_SIGNAL
 from opscenter.production.models import Attempt, DataSource, LogChunk, TaskInstance
@@ -39,7 +38,6 @@ def scene(house: Warehouse) -> Scene:
     with house.admin() as admin:
         admin.execute("DROP SCHEMA IF EXISTS public CASCADE; DROP SCHEMA IF EXISTS s CASCADE; CREATE SCHEMA public")
         admin.execute(psycopg_sql.SQL("ALTER SCHEMA public OWNER TO {}").format(psycopg_sql.Identifier(house.role)))
-    data_sources.own.cache_clear()
     scene = Scene()
     house.source(scene.workspace, scene.user)
     return scene
@@ -120,6 +118,10 @@ SELECT twice(plus(2)), 'a%b%%c' LIKE 'a%', ':x', '%s' AS "%(y)s";
         "    6 | t        | :x       | %s",
         "[opscenter] SELECT, 1 row, T",
     ]
+
+
+def test_a_line_end_in_a_literal_stays_as_it_is(scene: Scene) -> None:
+    assert "\n     4\n" in sql_output(scene, "SELECT\r\n length('a\r\nb');\r\n")
 
 
 @pytest.mark.django_db(transaction=True)

@@ -390,3 +390,5 @@ def test_a_sql_task_names_its_data_source(wire: Wire, cast: Cast) -> None:
     assert (shown["TaskType"], shown["DataSource"]) == expected
     (entry,) = wire.call("ListTaskInstances", **named, Bizdate=ms(MIDNIGHT - DAY))["PagingInfo"]["TaskInstances"]
     assert entry["DataSource"] == expected[1]
+    old = wire.call("GetInstance", V2020, InstanceId=instance.pk, ProjectEnv="PROD")["Data"]
+    assert old["Connection"] == "warehouse"

@@ -15,6 +15,13 @@ from opscenter.production.models import Attempt, DataSource
 GRACE = 2.0
 """Seconds to cancel a statement on its server before the program is killed."""
 _REPORT = ".opscenter-report"
+_CODES = {
+    "own": "attempt.data_source_own",
+    "connect": "attempt.sql_connect",
+    "statement": "attempt.sql_statement",
+    "open_transaction": "attempt.sql_open_transaction",
+}
+"""What the program tells of its failure, as reasons."""
 _NOT_AGAIN = frozenset({"attempt.data_source_own", "attempt.sql_open_transaction"})
 """What no automatic rerun makes better."""
 
@@ -37,7 +44,7 @@ def run(job: Run) -> Outcome:
         return Outcome(Attempt.State.FAILURE, None, error.reason.as_json(), rerun=False)
     with process.folder_of(job) as folder, Gate() as gate:
         script, report = folder / process.SCRIPT, folder / _REPORT
-        script.write_text(job.content, encoding="utf-8")
+        script.write_bytes(job.content.encode())
         job.log.note(f"[opscenter] Data source {source.name}: {source.place}")
         outcome = process.execute(
             job, folder, data_sources.command(gate, report, script), gate, told=target.as_line(), grace=GRACE
@@ -50,7 +57,6 @@ def _explained(outcome: Outcome, name: str, report: Path) -> Outcome:
     if outcome.reason is None or outcome.reason["code"] != "attempt.exit_code" or not report.exists():
         return outcome
     told: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
-    kind = told.pop("kind")
-    code = "attempt.data_source_own" if kind == "own" else f"attempt.sql_{kind}"
+    code = _CODES[told.pop("kind")]
     reason = {"code": code, "params": {"name": name, **told}}
     return Outcome(outcome.state, outcome.exit_code, reason, rerun=code not in _NOT_AGAIN)

@@ -64,10 +64,10 @@ class _Job:
         except CannotConnect as error:
             return self._failed("connect", error=str(error)[:_MOST_ERROR])
         if script is None:
-            self._told(server=self._database.server)
+            self._tell(server=self._database.server)
             return 0
         _note(self._database.server)
-        return self._execute(script.read_text(encoding="utf-8"))
+        return self._execute(script.read_bytes().decode())  # as it is: a line's end may be part of a literal
 
     def _execute(self, script: str) -> int:
         assert self._database is not None
@@ -104,10 +104,10 @@ class _Job:
         return self._failed("statement", number=statement.number, line=line, error=str(error)[:_MOST_ERROR])
 
     def _failed(self, kind: str, **params: Any) -> int:
-        self._told(kind=kind, **params)
+        self._tell(kind=kind, **params)
         return 1
 
-    def _told(self, **report: Any) -> None:
+    def _tell(self, **report: Any) -> None:
         self._report.write_text(json.dumps(report), encoding="utf-8")
 
     def _stop(self, statement: Statement) -> NoReturn:
