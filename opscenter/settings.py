@@ -22,6 +22,8 @@ addresses.parse_allow(OUTBOUND_ALLOW)  # a word that cannot be read ends the pro
 WEB_PROCESSES = config.integer("OPSCENTER_WEB_PROCESSES", 1, most=64)
 WEB_THREADS = config.integer("OPSCENTER_WEB_THREADS", 8, most=256)
 WORKERS = config.integer("OPSCENTER_WORKERS", 4, most=512)
+SQLITE_DIR = config.sqlite_dir(BASE_DIR, DATA_DIR)
+NODE_PYTHON = config.program("OPSCENTER_NODE_PYTHON")
 POSTGRES_USER = os.environ.get("OPSCENTER_POSTGRES_USER", "")
 
 _public = urlsplit(PUBLIC_URL)

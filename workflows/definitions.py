@@ -42,6 +42,7 @@ class NodeDefinition:
         rerun_interval, timeout: seconds; timeout 0 = none.
         owner: user name; empty = whoever imports.
         resource_group: name; empty = the default one.
+        data_source: name of the database that a SQL node runs on.
         outputs: names beside the automatic one.
         settings: what the document says of a type that is not run here (branches, loops), as it was written.
     """
@@ -64,6 +65,7 @@ class NodeDefinition:
     timeout: int = 0
     priority: int = 1
     resource_group: str = ""
+    data_source: str = ""
     outputs: tuple[str, ...] = ()
     dependencies: tuple[Dependency, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)

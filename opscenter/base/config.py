@@ -46,6 +46,14 @@ def choice(name: str, choices: tuple[str, ...], env: Env = os.environ) -> str:
     return given
 
 
+def program(name: str, env: Env = os.environ) -> str:
+    """The full path of a program; empty when none is named. Whether it is there, the host that runs it knows."""
+    given = env.get(name, "").strip()
+    if given and not Path(given).is_absolute():
+        raise Misconfigured(f"{name} must be the full path of a program, not {given!r}.")
+    return given
+
+
 def data_dir(base: Path, env: Env = os.environ) -> Path:
     """The folder for everything this installation writes; made if missing. A relative path counts from ``base``."""
     folder = base / env.get("OPSCENTER_DATA", "var")
@@ -57,6 +65,12 @@ def data_dir(base: Path, env: Env = os.environ) -> Path:
             f"Cannot use the data folder {folder}: {error.strerror}. Set OPSCENTER_DATA to a folder you may write."
         ) from error
     return folder.resolve()
+
+
+def sqlite_dir(base: Path, data: Path, env: Env = os.environ) -> Path:
+    """The folder that SQLite data sources lie in; made when it is first used. A relative path counts from ``base``."""
+    given = env.get("OPSCENTER_SQLITE_DIR", "").strip()
+    return base / given if given else data / "sqlite"
 
 
 def secret_key(data: Path, env: Env = os.environ) -> str:

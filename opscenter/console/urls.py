@@ -5,7 +5,7 @@ from django.urls import include, path
 from opscenter.console.styleguide import styleguide
 from opscenter.console.urls_extensions import urlpatterns as extensions
 from opscenter.console.urls_production import urlpatterns as production
-from opscenter.console.views import audit, authoring, keys, members, resources, session, workspace
+from opscenter.console.views import audit, authoring, data_sources, keys, members, resources, session, workspace
 
 app_name = "console"
 
@@ -28,6 +28,11 @@ _in_workspace = [
     path("resources/<int:pk>/", resources.show, name="resource"),
     path("resources/<int:pk>/versions/<int:number>/", resources.download, name="resource_download"),
     path("resources/<int:pk>/delete/", resources.delete, name="resource_delete"),
+    path("data-sources/", data_sources.show_list, name="data_source_list"),
+    path("data-sources/add/<slug:kind>/", data_sources.add, name="data_source_add"),
+    path("data-sources/<int:pk>/edit/", data_sources.edit, name="data_source_edit"),
+    path("data-sources/<int:pk>/test/", data_sources.test, name="data_source_test"),
+    path("data-sources/<int:pk>/delete/", data_sources.delete, name="data_source_delete"),
     path("audit/", audit.show_list, name="audit_list"),
 ]
 

@@ -45,6 +45,8 @@ class Running:
     workflow_number: int
     time_zone: str
     content: str
+    data_source: str
+    environment: str
     assignments: str
     timeout: int
     rerun_mode: str
@@ -72,8 +74,8 @@ class Outcome:
 
 _CONTEXT = """
     SELECT a.id, a.instance_id, a.number, a.started_at, i.bizdate, i.scheduled_at, i.node_type, i.workspace_id,
-        t.number, coalesce(workflow.number, 1), tenant.time_zone, v.content, v.parameters, v.timeout,
-        v.rerun_mode, v.rerun_interval, i.reruns_left, a.pid, a.host
+        t.number, coalesce(workflow.number, 1), tenant.time_zone, v.content, v.data_source, t.environment,
+        v.parameters, v.timeout, v.rerun_mode, v.rerun_interval, i.reruns_left, a.pid, a.host
     FROM a
     JOIN production_taskinstance i ON i.id = a.instance_id
     JOIN production_task t ON t.id = i.task_id

@@ -119,10 +119,15 @@ def _execute(running: Running, log: JobLog, stop: StopSwitch) -> Outcome:
         log.note(f"[opscenter] Missing resources: {', '.join(missing)}")
         return _failure("attempt.resource_missing", names=missing)
     job = Run(
+        label=f"{running.instance}/{running.number}",
         content=content,
+        values=values,
         positional=parameters.positional(values),
         time_zone=running.time_zone,
         timeout=running.timeout,
+        workspace=running.workspace,
+        environment=running.environment,
+        data_source=running.data_source,
         files=files,
         log=log,
         stop=stop,

@@ -7,6 +7,7 @@ means that no lease of this worker can be renewed: whatever runs is killed witho
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Callable
 from types import FrameType
 
@@ -15,7 +16,7 @@ ABANDON_SIGNAL = signal.SIGUSR2
 
 
 class StopSwitch:
-    """Of one attempt. Once pulled, the process group it guards is dead.
+    """Of one attempt. Once pulled, the process group it guards is dead, or will be when its time of grace is over.
 
     Attributes:
         abandoned: nobody asked for the stop; the lease could not be renewed, so that the attempt is lost.
@@ -29,6 +30,8 @@ class StopSwitch:
         self._lease_is_over = lease_is_over
         self._asked = False
         self._group: int | None = None
+        self._grace = 0.0
+        self._kill_at: float | None = None
 
     def install(self) -> None:
         """Take this process's signals (main thread only)."""
@@ -44,6 +47,8 @@ class StopSwitch:
 
     def look(self) -> None:
         """Pull if a stop was asked for and is meant for this attempt; call it often."""
+        if self._kill_at is not None and time.monotonic() >= self._kill_at:
+            self._signal(signal.SIGKILL)
         if not self.pulled and self._lease_is_over():
             self.abandoned = True
             self.pull()
@@ -57,18 +62,27 @@ class StopSwitch:
         self.pulled = True
         self.kill()
 
-    def guard(self, group: int) -> None:
-        """This process group is what runs."""
-        self._group = group
+    def guard(self, group: int, *, grace: float = 0.0) -> None:
+        """This process group is what runs; ``grace``: seconds it has after a SIGTERM, a few at most, since a lease is not
+        longer."""
+        self._group, self._grace = group, grace
         if self.pulled:
             self.kill()
 
     def kill(self) -> None:
-        """Kill the guarded process group, if any."""
+        """Kill the guarded process group, if any: at once, or when its time of grace is over (see ``look``)."""
+        if not self._grace:
+            self._signal(signal.SIGKILL)
+        elif self._kill_at is None:
+            self._kill_at = time.monotonic() + self._grace
+            self._signal(signal.SIGTERM)
+
+    def finish(self) -> None:
+        """What ran has ended and was reaped: kill what is left of its group, whose number may be given to others."""
+        self._signal(signal.SIGKILL)
+        self._group, self._kill_at = None, None
+
+    def _signal(self, number: signal.Signals) -> None:
         if self._group is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._group, signal.SIGKILL)
-
-    def release(self) -> None:
-        """What ran has ended and was reaped; its number may be given to others."""
-        self._group = None
+                os.killpg(self._group, number)

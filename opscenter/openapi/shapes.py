@@ -85,6 +85,7 @@ def _instance(instance: TaskInstance, attempt: Attempt | None) -> Json:
             "RerunMode": instance.version.rerun_mode,
             "Timeout": instance.version.timeout,
             "RuntimeResource": {"ResourceGroupId": instance.resource_group.name},
+            "DataSource": _data_source(instance.version),
             "Runtime": None if attempt is None else {"Gateway": attempt.host, "ProcessId": str(attempt.pk)},
             "WorkflowId": _workflow_number(family.workflow),
             "WorkflowName": family.workflow.name if family.workflow else None,
@@ -97,6 +98,10 @@ def _instance(instance: TaskInstance, attempt: Attempt | None) -> Json:
             "FinishedTime": milliseconds(instance.finished_at),
         }
     )
+
+
+def _data_source(version: TaskVersion) -> Json | None:
+    return {"Name": version.data_source} if version.data_source else None
 
 
 def _workflow_number(workflow: ProductionWorkflow | None) -> int:
@@ -197,6 +202,7 @@ def instance_2020(instance: TaskInstance, attempt: Attempt | None) -> Json:
             "RepeatInterval": instance.version.rerun_interval * 1000,
             "TaskRerunTime": instance.reruns_left,
             "ParamValues": parameters_text(instance, attempt),
+            "Connection": instance.version.data_source or None,
             "CreateTime": milliseconds(instance.created_at),
             "CreateUser": str(creator.uid) if creator else None,
             "ModifyTime": milliseconds(instance.state_at),
@@ -234,6 +240,7 @@ def task(task: Task, zone: ZoneInfo) -> Json:
             "RerunInterval": version.rerun_interval,
             "Timeout": version.timeout,
             "RuntimeResource": {"ResourceGroupId": task.resource_group.name},
+            "DataSource": _data_source(version),
             "Trigger": {
                 "Type": "Scheduler",
                 "Cron": version.cron,

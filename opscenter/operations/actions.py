@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 
 from opscenter.base.reasons import say
 from opscenter.operations.registry import OPERATIONS
+from opscenter.production.models import Environment
 from opscenter.workspaces.roles import ROLES
 
 Params = Mapping[str, Any]
@@ -132,6 +133,31 @@ def _changed_settings(params: Params) -> str:
     )
 
 
+def _connected(params: Params) -> str:
+    return _("%(place)s in %(environment)s") % {
+        "place": params["place"],
+        "environment": str(dict(Environment.choices)[params["environment"]]),
+    }
+
+
+def _changed_source(params: Params) -> str:
+    names = {
+        "host": _("Host"),
+        "port": _("Port"),
+        "database": _("Database"),
+        "username": _("User name"),
+        "password": _("Password"),
+        "sslmode": _("Encryption"),
+        "file": _("File"),
+        "description": _("Description"),
+    }
+    return ", ".join([_connected(params), *(names.get(field, field) for field in params["changed"])])
+
+
+def _tested(params: Params) -> str:
+    return _("%(place)s: it answered") % params if params["answered"] else _("%(place)s: no connection") % params
+
+
 def _value(value: Any) -> str:
     if isinstance(value, bool):
         return _("on") if value else _("off")
@@ -220,6 +246,10 @@ ACTIONS: dict[str, Action] = {
         Action("workflow.publish", pgettext_lazy("action", "Published"), _published),
         Action("resource.upload", gettext_lazy("Uploaded the resource"), _uploaded),
         Action("resource.delete", gettext_lazy("Deleted the resource")),
+        Action("data_source.create", gettext_lazy("Added the data source"), _connected),
+        Action("data_source.update", gettext_lazy("Changed the data source"), _changed_source),
+        Action("data_source.delete", gettext_lazy("Deleted the data source"), _connected),
+        Action("data_source.test", gettext_lazy("Tested the data source"), _tested),
         Action("task.run_now", gettext_lazy("Ran the task now"), _ran),
         Action("task.freeze", gettext_lazy("Froze tasks"), _operated_tasks),
         Action("task.unfreeze", gettext_lazy("Unfroze tasks"), _operated_tasks),

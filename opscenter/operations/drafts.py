@@ -12,7 +12,7 @@ from opscenter.base import clock
 from opscenter.base.reasons import Refused, sentence
 from opscenter.operations.actor import Actor
 from opscenter.operations.permits import require
-from opscenter.production.models import ResourceGroup
+from opscenter.production.models import DataSource, ResourceGroup
 from opscenter.workspaces import audit
 from opscenter.workspaces.models import User, Workspace
 from opscenter.workspaces.roles import Permission
@@ -55,7 +55,8 @@ def import_document(actor: Actor, workspace: Workspace, text: str) -> ImportRepo
         Refused: the workspace has another workflow of this name.
     """
     member = require(actor, workspace, Permission.DEVELOP)
-    document = flowspec.read(text)
+    sources = DataSource.objects.filter(workspace=workspace).values_list("name", flat=True)
+    document = flowspec.read(text, frozenset(sources))
     workspace = member.workspace
     Workspace.objects.select_for_update(no_key=True).get(pk=workspace.pk)  # one import at a time
     resolver = _Resolver(workspace, actor.user, document)
@@ -169,7 +170,7 @@ class _Import:
             definition = self.resolver.settle(written, owner)
             if node is None:
                 created.append(self._filled(Node(workspace=self.workspace, version=1), definition, owner))
-            elif node.definition == definition.as_json() and node.workflow == self.workflow:
+            elif NodeDefinition.from_json(node.definition) == definition and node.workflow == self.workflow:
                 unchanged.append(node)
             else:
                 self._warn_if_moved(node)

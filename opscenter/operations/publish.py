@@ -21,6 +21,7 @@ from opscenter.operations.publish_checks import (
     PublishRefused,
     Upstreams,
     check,
+    data_source_problems,
     output_problems,
     recurrences_before,
 )
@@ -34,6 +35,7 @@ from opscenter.production.models import (
     TaskOutput,
     TaskVersion,
 )
+from opscenter.production.node_types import NODE_TYPES
 from opscenter.production.rules import planning
 from opscenter.workspaces import audit
 from opscenter.workspaces.models import Tenant, User, Workspace
@@ -105,7 +107,8 @@ def publish(actor: Actor, workspace: Workspace, nodes: Sequence[Node], message: 
     upstreams = Upstreams(workspace, Environment.PROD, candidates)
     problems, warnings = check(upstreams)
     if workspace.mode == Workspace.Mode.STANDARD:
-        problems += output_problems(Upstreams(workspace, Environment.DEV, candidates))
+        in_dev = Upstreams(workspace, Environment.DEV, candidates)
+        problems += output_problems(in_dev) + data_source_problems(in_dev)
     if problems:
         raise PublishRefused(problems)
     workflows = {node.workflow.pk: node.workflow for node in drafts if node.workflow is not None}
@@ -281,6 +284,7 @@ class _Publication:
                 task=task,
                 number=last.get(task.pk, 0) + 1,
                 content=definition.content,
+                data_source=definition.data_source if NODE_TYPES[definition.type].needs_data_source else "",
                 parameters=definition.parameters,
                 cron=definition.cron,
                 start_at=self._moment(definition.start),

@@ -14,7 +14,15 @@ from extensions import lifecycle
 from opscenter.base.reasons import Invalid, Reason, Refused, say, sentence
 from opscenter.engine.generate import root_output
 from opscenter.operations.registry import OPERATIONS
-from opscenter.production.models import Recurrence, Resource, Task, TaskDependency, TaskOutput
+from opscenter.production.models import (
+    DataSource,
+    Environment,
+    Recurrence,
+    Resource,
+    Task,
+    TaskDependency,
+    TaskOutput,
+)
 from opscenter.production.node_types import NODE_TYPES
 from opscenter.production.rules import parameters
 from opscenter.production.rules.dependencies import find_cycle
@@ -198,6 +206,7 @@ def check(upstreams: Upstreams) -> tuple[list[PublishProblem], list[PublishProbl
     problems += _changed_types(upstreams)
     problems += _guarded(upstreams)
     problems += output_problems(upstreams)
+    problems += data_source_problems(upstreams)
     problems += _lost_outputs(upstreams)
     problems += _cycle(upstreams)
     return problems, warnings
@@ -231,6 +240,28 @@ def _dependency_problems(candidate: Candidate, upstreams: Upstreams) -> list[Pub
         target = upstreams.resolve(item)
         if isinstance(target, Reason):
             found.append(candidate.problem("dependencies", target.code, **target.params))
+    return found
+
+
+def data_source_problems(upstreams: Upstreams) -> list[PublishProblem]:
+    """SQL nodes whose data source is not there in the environment that they are published to."""
+    environment = Environment(upstreams.environment)
+    known = set(
+        DataSource.objects.filter(workspace=upstreams.workspace, environment=environment).values_list("name", flat=True)
+    )
+    found = []
+    for candidate in upstreams.candidates:
+        node_type, name = NODE_TYPES.get(candidate.definition.type), candidate.definition.data_source
+        if node_type is None or not node_type.needs_data_source or name in known:
+            continue
+        if name:
+            found.append(
+                candidate.problem(
+                    "data_source", "publish.data_source_missing", data_source=name, environment=environment.value
+                )
+            )
+        elif environment is Environment.PROD:  # said once
+            found.append(candidate.problem("data_source", "publish.no_data_source"))
     return found
 
 
@@ -333,6 +364,10 @@ _sentence(
     lambda: _("The workspace has no resource “%(resource)s”. Upload it, or remove the reference from the code."),
 )
 _sentence(
+    "publish.no_data_source",
+    lambda: _("The node names no data source to run on. Name one in the document (datasource) and import it again."),
+)
+_sentence(
     "publish.dependency_type",
     lambda: _("Dependencies of the type %(type)s are not supported yet. Use a dependency of the same cycle (Normal)."),
 )
@@ -359,6 +394,14 @@ _sentence(
     "publish.output_in_use",
     lambda: _("The task “%(task)s” depends on the output “%(output)s”, which this node no longer has."),
 )
+
+
+@sentence("publish.data_source_missing")
+def _say_data_source_missing(params: Mapping[str, Any]) -> str:
+    return _("There is no data source “%(data_source)s” in the environment %(environment)s. Add it there first.") % {
+        "data_source": params["data_source"],
+        "environment": dict(Environment.choices)[params["environment"]],
+    }
 
 
 @sentence("publish.parameter")

@@ -13,17 +13,19 @@ class NodeType:
     Attributes:
         code: our own short name, stored with tasks and instances.
         wire: the APIs' TaskType / ProgramType and FlowSpec's runtime.command (spec/openapi.md 7).
-        number: DataWorks' numeric node type (spec/opscenter.md 6.3).
+        number: DataWorks' numeric node type (spec/opscenter.md 6.3); None for one that DataWorks does not have.
         needs_worker: whether an instance must be executed; others succeed where their conditions are met.
         has_code: whether the node carries a script.
+        needs_data_source: whether it runs on a database that it names.
     """
 
     code: str
     wire: str
-    number: int
+    number: int | None
     name: Promise
     needs_worker: bool
     has_code: bool
+    needs_data_source: bool = False
 
 
 VIRTUAL = NodeType("virtual", "VIRTUAL", 99, _("Zero-load"), needs_worker=False, has_code=False)
@@ -31,10 +33,12 @@ HTTP_TRIGGER = NodeType(
     "http_trigger", "SCHEDULER_TRIGGER", 1114, _("HTTP Trigger"), needs_worker=False, has_code=False
 )
 SHELL = NodeType("shell", "DIDE_SHELL", 6, _("Shell"), needs_worker=True, has_code=True)
+PYTHON = NodeType("python", "PYTHON", 1322, _("Python"), needs_worker=True, has_code=True)
+SQL = NodeType("sql", "SQL", None, _("SQL"), needs_worker=True, has_code=True, needs_data_source=True)
 
-NODE_TYPES: dict[str, NodeType] = {t.code: t for t in (VIRTUAL, HTTP_TRIGGER, SHELL)}
+NODE_TYPES: dict[str, NodeType] = {t.code: t for t in (VIRTUAL, HTTP_TRIGGER, SHELL, PYTHON, SQL)}
 
-_BY_WIRE = {t.wire: t for t in NODE_TYPES.values()} | {"VIRTUAL_NODE": VIRTUAL, "SHELL": SHELL}
+_BY_WIRE = {t.wire: t for t in NODE_TYPES.values()} | {"VIRTUAL_NODE": VIRTUAL, "SHELL": SHELL, "POSTGRESQL": SQL}
 
 
 def by_wire(command: str) -> NodeType | None:

@@ -102,6 +102,21 @@ for _code, _text in {
     "attempt.stopped": gettext_lazy("It was stopped."),
     "attempt.lost": gettext_lazy("Its worker on %(host)s was lost, and the attempt with it."),
     "attempt.not_started": gettext_lazy("The worker that took it did not start it in time; it was put back."),
+    "attempt.no_python": gettext_lazy(
+        "There is no Python interpreter %(path)s on the host that ran it. Correct OPSCENTER_NODE_PYTHON there."
+    ),
+    "attempt.data_source_missing": gettext_lazy(
+        "The workspace has no data source “%(name)s” in this environment. Add it, then rerun."
+    ),
+    "attempt.data_source_own": gettext_lazy(
+        "The data source “%(name)s” is Opscenter's own database, or enters its server as somebody who could get at it. "
+        "Nothing was executed."
+    ),
+    "attempt.sql_connect": gettext_lazy("The data source “%(name)s” cannot be connected to: %(error)s"),
+    "attempt.sql_statement": gettext_lazy("Statement %(number)s failed in line %(line)s: %(error)s"),
+    "attempt.sql_open_transaction": gettext_lazy(
+        "The script began a transaction in line %(line)s and did not end it, so it was rolled back. Add COMMIT."
+    ),
     "attempt.error": gettext_lazy("It could not be executed: %(error)s"),
     "rerun.automatic": gettext_lazy("Rerun automatically after the failure."),
     "instance.set_success": gettext_lazy("%(user)s set it to succeeded."),

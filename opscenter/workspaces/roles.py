@@ -23,6 +23,7 @@ class Permission(StrEnum):
     DEVELOP = "workflow.develop"
     PUBLISH = "workflow.publish"
     MANAGE_RESOURCES = "resource.manage"
+    MANAGE_DATA_SOURCES = "data_source.manage"
     MANAGE_MEMBERS = "member.manage"
     MANAGE_WORKSPACE = "workspace.manage"
     VIEW_AUDIT = "audit.view"
@@ -40,6 +41,7 @@ PERMISSION_NAMES: dict[Permission, Promise] = {
     Permission.DEVELOP: _("Develop workflows"),
     Permission.PUBLISH: _("Publish to production"),
     Permission.MANAGE_RESOURCES: _("Upload and delete resources"),
+    Permission.MANAGE_DATA_SOURCES: _("Add, change, test and delete data sources"),
     Permission.MANAGE_MEMBERS: _("Manage members and roles"),
     Permission.MANAGE_WORKSPACE: _("Change workspace settings"),
     Permission.VIEW_AUDIT: _("View the audit trail and the history of operations"),

@@ -139,3 +139,17 @@ def test_words_and_choices() -> None:
     assert config.choice("C", ("one", "two"), {}) == "one"
     with pytest.raises(Misconfigured, match="one of one, two"):
         config.choice("C", ("one", "two"), {"C": "three"})
+
+
+def test_a_program_is_named_by_its_full_path() -> None:
+    assert config.program("OPSCENTER_NODE_PYTHON", {}) == ""
+    assert config.program("X", {"X": " /usr/bin/python3 "}) == "/usr/bin/python3"
+    with pytest.raises(Misconfigured, match="X must be the full path of a program, not 'python3'"):
+        config.program("X", {"X": "python3"})
+
+
+def test_sqlite_files_lie_with_the_data_unless_another_folder_is_named() -> None:
+    base, data = Path("/app"), Path("/data")
+    assert config.sqlite_dir(base, data, {}) == Path("/data/sqlite")
+    assert config.sqlite_dir(base, data, {"OPSCENTER_SQLITE_DIR": "files"}) == Path("/app/files")
+    assert config.sqlite_dir(base, data, {"OPSCENTER_SQLITE_DIR": "/srv/files"}) == Path("/srv/files")

@@ -1,5 +1,6 @@
-"""Runs of shell instances in this process, from the claim to the end."""
+"""Runs of instances in this process, from the claim to the end."""
 
+import re
 from typing import Any
 
 from opscenter.engine import claim
@@ -13,8 +14,13 @@ WORKER = 77
 
 
 def shell(scene: Scene, content: str, **version: Any) -> TaskInstance:
-    """A ready instance of a shell task with this script; its automatic reruns as the version says."""
-    task = scene.task("shell", content, **version)
+    """A ready instance of a shell task with this script."""
+    return ready(scene, "shell", content, **version)
+
+
+def ready(scene: Scene, node_type: str, content: str, **version: Any) -> TaskInstance:
+    """A ready instance of a task with this code; its automatic reruns as the version says."""
+    task = scene.task(node_type, content, **version)
     return scene.instances(task, 1, reruns_left=version.get("rerun_times", 0))[0]
 
 
@@ -37,3 +43,16 @@ def output(scene: Scene, content: str, **version: Any) -> str:
 def code_of(row: Attempt | TaskInstance | Transition) -> str | None:
     """The code of the reason; None without one."""
     return row.reason["code"] if row.reason else None
+
+
+def sql(scene: Scene, content: str, data_source: str = "warehouse", **version: Any) -> TaskInstance:
+    """A ready instance of a SQL task with this script."""
+    return ready(scene, "sql", content, data_source=data_source, **version)
+
+
+def sql_output(scene: Scene, content: str, **version: Any) -> str:
+    """What the log says of a script that succeeds: without the lines about the connection, and every duration as T."""
+    attempt = execute(sql(scene, content, **version))
+    assert attempt.state == Attempt.State.SUCCESS, (attempt.reason, log_text(attempt))
+    lines = log_text(attempt).splitlines()[2:]
+    return re.sub(r"\b[0-9.]+ (ms|s)$", "T", "\n".join(lines), flags=re.MULTILINE)

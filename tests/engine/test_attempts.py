@@ -16,7 +16,7 @@ from opscenter.base import clock
 from opscenter.engine import attempts, claim, due
 from opscenter.engine.attempts import LEASE, LOST_LIMIT, Outcome, Running
 from opscenter.engine.run import run_attempt
-from opscenter.engine.runners import shell as shell_runner
+from opscenter.engine.runners import process as process_runner
 from opscenter.engine.stopping import ABANDON_SIGNAL, STOP_SIGNAL
 from opscenter.operations.actor import Actor
 from opscenter.operations.door import apply
@@ -141,7 +141,7 @@ def test_success_makes_ready_what_waited_and_failure_does_not(scene: Scene) -> N
 def test_a_runner_that_breaks_is_a_failed_attempt_with_a_log_line(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shell_runner, "SHELL", "/no/such/shell")
+    monkeypatch.setattr(process_runner, "SHELL", "/no/such/shell")
     instance = shell(scene, "true", rerun_times=1)
     attempt = execute(instance)
     assert (attempt.state, code_of(attempt)) == (Attempt.State.FAILURE, "attempt.error")

@@ -374,3 +374,21 @@ def test_strangers_learn_nothing(cast: Cast) -> None:
         answer = stranger.try_call(action, **params)
         assert (answer.status, answer.code) == (404, code)
     assert stranger.call("ListProjects")["PagingInfo"]["TotalCount"] == 0
+
+
+def test_a_sql_task_names_its_data_source(wire: Wire, cast: Cast) -> None:
+    task = cast.task("report", "sql", version={"data_source": "warehouse"})
+    shell = cast.task("other")
+    instance = cast.instance(task)
+    named: dict[str, Any] = {"ProjectId": cast.workspace.pk}
+    expected = ("SQL", {"Name": "warehouse"})
+    details = wire.call("GetTask", Id=task.number)["Task"]
+    assert (details["Type"], details["DataSource"]) == expected
+    listed = {entry["Id"]: entry for entry in wire.call("ListTasks", **named)["PagingInfo"]["Tasks"]}
+    assert listed[task.number]["DataSource"] == expected[1] and "DataSource" not in listed[shell.number]
+    shown = wire.call("GetTaskInstance", Id=instance.pk)["TaskInstance"]
+    assert (shown["TaskType"], shown["DataSource"]) == expected
+    (entry,) = wire.call("ListTaskInstances", **named, Bizdate=ms(MIDNIGHT - DAY))["PagingInfo"]["TaskInstances"]
+    assert entry["DataSource"] == expected[1]
+    old = wire.call("GetInstance", V2020, InstanceId=instance.pk, ProjectEnv="PROD")["Data"]
+    assert old["Connection"] == "warehouse"

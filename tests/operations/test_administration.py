@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from opscenter.base.reasons import Forbidden, NotFound, Refused
-from opscenter.operations import members, resources, sessions, workspaces
+from opscenter.operations import data_sources, members, resources, sessions, workspaces
 from opscenter.operations.actions import ACTIONS
 from opscenter.operations.actor import Actor
 from opscenter.workspaces.models import AuditEntry, Member, User
@@ -25,9 +25,25 @@ CALLS: dict[str, Callable[[Actor, Cast], Any]] = {
     "workspaces.update": lambda actor, cast: workspaces.update(
         actor, cast.workspace, display_name="x", description="", periodic_scheduling=True
     ),
+    "data_sources.create": lambda actor, cast: data_sources.create(
+        actor, cast.workspace, "Prod", name="x", type="sqlite", settings={"file": "x.db"}
+    ),
+    "data_sources.update": lambda actor, cast: data_sources.update(
+        actor, cast.workspace, "Prod", 1, settings={"file": "x.db"}
+    ),
+    "data_sources.test": lambda actor, cast: data_sources.test(actor, cast.workspace, "Prod", 1),
+    "data_sources.delete": lambda actor, cast: data_sources.delete(actor, cast.workspace, "Prod", 1),
     "resources.upload": lambda actor, cast: resources.upload(actor, cast.workspace, "x", b"x"),
     "resources.delete": lambda actor, cast: resources.delete(actor, cast.workspace, 1),
 }
+NEED_MORE = {
+    "resources.delete",
+    "members.create_user",
+    "data_sources.update",
+    "data_sources.test",
+    "data_sources.delete",
+}
+"""Operations whose object, or whose actor, has to be made first: their own tests do."""
 
 
 @pytest.fixture
@@ -52,7 +68,7 @@ def test_strangers_and_visitors_are_refused_by_the_operation_itself(cast: Cast, 
     assert not AuditEntry.objects.exists()
 
 
-@pytest.mark.parametrize("call", [name for name in CALLS if name not in ("resources.delete", "members.create_user")])
+@pytest.mark.parametrize("call", [name for name in CALLS if name not in NEED_MORE])
 def test_owners_may_and_the_entry_says_by_which_door(cast: Cast, call: str) -> None:
     CALLS[call](_actor(cast.owner), cast)
     entry = AuditEntry.objects.get()

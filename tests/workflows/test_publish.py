@@ -13,6 +13,7 @@ from opscenter.operations.actor import Actor
 from opscenter.operations.drafts import import_document
 from opscenter.operations.publish import PublishRefused, PublishReport, publish
 from opscenter.production.models import (
+    DataSource,
     ProductionWorkflow,
     Resource,
     ResourceVersion,
@@ -340,3 +341,49 @@ def test_who_may_publish(cast: Cast) -> None:
     assert refused_to(cast.visitor) is Forbidden
     assert refused_to(cast.stranger) is NotFound
     assert refused_to(cast.deployer) is None
+
+
+def sql(key: str = "a", source: Any = "warehouse", command: str = "SQL") -> dict[str, Any]:
+    """A SQL node on a data source."""
+    script = {"content": "select 1", "runtime": {"command": command}}
+    return node(key, script=script, datasource=source and {"name": source})
+
+
+def add_source(cast: Cast, environment: str = "Prod", name: str = "warehouse") -> DataSource:
+    return DataSource.objects.create(
+        workspace=cast.workspace, environment=environment, name=name, type="sqlite", settings={"file": "x.db"},
+        modified_by=cast.owner.user,
+    )  # fmt: skip
+
+
+def test_a_sql_node_needs_its_data_source_in_each_environment(cast: Cast) -> None:
+    assert problems(cast, document(sql(source=None))) == [("a", "data_source", "no_data_source")]
+    assert problems(cast, document(sql())) == [("a", "data_source", "data_source_missing")]
+    add_source(cast, "Prod")
+    other = Workspace.objects.create(tenant=cast.tenant, name="other")
+    DataSource.objects.update(workspace=other)
+    assert problems(cast, document(sql())) == [("a", "data_source", "data_source_missing")]
+    DataSource.objects.update(workspace=cast.workspace)
+    Workspace.objects.filter(pk=cast.workspace.pk).update(mode=Workspace.Mode.STANDARD)
+    assert problems(cast, document(sql())) == [("a", "data_source", "data_source_missing")]
+    add_source(cast, "Dev")
+    report = release(cast, document(sql()))
+    assert [row.version.data_source for row in report.tasks if row.version] == ["warehouse"]
+    assert set(TaskVersion.objects.filter(task__node_type="sql").values_list("data_source", flat=True)) == {"warehouse"}
+
+
+def test_anothers_sql_becomes_ours_once_its_data_source_is_there(cast: Cast) -> None:
+    text = document(sql(command="ODPS_SQL"))
+    assert problems(cast, text) == [("a", "type", "type_not_run")]
+    add_source(cast)
+    (row,) = release(cast, text).tasks
+    assert (row.node_type, row.version and row.version.data_source) == ("sql", "warehouse")
+
+
+def test_a_node_stored_before_there_were_data_sources_is_as_it_was(cast: Cast) -> None:
+    release(cast, document(node("a")))
+    stored_node = Node.objects.get()
+    del stored_node.definition["data_source"]
+    stored_node.save(update_fields=["definition"])
+    report = import_document(cast.owner, cast.workspace, document(node("a")))
+    assert [row.name for row in report.unchanged] == ["a"]

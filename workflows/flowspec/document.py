@@ -1,6 +1,6 @@
 """A whole document: its shape, its workflow, its nodes."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from workflows.definitions import Dependency, NodeDefinition
@@ -46,8 +46,11 @@ class Document:
     warnings: tuple[Problem, ...]
 
 
-def read(text: str) -> Document:
+def read(text: str, data_sources: Collection[str] = ()) -> Document:
     """Read a FlowSpec document, leniently.
+
+    Args:
+        data_sources: names of those that the workspace has: another product's SQL on one of them is run here.
 
     Raises:
         BadDocument: it cannot be read, or has nothing to import; the error names every place and reason.
@@ -60,7 +63,7 @@ def read(text: str) -> Document:
     spec = root.object("spec") if root.get("spec") else root  # version 1.0.0 has its sections at the top
     workflow = _only_workflow(spec)
     findings.raise_errors()
-    document = _read(root, spec, workflow, findings)
+    document = _read(root, spec, workflow, findings, data_sources)
     findings.raise_errors()
     return document
 
@@ -84,14 +87,14 @@ def _only_workflow(spec: Place) -> Place:
     return workflows[0] if workflows else spec.get("workflows")
 
 
-def _read(root: Place, spec: Place, workflow: Place, findings: Findings) -> Document:
+def _read(root: Place, spec: Place, workflow: Place, findings: Findings, data_sources: Collection[str]) -> Document:
     sections = Sections(spec, workflow) if workflow.is_object else Sections(spec)
     mentions = Mentions()
     owner = workflow.get("owner") or spec.get("owner") or root.object("metadata").get("owner")
     described = _workflow(root, spec, workflow, owner)
     if described is not None and described.owner:
         mentions.owners.setdefault(described.owner, owner.path)
-    reader = NodeReader(sections, _defaults(workflow, sections, owner, mentions), mentions)
+    reader = NodeReader(sections, _defaults(workflow, sections, owner, mentions), mentions, data_sources)
     places, external = _places(spec, workflow, sections)
     if not places and not findings.errors:
         spec.error("flowspec.no_nodes")

@@ -1,19 +1,25 @@
 """One node of a document, read into its normal form."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from opscenter.production.node_types import NODE_TYPES, SHELL, NodeType, by_wire
+from opscenter.production.node_types import NODE_TYPES, PYTHON, SHELL, SQL, NodeType, by_wire
 from workflows.definitions import UNKNOWN_TYPE, NodeDefinition
 from workflows.flowspec.parameters import read_parameters
 from workflows.flowspec.place import Place
 from workflows.flowspec.sections import Sections, local_id
 from workflows.flowspec.settings import Schedule, read_schedule, read_settings
 
-_SHELL_COMMANDS = frozenset({"BASH", "SH"})
-_SHELL_LANGUAGES = frozenset({"shell", "shell-script", "sh", "bash"})
+_COMMANDS: Mapping[str, NodeType] = {"BASH": SHELL, "SH": SHELL, "PYTHON3": PYTHON}
+"""Commands that are no names of types, but mean one."""
+
+_LANGUAGES: Mapping[str, NodeType] = dict.fromkeys(("shell", "shell-script", "sh", "bash"), SHELL) | dict.fromkeys(
+    ("python", "python3"), PYTHON
+)
+"""What a script without a command is, by its language."""
+
 _SETTINGS: Mapping[str, str] = {
     "branch": "CONTROLLER_BRANCH",
     "join": "CONTROLLER_JOIN",
@@ -50,17 +56,19 @@ class Defaults:
 
 @dataclass(frozen=True)
 class NodeReader:
-    """Reads the nodes of one document."""
+    """Reads the nodes of one document. ``data_sources``: names of those that the workspace has."""
 
     sections: Sections
     defaults: Defaults
     mentions: Mentions
+    data_sources: Collection[str] = ()
 
     def read(self, node: Place, source_id: str) -> NodeDefinition:
         """The node in its normal form, without its dependencies."""
         script = self.sections.resolve(node.get("script"), "scripts")
         schedule = self._schedule(node)
-        node_type = _type(node, script)
+        data_source = _data_source(node)
+        node_type = _type(node, script, data_source, self.data_sources)
         if not schedule.cron:
             node.warn("flowspec.no_schedule")
         _warn_of_context(node)
@@ -76,6 +84,7 @@ class NodeReader:
             start=schedule.start,
             end=schedule.end,
             resource_group=self._resource_group(node),
+            data_source=data_source if node_type == SQL.code else "",
             outputs=tuple(dict.fromkeys(self._outputs(node))),
             settings={key: node.value[key] for key in _SETTINGS if node.value.get(key) is not None},
             **read_settings(node, self.defaults.strategy, schedule),
@@ -138,7 +147,7 @@ def source_id_of(node: Place) -> str:
     return source_id
 
 
-def _type(node: Place, script: Place) -> str:
+def _type(node: Place, script: Place, data_source: str, known_sources: Collection[str]) -> str:
     """Our code of the node's type, or the wire's name of one that is not run here."""
     for key, wire in _SETTINGS.items():
         if node.get(key):
@@ -146,22 +155,36 @@ def _type(node: Place, script: Place) -> str:
             return wire
     runtime = script.object("runtime")
     command = _limited(runtime.get("command"), 64).upper()
-    known = by_wire(command) or (SHELL if command in _SHELL_COMMANDS else None)
+    known = by_wire(command) or _COMMANDS.get(command)
     if not command:
-        known = _by_number(runtime.integer("commandTypeId")) or (
-            SHELL if script.text("language").lower() in _SHELL_LANGUAGES else None
-        )
+        known = _by_number(runtime.integer("commandTypeId")) or _LANGUAGES.get(script.text("language").lower())
+    is_sql = command.endswith("SQL") or (not command and script.text("language").lower().endswith("sql"))
+    if known is None and is_sql and data_source in known_sources:
+        known = SQL  # another product's SQL, but on a database of ours
     if known is not None:
         return known.code
     if not command:
         node.warn("flowspec.type_missing")
         return UNKNOWN_TYPE
-    runtime.get("command").warn("flowspec.type_not_run", type=command)
+    if is_sql and data_source:
+        node.get("datasource").warn("flowspec.data_source_unknown", name=data_source, type=command)
+    else:
+        runtime.get("command").warn("flowspec.type_not_run", type=command)
     return command
 
 
 def _by_number(number: int | None) -> NodeType | None:
+    if number is None:  # as is that of types which DataWorks does not have
+        return None
     return next((node_type for node_type in NODE_TYPES.values() if node_type.number == number), None)
+
+
+def _data_source(node: Place) -> str:
+    """The name in ``datasource``: of an object, or the text itself."""
+    at = node.get("datasource")
+    if isinstance(at.value, str):
+        return local_id(at.value)[0][:128]
+    return _limited(at.get("name"), 128)
 
 
 def _content(script: Place) -> str:

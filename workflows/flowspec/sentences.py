@@ -108,6 +108,13 @@ _plain("flowspec.rerun_times", lambda: _("%(given)s automatic reruns are too man
 _plain("flowspec.rerun_interval", lambda: _("A rerun interval of %(given)s ms is out of range; %(used)s ms is used."))
 _plain("flowspec.shortened", lambda: _("The text was cut to %(most)s characters."))
 _plain(
+    "flowspec.data_source_unknown",
+    lambda: _(
+        "The workspace has no data source “%(name)s”, so the node is kept as %(type)s, which is not run here. Add a data "
+        "source of that name and import the document again to run it there."
+    ),
+)
+_plain(
     "flowspec.dependency_type",
     lambda: _("Dependencies of the type %(type)s are not run here yet. The node is imported, but cannot be published."),
 )

@@ -80,7 +80,13 @@ CHECKS: dict[str, Look] = {
 }
 _WARNED = Look("wait_time", "triangle-alert", _("Passed with a warning"))
 
-NODE_TYPE_ICONS = {"virtual": "circle-dot", "http_trigger": "webhook", "shell": "terminal"}
+NODE_TYPE_ICONS = {
+    "virtual": "circle-dot",
+    "http_trigger": "webhook",
+    "shell": "terminal",
+    "python": "code",
+    "sql": "database",
+}
 
 
 def of_state(code: str | int) -> Look:

@@ -1,5 +1,6 @@
 """What is in production."""
 
+from opscenter.production.models.data_sources import DataSource
 from opscenter.production.models.instances import (
     Attempt,
     GenerationRun,
@@ -25,6 +26,7 @@ from opscenter.production.models.triggers import TriggerCommand
 
 __all__ = [
     "Attempt",
+    "DataSource",
     "Environment",
     "GenerationRun",
     "InstanceEdge",

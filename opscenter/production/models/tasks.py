@@ -135,6 +135,7 @@ class TaskVersion(models.Model):
     task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="versions")
     number = models.IntegerField()
     content = models.TextField(blank=True)
+    data_source = models.CharField(max_length=128, blank=True, help_text="name of the one that a SQL node runs on")
     parameters = models.TextField(blank=True, help_text="name=expression, separated by spaces")
     cron = models.CharField(max_length=255, help_text="six fields")
     start_at = models.DateTimeField(null=True, help_text="effective from")
