@@ -93,7 +93,8 @@ def _tasks_of_the_day(tenant: Tenant, day: date) -> list[tuple[Task, TaskVersion
 
 def _upstream(tasks: Collection[int]) -> dict[int, set[int]]:
     found: dict[int, set[int]] = {}
-    for task, upstream in TaskDependency.objects.filter(task__in=tasks).values_list("task_id", "upstream_id"):
+    rows = TaskDependency.objects.filter(task__in=tasks, type=TaskDependency.Type.NORMAL)
+    for task, upstream in rows.values_list("task_id", "upstream_id"):
         found.setdefault(task, set()).add(upstream)
     return found
 

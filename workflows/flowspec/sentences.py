@@ -108,10 +108,6 @@ _plain("flowspec.rerun_times", lambda: _("%(given)s automatic reruns are too man
 _plain("flowspec.rerun_interval", lambda: _("A rerun interval of %(given)s ms is out of range; %(used)s ms is used."))
 _plain("flowspec.shortened", lambda: _("The text was cut to %(most)s characters."))
 _plain(
-    "flowspec.dependency_type",
-    lambda: _("Dependencies of the type %(type)s are not run here yet. The node is imported, but cannot be published."),
-)
-_plain(
     "flowspec.node_elsewhere",
     lambda: _("The document has no node “%(node)s”; publishing will look for it among the workspace's nodes."),
 )
