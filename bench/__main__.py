@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterator
 
-from bench import engine, wire
+from bench import engine, scheduling, wire
 from bench.figures import Figure
 from tests.processes.lab import Lab
 from tests.stack import Stack
@@ -16,6 +16,7 @@ BENCHMARKS = {
     "fan_in": engine.fan_in,
     "dense": engine.dense,
     "trigger": wire.trigger,
+    "generation": scheduling.generation,
 }
 
 

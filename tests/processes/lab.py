@@ -225,9 +225,10 @@ def serve() -> None:
     """Answer commands, one JSON list a line, each by one JSON line: ``{"answer": ...}`` or ``{"error": ...}``."""
     from django.db import connection
 
-    from tests.processes import lab_checks
+    from tests.processes import lab_checks, lab_scheduling
 
-    commands: dict[str, Any] = {f.__name__: f for f in (*COMMANDS, *lab_checks.COMMANDS)}
+    known = (*COMMANDS, *lab_checks.COMMANDS, *lab_scheduling.COMMANDS)
+    commands: dict[str, Any] = {f.__name__: f for f in known}
     for line in sys.stdin:
         name, *arguments = json.loads(line)
         try:

@@ -7,20 +7,22 @@ from datetime import datetime
 from typing import TypeVar
 
 from opscenter.production.rules.cron import Cycle
-from opscenter.production.rules.planning import Planned
 
 K = TypeVar("K", bound=Hashable)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Runs:
-    """The instances of one task on one scheduled day.
+    """The instances of a task on one scheduled day.
+
+    Tasks of the same schedule may share one object: what was matched is then remembered by it.
 
     Attributes:
+        times: their scheduled times.
         chained: the task depends on its own previous cycle, so that its instances run one after the other.
     """
 
-    planned: Sequence[Planned]
+    times: Sequence[datetime]
     cycle: Cycle
     chained: bool = False
 
@@ -39,14 +41,14 @@ def match(upstream: Runs, downstream: Runs) -> list[tuple[int, int]]:
     Where nothing is that early, the day's first upstream instance is waited for, so that every downstream instance has
     at least one upstream.
     """
-    if not upstream.planned or not downstream.planned:
+    if not upstream.times or not downstream.times:
         return []
     ups, downs = _by_time(upstream), _by_time(downstream)
     spans = _matched(upstream, downstream, ups, downs)
     return [(ups[i], down) for down, span in zip(downs, spans, strict=True) for i in span]
 
 
-def match_previous(earlier: Runs, upstream: Runs, downstream: Runs) -> list[tuple[int, int]]:
+def match_previous(earlier: Runs, upstream: Runs, downstream: Runs, *, by_day: bool = False) -> list[tuple[int, int]]:
     """The edges of a cross-cycle dependency: each downstream instance waits for the cycle before the one that it would
     wait for in the same cycle.
 
@@ -55,16 +57,17 @@ def match_previous(earlier: Runs, upstream: Runs, downstream: Runs) -> list[tupl
 
     Args:
         earlier: the upstream's instances of the day before.
+        by_day: the day before in any case.
 
     Returns:
         Pairs of positions, the first in ``earlier`` followed by ``upstream``.
     """
-    if not downstream.planned:
+    if not downstream.times:
         return []
     before = _by_time(earlier)
-    if upstream.cycle.is_daylike or downstream.cycle.is_daylike or not upstream.planned:
+    if by_day or not within_a_day(upstream, downstream) or not upstream.times:
         waited = before[-1:] if earlier.chained else before
-        return [(up, down) for down in range(len(downstream.planned)) for up in waited]
+        return [(up, down) for down in range(len(downstream.times)) for up in waited]
     ups, downs = _by_time(upstream), _by_time(downstream)
     line = [*before, *(len(before) + i for i in ups)]
     spans = _matched(upstream, downstream, ups, downs)
@@ -72,8 +75,13 @@ def match_previous(earlier: Runs, upstream: Runs, downstream: Runs) -> list[tupl
     return [(line[place], down) for place, down in places if place >= 0]
 
 
+def within_a_day(upstream: Runs, downstream: Runs) -> bool:
+    """Whether the cycle before may be one of the same day: both run several times a day."""
+    return not (upstream.cycle.is_daylike or downstream.cycle.is_daylike)
+
+
 def _by_time(runs: Runs) -> list[int]:
-    return sorted(range(len(runs.planned)), key=lambda i: runs.planned[i].scheduled_at)
+    return sorted(range(len(runs.times)), key=runs.times.__getitem__)
 
 
 def _matched(upstream: Runs, downstream: Runs, ups: Sequence[int], downs: Sequence[int]) -> list[range]:
@@ -84,8 +92,8 @@ def _matched(upstream: Runs, downstream: Runs, ups: Sequence[int], downs: Sequen
         return [everything, *([later] * (len(downs) - 1))]
     if downstream.cycle.is_daylike and not upstream.chained:
         return [everything] * len(downs)
-    up_times = [upstream.planned[i].scheduled_at for i in ups]
-    down_times = [downstream.planned[i].scheduled_at for i in downs]
+    up_times = [upstream.times[i] for i in ups]
+    down_times = [downstream.times[i] for i in downs]
     grouped = upstream.cycle is Cycle.MINUTE and downstream.cycle is Cycle.HOUR
     return list(_spans(up_times, down_times, grouped))
 
