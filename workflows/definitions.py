@@ -5,6 +5,14 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 NORMAL = "Normal"
+ON_SELF, ON_CHILDREN, ON_OTHER = (
+    "CrossCycleDependsOnSelf",
+    "CrossCycleDependsOnChildren",
+    "CrossCycleDependsOnOtherNode",
+)
+"""Types of dependencies on the previous cycle; the wire's names."""
+ON_ITSELF = frozenset({ON_SELF, ON_CHILDREN})
+"""Those that name no other node."""
 """Same cycle; the only dependency type that is run here."""
 
 UNKNOWN_TYPE = "UNKNOWN"

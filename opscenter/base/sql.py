@@ -1,6 +1,6 @@
 """Hand-written statements of the hot paths."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -38,3 +38,16 @@ def rows(statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         cursor = psycopg.Cursor(connection.connection)
         cursor.execute(statement, values, prepare=_prepares)
         return cursor.fetchall() if cursor.description else []
+
+
+def copy(table: str, columns: Sequence[str], values: Iterable[Sequence[Any]]) -> None:
+    """Insert rows by COPY on Django's connection, in its transaction: many times as fast as by INSERT.
+
+    Columns that are left out get the table's own defaults; Django's do not count here. Errors are Django's.
+    """
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        cursor = psycopg.Cursor(connection.connection)
+        with cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as into:
+            for row in values:
+                into.write_row(row)

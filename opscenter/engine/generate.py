@@ -1,6 +1,7 @@
 """Generation: tomorrow's instances and their edges at night, today's at once for tasks that ask for it (spec 3.1, 3.2)."""
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -9,23 +10,19 @@ from django.db import transaction
 from django.db.models import Max
 
 from opscenter.base import clock, ids, notify
-from opscenter.engine import wiring
+from opscenter.engine import bulk, wiring
+from opscenter.engine.bulk import Scheduled, Series
 from opscenter.production.models import (
     Environment,
     GenerationRun,
-    Recurrence,
     ResourceGroup,
     Task,
-    TaskDependency,
-    TaskInstance,
     TaskOutput,
     TaskVersion,
-    WorkflowInstance,
 )
-from opscenter.production.node_types import NODE_TYPES, VIRTUAL
+from opscenter.production.node_types import VIRTUAL
 from opscenter.production.rules import cron, planning
 from opscenter.production.rules.planning import Planned
-from opscenter.production.rules.states import Kind, State
 from opscenter.workspaces.models import Tenant, User, Workspace
 
 logger = structlog.get_logger(__name__)
@@ -54,121 +51,79 @@ def generate_day(tenant: Tenant, day: date) -> GenerationRun | None:
     Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
     if GenerationRun.objects.filter(tenant=tenant, day=day).exists():
         return None
-    tasks = _tasks_of_the_day(tenant, day)
-    zone = ZoneInfo(tenant.time_zone)
-    plans = {task.pk: plan(version, day, zone) for task, version in tasks}
-    plans = _without_isolated(plans, _upstream([task.pk for task, _ in tasks]))
-    made = build([(task, version, plans[task.pk]) for task, version in tasks if task.pk in plans], day)
-    edges = wiring.insert(made)
+    planner = Planner(day, ZoneInfo(tenant.time_zone))
+    links = wiring.links_of(tenant)
+    series = [Series(task, planner.plan(task)) for task in _tasks_of_the_day(tenant, day)]
+    series = _connected(series, links.normal)
+    bulk.number(series)
+    edges = wiring.insert(series, links, day)
+    made = sum(len(one.ids) for one in series)
     notify.notify(notify.DUE)
-    run = GenerationRun.objects.create(tenant=tenant, day=day, instances=len(made), edges=edges)
-    logger.info("generation.done", tenant=tenant.name, day=str(day), instances=len(made), edges=edges)
+    run = GenerationRun.objects.create(tenant=tenant, day=day, instances=made, edges=edges)
+    logger.info("generation.done", tenant=tenant.name, day=str(day), instances=made, edges=edges)
     return run
+
+
+@dataclass
+class Planner:
+    """Plans a day's instances; tasks of the same schedule share their plan."""
+
+    day: date
+    zone: ZoneInfo
+    _known: dict[tuple[str, datetime | None, datetime | None], Sequence[Planned]] = field(default_factory=dict)
+
+    def plan(self, task: Scheduled) -> Sequence[Planned]:
+        """The instances of a task."""
+        key = (task.cron, task.start_at, task.end_at)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = _plan(*key, self.day, self.zone)
+        return found
 
 
 def plan(version: TaskVersion, day: date, zone: ZoneInfo) -> list[Planned]:
     """The instances that a version has on a scheduled local day."""
-    effective = tuple(
-        None if at is None else at.astimezone(zone).replace(tzinfo=None) for at in (version.start_at, version.end_at)
-    )
-    return planning.plan_day(cron.parse(version.cron), day, zone, (effective[0], effective[1]))
+    return _plan(version.cron, version.start_at, version.end_at, day, zone)
 
 
-def _tasks_of_the_day(tenant: Tenant, day: date) -> list[tuple[Task, TaskVersion]]:
+def _plan(text: str, start: datetime | None, end: datetime | None, day: date, zone: ZoneInfo) -> list[Planned]:
+    effective = [None if at is None else at.astimezone(zone).replace(tzinfo=None) for at in (start, end)]
+    return planning.plan_day(cron.parse(text), day, zone, (effective[0], effective[1]))
+
+
+def _tasks_of_the_day(tenant: Tenant, day: date) -> list[Scheduled]:
     """Online production tasks, each with the version that the day's generation knows."""
-    tasks = {
-        task.pk: task
-        for task in Task.objects.filter(
-            workspace__tenant=tenant,
-            workspace__periodic_scheduling=True,
-            environment=Environment.PROD,
-            status=Task.Status.ONLINE,
-        )
-    }
-    versions = (
-        TaskVersion.objects.filter(task__in=tasks, first_day__lte=day).order_by("task", "-number").distinct("task")
+    versions = TaskVersion.objects.filter(
+        task__workspace__tenant=tenant,
+        task__workspace__periodic_scheduling=True,
+        task__environment=Environment.PROD,
+        task__status=Task.Status.ONLINE,
+        first_day__lte=day,
     )
-    return [(tasks[version.task_id], version) for version in versions]
+    return bulk.scheduled(versions.order_by("task", "-number").distinct("task"))
 
 
-def _upstream(tasks: Collection[int]) -> dict[int, set[int]]:
-    found: dict[int, set[int]] = {}
-    for task, upstream in TaskDependency.objects.filter(task__in=tasks).values_list("task_id", "upstream_id"):
-        found.setdefault(task, set()).add(upstream)
-    return found
+def _connected(
+    series: Sequence[Series], links: Iterable[tuple[int, int]], present: Collection[int] = ()
+) -> list[Series]:
+    """Those that have instances on the day, and an upstream task that has: the others are isolated and never scheduled.
 
-
-def _without_isolated(plans: dict[int, list[Planned]], upstream: dict[int, set[int]]) -> dict[int, list[Planned]]:
-    """Leave out tasks none of whose upstream tasks has an instance that day: they are isolated and never scheduled."""
-    roots = set(Task.objects.filter(pk__in=plans, is_root=True).values_list("pk", flat=True))
-    kept = {pk: planned for pk, planned in plans.items() if planned}
-    while isolated := [pk for pk in kept if pk not in roots and not upstream.get(pk, set()) & kept.keys()]:
-        for pk in isolated:
-            del kept[pk]
-    return kept
-
-
-def build(chosen: Sequence[tuple[Task, TaskVersion, list[Planned]]], day: date) -> list[TaskInstance]:
-    """The instances of a scheduled day, numbered but not stored."""
-    families = _families([task for task, _, _ in chosen], day - timedelta(days=1))
-    rows = [
-        _instance(task, version, planned, families[(task.workspace_id, task.workflow_id)])
-        for task, version, plans in chosen
-        for planned in plans
-    ]
-    for row, pk in zip(rows, ids.next_value("production_taskinstance_id_seq", len(rows)), strict=True):
-        row.pk = pk
-    return rows
-
-
-def _instance(task: Task, version: TaskVersion, planned: Planned, family: WorkflowInstance) -> TaskInstance:
-    kind = _kind(task, planned)
-    dry = kind.is_dry_run
-    return TaskInstance(
-        workflow_instance=family,
-        task=task,
-        version=version,
-        workspace_id=task.workspace_id,
-        environment=task.environment,
-        bizdate=family.bizdate,
-        scheduled_at=planned.scheduled_at,
-        not_before=planned.scheduled_at,
-        period=planned.period,
-        node_type=task.node_type,
-        kind=kind,
-        needs_worker=NODE_TYPES[task.node_type].needs_worker and not dry,
-        state=State.WAIT_TIME,
-        due_at=planned.scheduled_at,
-        frozen=kind is Kind.PAUSE,
-        priority=task.priority,
-        resource_group_id=task.resource_group_id,
-        reruns_left=version.rerun_times,
-    )
-
-
-def _kind(task: Task, planned: Planned) -> Kind:
-    if planned.expired:
-        return Kind.EXPIRED
-    if planned.dry_run:
-        return Kind.SKIP_CYCLE
-    return {Recurrence.PAUSE: Kind.PAUSE, Recurrence.SKIP: Kind.SKIP}.get(Recurrence(task.recurrence), Kind.NORMAL)
-
-
-def _families(tasks: Iterable[Task], bizdate: date) -> dict[tuple[int, int | None], WorkflowInstance]:
-    """The scheduled workflow instance of each (workspace, workflow) for a business date."""
-    found: dict[tuple[int, int | None], WorkflowInstance] = {}
-    for task in tasks:
-        key = (task.workspace_id, task.workflow_id)
-        if key not in found:
-            found[key], _ = WorkflowInstance.objects.get_or_create(
-                workspace_id=task.workspace_id,
-                environment=task.environment,
-                workflow_id=task.workflow_id,
-                bizdate=bizdate,
-                type=WorkflowInstance.Type.NORMAL,
-                defaults={"name": task.workflow.name if task.workflow else task.workspace.name},
-            )
-    return found
+    Args:
+        links: pairs (upstream task, task).
+        present: tasks that have instances that day already.
+    """
+    planned = {one.task.task: one for one in series if one.planned}
+    downstream: dict[int, list[int]] = {}
+    for up, down in links:
+        if down in planned:
+            downstream.setdefault(up, []).append(down)
+    kept = {pk for pk, one in planned.items() if one.task.is_root}
+    reached = [*kept, *(pk for pk in present if pk not in kept)]
+    while reached:
+        fresh = [pk for pk in downstream.get(reached.pop(), ()) if pk not in kept]
+        kept.update(fresh)
+        reached += fresh
+    return [one for pk, one in planned.items() if pk in kept]
 
 
 def deploy_immediately(tasks: Sequence[Task], new: Collection[int]) -> int:
@@ -201,41 +156,19 @@ def deploy_immediately(tasks: Sequence[Task], new: Collection[int]) -> int:
     if local.time() >= planning.GENERATION_STARTS:
         return 0  # from 23:30 on a change is for the day after tomorrow, whatever the mode
     today = local.date()
-    changed = [task.pk for task in wanted if task.pk not in new]
-    wiring.drop_future(changed, today, now + planning.GRACE)
-    chosen = []
-    for task in wanted:
-        assert task.version is not None
-        planned = planning.plan_immediately(plan(task.version, today, zone), now, is_new=task.pk in new)
-        chosen.append((task, task.version, planned))
-    made = TaskInstance.objects.bulk_create(build(_connected(chosen, today), today))
+    wiring.drop_future([task.pk for task in wanted if task.pk not in new], today, now + planning.GRACE)
+    planner = Planner(today, zone)
+    chosen = bulk.scheduled(TaskVersion.objects.filter(pk__in=[task.version_id for task in wanted]).order_by("task"))
+    series = [
+        Series(task, planning.plan_immediately(planner.plan(task), now, is_new=task.task in new)) for task in chosen
+    ]
+    upstream = wiring.normal_into([task.task for task in chosen])
+    series = _connected(series, upstream, wiring.present([up for up, _task in upstream], today))
+    bulk.number(series)
+    bulk.insert_instances(series, today, {})
     wiring.wire({task.pk for task in wanted}, today)
     notify.notify(notify.DUE)
-    return len(made)
-
-
-def _connected(
-    chosen: list[tuple[Task, TaskVersion, list[Planned]]], day: date
-) -> list[tuple[Task, TaskVersion, list[Planned]]]:
-    """Those that have an upstream instance today, made already or among these; the others are isolated today."""
-    upstream = _upstream([task.pk for task, _, _ in chosen])
-    everything = set().union(*upstream.values()) if upstream else set()
-    present = set(
-        TaskInstance.objects.filter(
-            task__in=everything,
-            bizdate=day - timedelta(days=1),
-            workflow_instance__type=WorkflowInstance.Type.NORMAL,
-        ).values_list("task_id", flat=True)
-    )
-    left = {task.pk: (task, version, plans) for task, version, plans in chosen if plans}
-    while isolated := [
-        pk
-        for pk, (task, _, _) in left.items()
-        if not task.is_root and not upstream.get(pk, set()) & (present | left.keys())
-    ]:
-        for pk in isolated:
-            del left[pk]
-    return list(left.values())
+    return sum(len(one.ids) for one in series)
 
 
 def default_group(tenant: Tenant) -> ResourceGroup:

@@ -8,6 +8,7 @@ from typing import ParamSpec, TypeVar
 from django.db import OperationalError, connection, transaction
 
 from opscenter.base import sql
+from opscenter.production.rules.states import State
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,6 +31,16 @@ def lock_instances(ids: Sequence[int]) -> None:
     """Lock just these instances."""
     sql.rows(
         "SELECT id FROM production_taskinstance WHERE id = ANY(%(ids)s::bigint[]) ORDER BY id FOR NO KEY UPDATE",
+        {"ids": list(ids)},
+    )
+
+
+def hold_open_instances(ids: Sequence[int]) -> None:
+    """Keep those of these instances that have not succeeded from changing until the transaction ends; others may read
+    them so at the same time."""
+    sql.rows(
+        f"""SELECT id FROM production_taskinstance WHERE id = ANY(%(ids)s::bigint[]) AND state <> {State.SUCCESS.value}
+            ORDER BY id FOR SHARE""",
         {"ids": list(ids)},
     )
 

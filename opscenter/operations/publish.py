@@ -216,7 +216,7 @@ class _Publication:
         tasks, new = self._tasks(environment)
         self._versions(tasks)
         self._outputs(tasks, environment)
-        self._edges(tasks, upstreams.edges(), environment)
+        self._edges(tasks, upstreams, environment)
         return [tasks[candidate.number] for candidate in self.candidates], new
 
     def _tasks(self, environment: Environment) -> tuple[dict[int, Task], set[int]]:
@@ -325,26 +325,32 @@ class _Publication:
             batch_size=_BATCH,
         )
 
-    def _edges(
-        self, tasks: Mapping[int, Task], edges: Mapping[int, Mapping[int, str]], environment: Environment
-    ) -> None:
+    def _edges(self, tasks: Mapping[int, Task], upstreams: Upstreams, environment: Environment) -> None:
         """Replace the tasks' dependencies; who waits for nothing else waits for the workspace's root."""
-        numbers = {number for upstream in edges.values() for number in upstream} - tasks.keys() - {ROOT}
+        normal = TaskDependency.Type.NORMAL
+        wanted = [
+            (number, normal.value, other, output)
+            for number, found in upstreams.edges().items()
+            for other, output in found.items()
+        ] + [(number, *link) for number, found in upstreams.previous().items() for link in found]
+        numbers = {other for _number, _type, other, _output in wanted} - tasks.keys() - {ROOT}
         known = {
             **tasks,
             **{task.number: task for task in Task.objects.filter(number__in=numbers, environment=environment)},
         }
-        if any(ROOT in upstream for upstream in edges.values()):
+        if any(other == ROOT for _number, _type, other, _output in wanted):
             known[ROOT] = generate.ensure_root(self.workspace, environment, self._owner())
         names = {candidate.number: candidate.output_names()[0] for candidate in self.candidates}
         TaskDependency.objects.filter(task__in=tasks.values()).delete()
         TaskDependency.objects.bulk_create(
             [
                 TaskDependency(
-                    task=tasks[number], upstream=known[other], output=output or self._name(known[other], names)
+                    task=tasks[number],
+                    upstream=known[other],
+                    type=kind,
+                    output=output or self._name(known[other], names),
                 )
-                for number, upstream in edges.items()
-                for other, output in upstream.items()
+                for number, kind, other, output in wanted
             ],
             batch_size=_BATCH,
         )

@@ -27,7 +27,7 @@ from opscenter.production.node_types import NODE_TYPES
 from opscenter.production.rules import parameters
 from opscenter.production.rules.dependencies import find_cycle
 from opscenter.workspaces.models import Workspace
-from workflows.definitions import NORMAL, UNKNOWN_TYPE, Dependency, NodeDefinition
+from workflows.definitions import NORMAL, ON_ITSELF, UNKNOWN_TYPE, Dependency, NodeDefinition
 from workflows.models import Node, NodeVersion
 
 ROOT = 0
@@ -190,6 +190,21 @@ class Upstreams:
             found[candidate.number] = upstream or {ROOT: root_output(self.workspace)}
         return found
 
+    def previous(self) -> dict[int, list[tuple[str, int, str]]]:
+        """For each candidate's number its cross-cycle dependencies: type, upstream number (its own, for those on itself
+        and on its children), output name."""
+        found: dict[int, list[tuple[str, int, str]]] = {}
+        for candidate in self.candidates:
+            chosen: dict[tuple[str, int], str] = {}
+            for item in candidate.definition.dependencies:
+                if item.type == NORMAL:
+                    continue
+                number = candidate.number if item.type in ON_ITSELF else self.resolve(item)
+                if isinstance(number, int):
+                    chosen.setdefault((item.type, number), item.output)
+            found[candidate.number] = [(kind, number, output) for (kind, number), output in chosen.items()]
+        return found
+
 
 def check(upstreams: Upstreams) -> tuple[list[PublishProblem], list[PublishProblem]]:
     """Everything that forbids publishing the candidates, and what should be known before it runs."""
@@ -234,8 +249,7 @@ def _own_problems(candidate: Candidate, resources: set[str]) -> list[PublishProb
 def _dependency_problems(candidate: Candidate, upstreams: Upstreams) -> list[PublishProblem]:
     found = []
     for item in candidate.definition.dependencies:
-        if item.type != NORMAL:
-            found.append(candidate.problem("dependencies", "publish.dependency_type", type=item.type))
+        if item.type in ON_ITSELF:
             continue
         target = upstreams.resolve(item)
         if isinstance(target, Reason):
@@ -336,7 +350,9 @@ def _cycle(upstreams: Upstreams) -> list[PublishProblem]:
     graph: dict[int, list[int]] = {}
     names: dict[int, str] = {}
     rows = TaskDependency.objects.filter(
-        task__workspace__tenant=upstreams.workspace.tenant, task__environment=upstreams.environment
+        task__workspace__tenant=upstreams.workspace.tenant,
+        task__environment=upstreams.environment,
+        type=TaskDependency.Type.NORMAL,  # what waits for an earlier cycle closes no loop
     ).values_list("task__number", "task__name", "upstream__number")
     for number, name, upstream in rows.iterator():
         names[number] = name
@@ -366,10 +382,6 @@ _sentence(
 _sentence(
     "publish.no_data_source",
     lambda: _("The node names no data source to run on. Name one in the document (datasource) and import it again."),
-)
-_sentence(
-    "publish.dependency_type",
-    lambda: _("Dependencies of the type %(type)s are not supported yet. Use a dependency of the same cycle (Normal)."),
 )
 _sentence(
     "publish.output_unknown",

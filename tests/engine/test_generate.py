@@ -6,14 +6,16 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from opscenter.base import clock
-from opscenter.engine import advance, due, generate
+from opscenter.engine import advance, bulk, due, generate
 from opscenter.production.models import (
     GenerationRun,
     InstanceEdge,
+    ProductionWorkflow,
     Task,
     TaskDependency,
     TaskInstance,
     TaskVersion,
+    WorkflowInstance,
 )
 from opscenter.production.rules import planning
 from opscenter.production.rules.states import Kind, State
@@ -77,6 +79,28 @@ def test_a_day_is_generated_once_with_its_edges(scene):
     assert generate.generate_day(scene.tenant, DAY) is None
     assert of(first).count() == 1
     assert counts_agree()
+
+
+def test_instances_belong_to_the_run_of_their_workflow(scene):
+    loose, inside = publish(scene), publish(scene)
+    workflow = ProductionWorkflow.objects.create(
+        number=1, environment="Prod", workspace=scene.workspace, name="nightly", owner=scene.user
+    )
+    Task.objects.filter(pk=inside.pk).update(workflow=workflow)
+    generate.generate_day(scene.tenant, DAY)
+    families = {task.pk: of(task).get().workflow_instance for task in (scene.root, loose, inside)}
+    assert {(f.name, f.workflow_id, f.bizdate) for f in families.values()} == {
+        ("scene", None, DAY - timedelta(days=1)),
+        ("nightly", workflow.pk, DAY - timedelta(days=1)),
+    }
+    assert families[loose.pk] == families[scene.root.pk]
+    assert WorkflowInstance.objects.filter(bizdate=DAY - timedelta(days=1)).count() == 2
+
+
+def test_what_copy_leaves_out_has_a_default_of_the_table():
+    left_out = [f for f in TaskInstance._meta.concrete_fields if f.column not in bulk.INSTANCE_COLUMNS]
+    assert {f.column for f in left_out} >= {"created_at", "reason", "started_at"}
+    assert all(f.null or f.has_db_default() for f in left_out)
 
 
 def test_hourly_hangs_on_daily_and_daily_waits_for_all_hours(scene):

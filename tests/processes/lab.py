@@ -225,10 +225,10 @@ def serve() -> None:
     """Answer commands, one JSON list a line, each by one JSON line: ``{"answer": ...}`` or ``{"error": ...}``."""
     from django.db import connection
 
-    from tests.processes import lab_checks, lab_deliveries
+    from tests.processes import lab_checks, lab_deliveries, lab_scheduling
 
-    everything = (*COMMANDS, *lab_checks.COMMANDS, *lab_deliveries.COMMANDS)
-    commands: dict[str, Any] = {f.__name__: f for f in everything}
+    known = (*COMMANDS, *lab_checks.COMMANDS, *lab_deliveries.COMMANDS, *lab_scheduling.COMMANDS)
+    commands: dict[str, Any] = {f.__name__: f for f in known}
     for line in sys.stdin:
         name, *arguments = json.loads(line)
         try:

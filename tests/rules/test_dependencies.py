@@ -1,5 +1,6 @@
 """Which instance waits for which: the table of spec/opscenter.md 3.5; loops."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -7,20 +8,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opscenter.production.rules.cron import parse
-from opscenter.production.rules.dependencies import find_cycle, match
+from opscenter.production.rules.cron import Cycle, parse
+from opscenter.production.rules.dependencies import Runs, find_cycle, match, match_previous
 from opscenter.production.rules.planning import Planned, plan_day
 
 UTC_ZONE = ZoneInfo("UTC")
 MONDAY = date(2026, 3, 16)
 
 
-def _edges(upstream, downstream, day=MONDAY):
+def runs(planned: Sequence[Planned], cycle: Cycle, chained: bool = False) -> Runs:
+    return Runs([one.scheduled_at for one in planned], cycle, chained)
+
+
+def _edges(upstream, downstream, day=MONDAY, chained_up=False, chained_down=False):
     """The edges as text: downstream time -> upstream times."""
     up, down = parse(upstream), parse(downstream)
     ups, downs = (plan_day(cron, day, UTC_ZONE, (None, None)) for cron in (up, down))
     found = {}
-    for a, b in match(ups, up.cycle, downs, down.cycle):
+    for a, b in match(runs(ups, up.cycle, chained_up), runs(downs, down.cycle, chained_down)):
         found.setdefault(f"{downs[b].scheduled_at:%H:%M}", []).append(f"{ups[a].scheduled_at:%H:%M}")
     return found
 
@@ -74,11 +79,83 @@ def test_same_day_matching(upstream, downstream, expected):
     assert _edges(upstream, downstream) == expected
 
 
+CHAINED = [
+    # hour (chained) -> day: the nearest not later, or the day's first
+    ("0 0 */6 * * ?", "0 0 7 * * ?", True, False, {"07:00": ["06:00"]}),
+    ("0 0 8-10 * * ?", "0 0 7 * * ?", True, False, {"07:00": ["08:00"]}),
+    # day -> hour (chained): its first alone
+    ("0 0 1 * * ?", "0 0 0/12 * * ?", False, True, {"00:00": ["01:00"]}),
+    # day -> day: chains change nothing
+    ("0 0 1 * * ?", "0 0 2 * * ?", True, True, {"02:00": ["01:00"]}),
+    # hour -> hour: as without
+    ("0 0 1,2 * * ?", "0 30 1,2 * * ?", True, True, {"01:30": ["01:00"], "02:30": ["02:00"]}),
+]
+
+
+@pytest.mark.parametrize(("upstream", "downstream", "chained_up", "chained_down", "expected"), CHAINED)
+def test_same_day_matching_with_dependence_on_oneself(upstream, downstream, chained_up, chained_down, expected):
+    assert _edges(upstream, downstream, MONDAY, chained_up, chained_down) == expected
+
+
+def _previous(upstream, downstream, chained=False):
+    """The edges of a cross-cycle dependency as text: downstream time -> day and time of what it waits for."""
+    up, down = parse(upstream), parse(downstream)
+    sunday = MONDAY - timedelta(days=1)
+    before, now, downs = (plan_day(cron, day, UTC_ZONE) for cron, day in ((up, sunday), (up, MONDAY), (down, MONDAY)))
+    line = [*before, *now]
+    known = runs(before, up.cycle, chained), runs(now, up.cycle, chained), runs(downs, down.cycle)
+    found = {}
+    for a, b in match_previous(*known):
+        found.setdefault(f"{downs[b].scheduled_at:%H:%M}", []).append(f"{line[a].scheduled_at:%a %H:%M}")
+    return found
+
+
+PREVIOUS = [
+    # itself: day after day, hour after hour; the first of today after the last of yesterday
+    ("0 0 1 * * ?", "0 0 1 * * ?", False, {"01:00": ["Sun 01:00"]}),
+    ("0 0 1-3 * * ?", "0 0 1-3 * * ?", True, {"01:00": ["Sun 03:00"], "02:00": ["Mon 01:00"], "03:00": ["Mon 02:00"]}),
+    ("0 0/30 1 * * ?", "0 0/30 1 * * ?", True, {"01:00": ["Sun 01:30"], "01:30": ["Mon 01:00"]}),
+    # another day task: yesterday's, whatever the times
+    ("0 0 5 * * ?", "0 0 1 * * ?", False, {"01:00": ["Sun 05:00"]}),
+    ("0 0 1 * * ?", "0 0 5 * * ?", False, {"05:00": ["Sun 01:00"]}),
+    # 02:00 waits for 01:00 of an hour task (spec 3.5)
+    ("0 0 0-2 * * ?", "0 0 1,2 * * ?", False, {"01:00": ["Mon 00:00"], "02:00": ["Mon 01:00"]}),
+    (
+        "0 30 0-2 * * ?",
+        "0 0 0-2 * * ?",
+        False,
+        {"00:00": ["Sun 02:30"], "01:00": ["Sun 02:30"], "02:00": ["Mon 00:30"]},
+    ),
+    # a day task on an hour task: all of yesterday's, or the last where they are chained
+    ("0 0 0/12 * * ?", "0 0 7 * * ?", False, {"07:00": ["Sun 00:00", "Sun 12:00"]}),
+    ("0 0 0/12 * * ?", "0 0 7 * * ?", True, {"07:00": ["Sun 12:00"]}),
+    # an hour task on a day task: yesterday's for each
+    ("0 0 7 * * ?", "0 0 0/12 * * ?", False, {"00:00": ["Sun 07:00"], "12:00": ["Sun 07:00"]}),
+    # minutes before hours: the run before those that it would wait for today
+    ("0 0/30 0-2 * * ?", "0 0 1,2 * * ?", False, {"01:00": ["Sun 02:30"], "02:00": ["Mon 01:00"]}),
+]
+
+
+@pytest.mark.parametrize(("upstream", "downstream", "chained", "expected"), PREVIOUS)
+def test_cross_cycle_matching(upstream, downstream, chained, expected):
+    assert _previous(upstream, downstream, chained) == expected
+
+
+def test_the_first_day_of_all_has_no_cycle_before_it():
+    cron = parse("0 0 1-3 * * ?")
+    planned = plan_day(cron, MONDAY, UTC_ZONE)
+    assert match_previous(runs([], cron.cycle), runs(planned, cron.cycle), runs(planned, cron.cycle)) == [
+        (0, 1),
+        (1, 2),
+    ]
+
+
 def test_nothing_to_wait_for():
     cron = parse("0 0 1 * * ?")
     planned = plan_day(cron, MONDAY, UTC_ZONE, (None, None))
-    assert match([], cron.cycle, planned, cron.cycle) == []
-    assert match(planned, cron.cycle, [], cron.cycle) == []
+    nothing, something = runs([], cron.cycle), runs(planned, cron.cycle)
+    assert match(nothing, something) == match(something, nothing) == []
+    assert match_previous(nothing, something, nothing) == match_previous(nothing, nothing, something) == []
 
 
 def test_an_old_daily_instance_beside_a_new_one_is_waited_for_too():
@@ -86,13 +163,13 @@ def test_an_old_daily_instance_beside_a_new_one_is_waited_for_too():
     ups = [Planned(start + timedelta(hours=hour), 1, dry_run=False) for hour in (1, 12)]
     day, hour = parse("0 0 12 * * ?").cycle, parse("0 0 2,14 * * ?")
     downs = plan_day(hour, MONDAY, UTC_ZONE, (None, None))
-    assert match(ups, day, downs, hour.cycle) == [(0, 0), (1, 0), (0, 1), (1, 1)]
+    assert match(runs(ups, day), runs(downs, hour.cycle)) == [(0, 0), (1, 0), (0, 1), (1, 1)]
 
 
 def test_pairs_name_positions_whatever_the_order():
     hours = parse("0 0 1,2 * * ?")
     planned = plan_day(hours, MONDAY, UTC_ZONE, (None, None))
-    assert sorted(match(planned[::-1], hours.cycle, planned, hours.cycle)) == [(0, 1), (1, 0)]
+    assert sorted(match(runs(planned[::-1], hours.cycle), runs(planned, hours.cycle))) == [(0, 1), (1, 0)]
 
 
 CRONS = st.sampled_from(
@@ -113,7 +190,7 @@ CRONS = st.sampled_from(
 def test_every_downstream_instance_waits_for_something_and_no_edge_is_made_twice(upstream, downstream):
     up, down = parse(upstream), parse(downstream)
     ups, downs = (plan_day(cron, MONDAY, UTC_ZONE, (None, None)) for cron in (up, down))
-    pairs = match(ups, up.cycle, downs, down.cycle)
+    pairs = match(runs(ups, up.cycle), runs(downs, down.cycle))
     assert len(pairs) == len(set(pairs))
     assert {b for _, b in pairs} == set(range(len(downs)))
     assert all(0 <= a < len(ups) for a, _ in pairs)
@@ -127,7 +204,7 @@ def test_between_hours_each_waits_for_the_nearest_that_is_not_later(upstream, do
         for minutes in (upstream, downstream)
     )
     hour = parse("0 0 * * * ?").cycle
-    pairs = match(ups, hour, downs, hour)
+    pairs = match(runs(ups, hour), runs(downs, hour))
     assert [b for _, b in pairs] == list(range(len(downs)))
     for a, b in pairs:
         earlier = [one for one in ups if one.scheduled_at <= downs[b].scheduled_at]
@@ -141,7 +218,7 @@ def test_each_minute_instance_is_waited_for_by_the_next_hour_instance(upstream, 
         [Planned(start + timedelta(minutes=m), n, dry_run=False) for n, m in enumerate(sorted(minutes), start=1)]
         for minutes in (upstream, downstream)
     )
-    pairs = set(match(ups, parse("0 * * * * ?").cycle, downs, parse("0 0 * * * ?").cycle))
+    pairs = set(match(runs(ups, parse("0 * * * * ?").cycle), runs(downs, parse("0 0 * * * ?").cycle)))
     assert {b for _, b in pairs} == set(range(len(downs)))
     for a, up in enumerate(ups):
         following = [b for b, down in enumerate(downs) if down.scheduled_at >= up.scheduled_at]

@@ -206,8 +206,8 @@ def test_an_empty_script_is_told(cast: Cast) -> None:
         ([node("a")], [{"nodeId": "a", "depends": [{"nodeId": "z"}]}], [("a", "dependencies", "upstream_unpublished")]),
         (
             [node("a")],
-            [{"nodeId": "a", "depends": [{"type": "CrossCycleDependsOnSelf"}]}],
-            [("a", "dependencies", "dependency_type")],
+            [{"nodeId": "a", "depends": [{"type": "CrossCycleDependsOnOtherNode", "output": "nowhere"}]}],
+            [("a", "dependencies", "output_unknown")],
         ),
         ([node("a", "b"), node("b", "a")], [], [("a", "dependencies", "cycle")]),
         ([node("a", "a")], [], [("a", "dependencies", "cycle")]),

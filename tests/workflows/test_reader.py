@@ -26,7 +26,7 @@ TABLE: dict[str, tuple[str | None, dict[str, str], dict[str, int]]] = {
     ),
     "dide_shell": (None, {"c6a3bbe198fd4031bbe71ad3e66ceb91": "shell"}, {"context_parameters": 2}),
     "dowhile": ("flow240514_01", {"8745734768222459575": "CONTROLLER_CYCLE"}, {"type_not_run": 1}),
-    "example": (None, {"node_1": "ODPS_SQL", "node_2": "PY_ODPS"}, {"type_not_run": 2, "dependency_type": 3}),
+    "example": (None, {"node_1": "ODPS_SQL", "node_2": "PY_ODPS"}, {"type_not_run": 2}),
     "http_workflow": ("HTTP_Workflow", {"7429810016123250001": "http_trigger", "5951821373034080001": "shell"}, {}),
     "join": (
         None,

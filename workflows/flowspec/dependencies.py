@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from opscenter.production.rules.dependencies import find_cycle
-from workflows.definitions import NORMAL, Dependency, NodeDefinition
+from workflows.definitions import NORMAL, ON_CHILDREN, ON_OTHER, ON_SELF, Dependency, NodeDefinition
 from workflows.flowspec.place import Place
 from workflows.flowspec.sections import Sections, local_id
 
-_CROSS_CYCLE = ("CrossCycleDependsOnSelf", "CrossCycleDependsOnChildren", "CrossCycleDependsOnOtherNode")
+_CROSS_CYCLE = (ON_SELF, ON_CHILDREN, ON_OTHER)
 _TYPES = {name.lower(): name for name in (NORMAL, *_CROSS_CYCLE)}
 
 
@@ -65,13 +65,11 @@ class Flow:
         if kind is None:
             at_type.error("flowspec.choice", given=written[:64], known=[NORMAL, *_CROSS_CYCLE])
             return None
-        if kind != NORMAL:
-            at_type.warn("flowspec.dependency_type", type=kind)
         at_output = depend.get("output")
         output = sections.output_name(at_output) if at_output and at_output.value != "" else ""
         if depend.get("nodeId"):
             return self._on(kind, depend.get("nodeId"), output)
-        if not output and kind in (NORMAL, "CrossCycleDependsOnOtherNode"):
+        if not output and kind in (NORMAL, ON_OTHER):
             depend.error("flowspec.depends_on_nothing")
             return None
         return Dependency(kind, output)

@@ -115,10 +115,6 @@ _plain(
     ),
 )
 _plain(
-    "flowspec.dependency_type",
-    lambda: _("Dependencies of the type %(type)s are not run here yet. The node is imported, but cannot be published."),
-)
-_plain(
     "flowspec.node_elsewhere",
     lambda: _("The document has no node “%(node)s”; publishing will look for it among the workspace's nodes."),
 )

@@ -56,7 +56,7 @@ class TaskInstance(models.Model):
     workflow_instance = models.ForeignKey(
         WorkflowInstance, on_delete=models.PROTECT, related_name="task_instances", db_index=False
     )
-    task = models.ForeignKey(Task, on_delete=models.PROTECT, related_name="instances")
+    task = models.ForeignKey(Task, on_delete=models.PROTECT, related_name="instances", db_index=False)
     version = models.ForeignKey(TaskVersion, on_delete=models.PROTECT, related_name="+", db_index=False)
     workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, db_index=False)
     environment = models.CharField(max_length=4, choices=Environment.choices)
@@ -94,6 +94,8 @@ class TaskInstance(models.Model):
             # the instance lists: keyset by (scheduled time, id) within a workspace and a day, or over all days
             models.Index(fields=["workspace", "environment", "bizdate", "-scheduled_at", "-id"], name="instance_list"),
             models.Index(fields=["workspace", "environment", "-scheduled_at", "-id"], name="instance_list_all"),
+            # a task's instances of a day: what edges are made between
+            models.Index(fields=["task", "bizdate"], name="instance_of_task"),
             # what a claim takes next
             models.Index(
                 fields=["resource_group", "-priority", "scheduled_at", "id"],

@@ -167,10 +167,18 @@ class TaskOutput(models.Model):
 
 
 class TaskDependency(models.Model):
-    """``task`` runs after ``upstream`` (same cycle)."""
+    """``task`` runs after ``upstream``: of the same cycle, or of the one before.
+
+    On itself and on its children, ``upstream`` is the task itself; who its children are is found out at generation.
+    """
 
     class Type(models.TextChoices):
+        """The API's names."""
+
         NORMAL = "Normal", _("Same cycle")
+        SELF = "CrossCycleDependsOnSelf", _("Own previous cycle")
+        CHILDREN = "CrossCycleDependsOnChildren", _("Previous cycle of its children")
+        OTHER = "CrossCycleDependsOnOtherNode", _("Previous cycle of another task")
 
     task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="dependencies")
     upstream = models.ForeignKey(Task, on_delete=models.PROTECT, related_name="dependents")

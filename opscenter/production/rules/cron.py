@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, time
 from enum import StrEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from opscenter.base.reasons import Invalid
@@ -60,7 +60,7 @@ class _Field:
     digits: int = 1
     any_mark: bool = False  # takes ``?``
 
-    @property
+    @cached_property
     def everything(self) -> frozenset[int]:
         return frozenset(range(self.lowest, self.highest + 1))
 
@@ -101,7 +101,7 @@ class Cron:
     weekdays: frozenset[int]
     years: frozenset[int]
 
-    @property
+    @cached_property
     def cycle(self) -> Cycle:
         """How often it runs; several times a day counts more than on which days."""
         if len(self.minutes) > 1:

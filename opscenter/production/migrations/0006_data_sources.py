@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('production', '0003_task_thawed_recurrence'),
+        ('production', '0005_instance_of_task'),
         ('workspaces', '0003_accesskey_scope'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

@@ -1,0 +1,100 @@
+"""Commands of the lab about generation and waiting: how long a day takes beside PostgreSQL itself, and queues that wait."""
+
+import time
+import uuid
+from datetime import date, timedelta
+from typing import Any
+
+AHEAD = timedelta(days=30)
+"""How far ahead the days of the lab are: nothing of them is due."""
+
+
+def generation(count: str) -> dict[str, float]:
+    """Generate a day of ``count`` tasks with two upstream tasks each; then PostgreSQL inserts the very rows once more.
+
+    Returns:
+        How many instances and edges, the seconds of the generation, and those of PostgreSQL: INSERT ... SELECT into the
+        same tables from copies without indexes.
+    """
+    from django.db import connection
+
+    from opscenter.base import clock, sql
+    from opscenter.engine import generate
+    from tests.engine.graphs import Scene
+
+    sql.plan_once()  # as the scheduler does
+    connection.close()
+    scene = Scene(f"lab-{uuid.uuid4().hex[:12]}")
+    day = clock.now().date() + AHEAD
+    _publish(scene, int(count), day)
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE")
+    began = time.perf_counter()
+    run = generate.generate_day(scene.tenant, day)
+    seconds = time.perf_counter() - began
+    assert run is not None
+    return {
+        "instances": run.instances,
+        "edges": run.edges,
+        "seconds": seconds,
+        "postgres": _inserted_again(scene.workspace.pk),
+    }
+
+
+def _publish(scene: Any, count: int, day: date) -> None:
+    """``count`` shell tasks at 360 different times, each after two others or after the root."""
+    from opscenter.base import ids
+    from opscenter.engine import generate
+    from opscenter.production.models import Task, TaskDependency, TaskVersion
+
+    root = generate.ensure_root(scene.workspace, "Prod", scene.user)
+    group = {"environment": "Prod", "workspace": scene.workspace, "resource_group": scene.group, "owner": scene.user}
+    tasks = Task.objects.bulk_create(
+        [Task(number=n, name=f"t{n}", node_type="shell", **group) for n in ids.next_value("task_number", count)],
+        batch_size=5000,
+    )
+    TaskVersion.objects.bulk_create(
+        [
+            TaskVersion(
+                task=task,
+                number=1,
+                content="true",
+                cron=f"00 {n % 60:02} {n % 6:02} * * ?",
+                published_by=scene.user,
+                first_day=day,
+            )
+            for n, task in enumerate(tasks)
+        ],
+        batch_size=5000,
+    )
+    TaskDependency.objects.bulk_create(
+        [
+            TaskDependency(task=task, upstream=upstream, output="x")
+            for n, task in enumerate(tasks)
+            for upstream in (tasks[n - 100 : n - 98] if n >= 100 else [root])
+        ],
+        batch_size=5000,
+    )
+
+
+def _inserted_again(workspace: int) -> float:
+    """The seconds that PostgreSQL takes for the rows of a workspace's day; they are there once afterwards, as before."""
+    from django.db import connection, transaction
+
+    mine = f"(SELECT id FROM production_taskinstance WHERE workspace_id = {workspace})"
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE TABLE lab_edges AS SELECT * FROM production_instanceedge WHERE downstream_id IN {mine}")
+        cursor.execute(f"CREATE TABLE lab_rows AS SELECT * FROM production_taskinstance WHERE id IN {mine}")
+        cursor.execute("DELETE FROM production_instanceedge WHERE downstream_id IN (SELECT id FROM lab_rows)")
+        cursor.execute("DELETE FROM production_taskinstance WHERE id IN (SELECT id FROM lab_rows)")
+        cursor.execute("VACUUM production_taskinstance, production_instanceedge")
+        began = time.perf_counter()
+        with transaction.atomic():
+            cursor.execute("INSERT INTO production_taskinstance SELECT * FROM lab_rows")
+            cursor.execute("INSERT INTO production_instanceedge SELECT * FROM lab_edges")
+        seconds = time.perf_counter() - began
+        cursor.execute("DROP TABLE lab_rows, lab_edges")
+    return seconds
+
+
+COMMANDS = (generation,)
