@@ -11,7 +11,7 @@ from opscenter.base import clock, heartbeat
 from opscenter.base.models import Process
 from opscenter.base.reasons import Forbidden, Invalid, NotFound, Refused
 from opscenter.engine import advance, due
-from opscenter.operations import instances as operate
+from opscenter.operations import door
 from opscenter.operations.actor import Actor
 from opscenter.operations.trigger import trigger
 from opscenter.production.models import Task, TaskInstance, Transition, TriggerCommand
@@ -138,11 +138,11 @@ def test_frozen_while_held_it_fires_on_unfreezing(scene):
     first, then = gate(scene)
     scene.connect([(before, first)])
     command = call(scene, first)
-    operate.apply("freeze", caller(scene), scene.workspace, "Prod", [first.pk])
+    door.apply("freeze", caller(scene), scene.workspace, "Prod", [first.pk])
     advance.drain()
     command.refresh_from_db()
     assert (command.status, state(first)) == (Status.HELD, State.WAIT_TRIGGER)
-    operate.apply("unfreeze", caller(scene), scene.workspace, "Prod", [first.pk])
+    door.apply("unfreeze", caller(scene), scene.workspace, "Prod", [first.pk])
     due.run_inline()
     command.refresh_from_db()
     assert (command.status, state(first), state(then)) == (Status.FIRED, State.SUCCESS, State.WAIT_RESOURCE)
@@ -152,7 +152,7 @@ def test_a_rerun_needs_a_new_command_and_does_not_run_downstream_again(scene):
     first, then = gate(scene)
     command = call(scene, first)
     advance.finish([then.pk], {State.WAIT_RESOURCE}, State.SUCCESS)
-    operate.apply("rerun", caller(scene), scene.workspace, "Prod", [first.pk])
+    door.apply("rerun", caller(scene), scene.workspace, "Prod", [first.pk])
     command.refresh_from_db()
     assert command.status == Status.SPENT
     assert (state(first), state(then)) == (State.WAIT_TRIGGER, State.SUCCESS)
@@ -163,7 +163,7 @@ def test_a_rerun_needs_a_new_command_and_does_not_run_downstream_again(scene):
 def test_a_rerun_reopens_the_edge_to_what_has_not_started(scene):
     first, then = gate(scene)
     call(scene, first)
-    operate.apply("rerun", caller(scene), scene.workspace, "Prod", [first.pk])
+    door.apply("rerun", caller(scene), scene.workspace, "Prod", [first.pk])
     assert (state(then), then.unmet) == (State.NOT_RUN, 1)
     call(scene, first)
     assert (state(then), then.unmet) == (State.WAIT_RESOURCE, 0)
