@@ -16,6 +16,7 @@ class NodeType:
         number: DataWorks' numeric node type (spec/opscenter.md 6.3).
         needs_worker: whether an instance must be executed; others succeed where their conditions are met.
         has_code: whether the node carries a script.
+        calls: the courier runs it: it counts as running, and takes neither a worker nor a slot.
     """
 
     code: str
@@ -24,6 +25,7 @@ class NodeType:
     name: Promise
     needs_worker: bool
     has_code: bool
+    calls: bool = False
 
 
 VIRTUAL = NodeType("virtual", "VIRTUAL", 99, _("Zero-load"), needs_worker=False, has_code=False)
@@ -31,8 +33,10 @@ HTTP_TRIGGER = NodeType(
     "http_trigger", "SCHEDULER_TRIGGER", 1114, _("HTTP Trigger"), needs_worker=False, has_code=False
 )
 SHELL = NodeType("shell", "DIDE_SHELL", 6, _("Shell"), needs_worker=True, has_code=True)
+HTTP = NodeType("http", "HTTP", 100001, _("HTTP"), needs_worker=False, has_code=True, calls=True)
+"""Calls a service, and asks it for the result where that takes long. DataWorks has no such node: the number is ours."""
 
-NODE_TYPES: dict[str, NodeType] = {t.code: t for t in (VIRTUAL, HTTP_TRIGGER, SHELL)}
+NODE_TYPES: dict[str, NodeType] = {t.code: t for t in (VIRTUAL, HTTP_TRIGGER, SHELL, HTTP)}
 
 _BY_WIRE = {t.wire: t for t in NODE_TYPES.values()} | {"VIRTUAL_NODE": VIRTUAL, "SHELL": SHELL}
 

@@ -1,5 +1,6 @@
 """What is in production."""
 
+from opscenter.production.models.calls import HttpCall
 from opscenter.production.models.instances import (
     Attempt,
     GenerationRun,
@@ -27,6 +28,7 @@ __all__ = [
     "Attempt",
     "Environment",
     "GenerationRun",
+    "HttpCall",
     "InstanceEdge",
     "LogChunk",
     "ProductionWorkflow",
