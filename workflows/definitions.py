@@ -21,6 +21,9 @@ UNKNOWN_TYPE = "UNKNOWN"
 DEFAULT_RERUN_INTERVAL = 180
 """Seconds between automatic reruns where the document gives none."""
 
+HTTP_RERUNS = {"rerun_times": 1, "rerun_interval": 300}
+"""What an HTTP node gets where the document says nothing of reruns."""
+
 
 @dataclass(frozen=True)
 class Dependency:

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from opscenter.base import clock, notify, sql
 from opscenter.engine.locks import lock_with_downstream, repeated
 from opscenter.production import capacity
 from opscenter.production.models import TaskInstance, TriggerCommand
-from opscenter.production.node_types import HTTP_TRIGGER
-from opscenter.production.rules.states import State
+from opscenter.production.node_types import HTTP, HTTP_TRIGGER
+from opscenter.production.rules.states import Kind, State
 from opscenter.production.transitions import NEXT_STATE, Changed, transition
 
 WAVE = 1000
@@ -116,9 +117,11 @@ def place(
 
 
 def announce(changed: Sequence[Changed]) -> None:
-    """NOTIFY the workers of work, the scheduler of a new due time."""
+    """NOTIFY the workers and the courier of work, the scheduler of a new due time."""
     if any(row.after is State.WAIT_RESOURCE and row.needs_worker for row in changed):
         notify.notify(notify.WORK)
+    if any(row.after is State.WAIT_RESOURCE and row.node_type == HTTP.code for row in changed):
+        notify.notify(notify.COURIER)
     if any(row.after is State.WAIT_TIME for row in changed):
         notify.notify(notify.DUE)
 
@@ -170,10 +173,15 @@ def _settle_triggers(done: Sequence[Changed]) -> None:
         )
 
 
+_INLINE = f"NOT i.frozen AND NOT i.needs_worker AND (i.node_type <> '{HTTP.code}' OR i.kind >= {Kind.SKIP:d})"
+
+
 def ready_inline(limit: int = WAVE) -> list[int]:
-    """Instances that are ready and succeed where they stand: virtual nodes, dry runs, fired triggers."""
+    """Instances that are ready and succeed where they stand: virtual nodes, dry runs, fired triggers. Not those that the
+    courier runs."""
     return list(
         TaskInstance.objects.filter(state=State.WAIT_RESOURCE, needs_worker=False, frozen=False, due_at__isnull=True)
+        .filter(~Q(node_type=HTTP.code) | Q(kind__gte=Kind.SKIP))
         .order_by("pk")
         .values_list("pk", flat=True)[:limit]
     )
@@ -189,7 +197,7 @@ def drain(max_waves: int | None = None) -> int:
         if max_waves is not None and waves == max_waves:
             notify.notify(notify.DUE)
             break
-        wave = finish(ids, {State.WAIT_RESOURCE}, State.SUCCESS, condition="NOT i.frozen AND NOT i.needs_worker")
+        wave = finish(ids, {State.WAIT_RESOURCE}, State.SUCCESS, condition=_INLINE)
         total += len(wave.done)
         waves += 1
     return total

@@ -12,8 +12,9 @@ from opscenter.engine.advance import Wave
 from opscenter.engine.children import LEASE
 from opscenter.engine.locks import lock_instances, lock_with_downstream, repeated
 from opscenter.production.models import Attempt, LogChunk, TaskVersion
-from opscenter.production.rules.states import State
-from opscenter.production.transitions import transition
+from opscenter.production.node_types import HTTP
+from opscenter.production.rules.states import Kind, State
+from opscenter.production.transitions import Chosen, transition
 
 LOST_LIMIT = 3
 """An instance whose attempts were lost this often is not started again by itself: it may be what kills its workers."""
@@ -52,7 +53,7 @@ class Running:
     rerun_mode: str
     rerun_interval: int
     reruns_left: int
-    pid: int
+    pid: int | None
     host: str
     parameters: dict[str, str] = field(default_factory=dict)
     resources: dict[str, int] = field(default_factory=dict)
@@ -85,6 +86,13 @@ _CONTEXT = """
     LEFT JOIN production_productionworkflow workflow ON workflow.id = t.workflow_id"""
 
 
+_CALLS = f"""
+    SELECT i.id FROM production_taskinstance i
+    WHERE i.state = {State.WAIT_RESOURCE:d} AND NOT i.needs_worker AND NOT i.frozen
+    AND i.node_type = '{HTTP.code}' AND i.kind < {Kind.SKIP:d}
+    ORDER BY i.priority DESC, i.scheduled_at, i.id LIMIT %(most)s::int FOR NO KEY UPDATE SKIP LOCKED"""
+
+
 @repeated
 def start(instance: int, number: int, *, worker: int | None = None, pid: int, host: str) -> Running | None:
     """Turn a claim into a run; None when the claim is no longer there to start.
@@ -111,7 +119,7 @@ def start(instance: int, number: int, *, worker: int | None = None, pid: int, ho
     return Running(*found[0])
 
 
-def _take(worker: int, groups: Collection[int] | None, pid: int, host: str) -> Running | None:
+def _take(worker: int, groups: Collection[int] | None, pid: int | None, host: str) -> Running | None:
     """Claim one ready instance and start it."""
     chosen = claim.ready(1, groups)
     if chosen is None:
@@ -133,6 +141,40 @@ def _take(worker: int, groups: Collection[int] | None, pid: int, host: str) -> R
         {"instance": taken[0].id, "worker": worker, "pid": pid, "host": host, "lease": LEASE},
     )
     return Running(*found[0])
+
+
+def start_calls(most: int) -> list[Running]:
+    """Start up to ``most`` ready instances that the courier runs; inside a transaction. Their attempts have no worker and
+    no lease: what is due of them is a row of its own (http_calls), made in the same transaction."""
+    taken = transition(
+        Chosen(_CALLS, {"most": most}), {State.WAIT_RESOURCE}, State.RUNNING, extra=", attempt = i.attempt + 1"
+    )
+    if not taken:
+        return []
+    found = sql.rows(
+        f"""WITH a AS (
+                INSERT INTO production_attempt
+                    (instance_id, number, state, version_id, parameters, resources, host, claimed_at, started_at)
+                SELECT i.id, i.attempt, 'running', t.version_id, '{{}}', '{{}}', '', clock_timestamp(), clock_timestamp()
+                FROM production_taskinstance i JOIN production_task t ON t.id = i.task_id
+                WHERE i.id = ANY(%(ids)s::bigint[])
+                RETURNING id, instance_id, number, started_at, pid, host
+            ) {_CONTEXT}""",
+        {"ids": [row.id for row in taken]},
+    )
+    return [Running(*row) for row in found]
+
+
+def resumed(attempt_id: int) -> Running | None:
+    """A started attempt, by whoever goes on with it; None when it has ended."""
+    found = sql.rows(
+        f"""WITH a AS (
+                SELECT id, instance_id, number, started_at, pid, host FROM production_attempt
+                WHERE id = %(id)s::bigint AND state = 'running'
+            ) {_CONTEXT}""",
+        {"id": attempt_id},
+    )
+    return Running(*found[0]) if found else None
 
 
 def renew(worker: int) -> None:

@@ -75,6 +75,7 @@ _READY = f"""
         SELECT g.id, g.slots - (
             SELECT count(*) FROM production_taskinstance live
             WHERE live.resource_group_id = g.id AND live.state IN ({State.CLAIMED:d}, {State.RUNNING:d})
+            AND live.needs_worker
         ) AS room
         FROM production_resourcegroup g WHERE g.id = ANY(%(groups)s::bigint[])
     ) AS roomy

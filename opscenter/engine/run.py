@@ -97,9 +97,10 @@ def _store(chunks: list[LogChunk]) -> None:
     _patiently(lambda: LogChunk.objects.bulk_create(chunks, ignore_conflicts=True))
 
 
-def _execute(running: Running, log: JobLog, stop: StopSwitch) -> Outcome:
+def parameter_context(running: Running) -> parameters.Context:
+    """What the values of an attempt's scheduling parameters come from."""
     zone = ZoneInfo(running.time_zone)
-    context = parameters.Context(
+    return parameters.Context(
         bizdate=running.bizdate,
         scheduled_local=running.scheduled_at.astimezone(zone).replace(tzinfo=None),
         current_date=running.started_at.astimezone(zone).date(),
@@ -107,6 +108,10 @@ def _execute(running: Running, log: JobLog, stop: StopSwitch) -> Outcome:
         workflow_id=running.workflow_number,
         instance_id=running.instance,
     )
+
+
+def _execute(running: Running, log: JobLog, stop: StopSwitch) -> Outcome:
+    context = parameter_context(running)
     try:
         values = parameters.resolve(parameters.parse_assignments(running.assignments), context)
         content = parameters.substitute(running.content, values, context)

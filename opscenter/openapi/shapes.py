@@ -19,6 +19,7 @@ from opscenter.openapi.wording import (
     recurrence,
     run_number,
 )
+from opscenter.production.http_settings import shown
 from opscenter.production.models import Attempt, ProductionWorkflow, Task, TaskInstance, TaskVersion
 from opscenter.production.node_types import NODE_TYPES
 from opscenter.production.rules.states import Kind, State
@@ -157,7 +158,10 @@ def instance_details(instance: TaskInstance, attempt: Attempt | None, version: T
         _instance(instance, attempt)
         | _waits(instance)
         | {
-            "Script": {"Content": version.content, "Parameters": parameters_text(instance, attempt)},
+            "Script": {
+                "Content": shown(instance.node_type, version.content),
+                "Parameters": parameters_text(instance, attempt),
+            },
             "Inputs": {"Variables": []},
             "Outputs": outputs(instance.task),
             "Tags": [],
@@ -264,11 +268,15 @@ def listed_task(row: Task, zone: ZoneInfo) -> Json:
     return task(row, zone) | {"ScriptParameters": row.version.parameters if row.version else ""}
 
 
+def _script(row: Task, version: TaskVersion) -> Json:
+    return {"Content": shown(row.node_type, version.content), "Parameters": version.parameters}
+
+
 def task_details(row: Task, zone: ZoneInfo) -> Json:
     """GetTask."""
     return task(row, zone) | {
         "EnvType": row.environment,
-        "Script": {"Content": row.version.content, "Parameters": row.version.parameters} if row.version else {},
+        "Script": _script(row, row.version) if row.version else {},
         "Inputs": {"Variables": []},
         "Outputs": outputs(row),
         "Dependencies": [

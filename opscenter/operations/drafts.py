@@ -12,7 +12,9 @@ from opscenter.base import clock
 from opscenter.base.reasons import Refused, sentence
 from opscenter.operations.actor import Actor
 from opscenter.operations.permits import require
+from opscenter.production import http_settings
 from opscenter.production.models import DataSource, ResourceGroup
+from opscenter.production.node_types import HTTP
 from opscenter.workspaces import audit
 from opscenter.workspaces.models import User, Workspace
 from opscenter.workspaces.roles import Permission
@@ -167,7 +169,7 @@ class _Import:
         for written in self.document.nodes:
             node = known.get(written.source_id)
             owner = self.resolver.owner(written.owner, node.owner if node else None)
-            definition = self.resolver.settle(written, owner)
+            definition = _sealed(self.resolver.settle(written, owner), node)
             if node is None:
                 created.append(self._filled(Node(workspace=self.workspace, version=1), definition, owner))
             elif NodeDefinition.from_json(node.definition) == definition and node.workflow == self.workflow:
@@ -231,6 +233,14 @@ class _Import:
         left = Node.objects.filter(workflow=self.workflow).exclude(source_id__in=ids).order_by("name")
         for name in left.values_list("name", flat=True):
             self.resolver.warn("", "import.node_left", node=name)
+
+
+def _sealed(definition: NodeDefinition, node: Node | None) -> NodeDefinition:
+    """The definition as it may be stored: an HTTP node's secrets encrypted, those that have not changed as they were."""
+    if definition.type != HTTP.code:
+        return definition
+    before = str(node.definition.get("content", "")) if node is not None else ""
+    return replace(definition, content=http_settings.seal(definition.content, before))
 
 
 def _sentence(code: str, text: Callable[[], str]) -> None:

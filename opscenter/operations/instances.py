@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from opscenter.base import clock, notify
 from opscenter.base.reasons import sentence
-from opscenter.engine import advance, wiring
+from opscenter.engine import advance, http_calls, wiring
 from opscenter.engine.locks import lock_with_downstream
 from opscenter.operations.models import Operation
 from opscenter.production.models import Attempt, InstanceEdge, TaskInstance, Transition, TriggerCommand
@@ -37,6 +37,7 @@ def _stop(instances: Sequence[TaskInstance], operation: Operation) -> None:
             state=Attempt.State.STOPPED, finished_at=clock.now(), lease_until=None, reason=reason
         )
     Attempt.objects.filter(instance__in=running, state=Attempt.State.RUNNING).update(stop_requested_at=clock.now())
+    http_calls.hurry(running)
     if running:
         notify.notify(notify.STOP)
 
@@ -90,6 +91,7 @@ def _unfreeze(instances: Sequence[TaskInstance], operation: Operation) -> None:
     _set_frozen(instances, False, operation)
     advance.fire(ids)
     notify.notify(notify.WORK)
+    notify.notify(notify.COURIER)
     notify.notify(notify.DUE)
 
 

@@ -14,6 +14,7 @@ from extensions import lifecycle
 from opscenter.base.reasons import Invalid, Reason, Refused, say, sentence
 from opscenter.engine.generate import root_output
 from opscenter.operations.registry import OPERATIONS
+from opscenter.production import http_settings
 from opscenter.production.models import (
     DataSource,
     Environment,
@@ -23,7 +24,7 @@ from opscenter.production.models import (
     TaskDependency,
     TaskOutput,
 )
-from opscenter.production.node_types import NODE_TYPES
+from opscenter.production.node_types import HTTP, NODE_TYPES
 from opscenter.production.rules import parameters
 from opscenter.production.rules.dependencies import find_cycle
 from opscenter.workspaces.models import Workspace
@@ -240,6 +241,11 @@ def _own_problems(candidate: Candidate, resources: set[str]) -> list[PublishProb
         parameters.resolve(parameters.parse_assignments(definition.parameters), _SOME_DAY)
     except Invalid as error:
         found.append(candidate.problem("parameters", "publish.parameter", reason=error.reason.as_json()))
+    if definition.type == HTTP.code:
+        try:
+            http_settings.read(definition.content)
+        except Invalid as error:
+            found.append(candidate.problem("content", error.reason.code, **error.reason.params))
     for name in dict.fromkeys(_RESOURCE.findall(definition.content)):
         if name not in resources:
             found.append(candidate.problem("content", "publish.resource_missing", resource=name))

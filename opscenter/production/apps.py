@@ -7,4 +7,4 @@ class ProductionConfig(AppConfig):
 
     def ready(self) -> None:
         """What this floor's codes say is known from the start, whoever says it first."""
-        from opscenter.production import schedule_sentences, sentences, trigger_sentences  # noqa: F401
+        from opscenter.production import http_sentences, schedule_sentences, sentences, trigger_sentences  # noqa: F401

@@ -28,7 +28,7 @@ def live_counts(groups: Collection[int]) -> dict[int, int]:
     """Slots in use, by group; groups without any are left out. Index: instance_live."""
     counted = sql.rows(
         f"""SELECT resource_group_id, count(*) FROM production_taskinstance
-            WHERE state IN ({State.CLAIMED:d}, {State.RUNNING:d}) AND resource_group_id = ANY(%(groups)s::bigint[])
+            WHERE state IN ({State.CLAIMED:d}, {State.RUNNING:d}) AND needs_worker AND resource_group_id = ANY(%(groups)s::bigint[])
             GROUP BY resource_group_id""",
         {"groups": list(groups)},
     )

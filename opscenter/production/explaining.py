@@ -10,8 +10,16 @@ from django.db.models import Count
 from opscenter.base import clock, sql
 from opscenter.base.reasons import Reason
 from opscenter.production import capacity
-from opscenter.production.models import Attempt, InstanceEdge, Recurrence, TaskInstance, Transition, TriggerCommand
-from opscenter.production.node_types import HTTP_TRIGGER
+from opscenter.production.models import (
+    Attempt,
+    HttpCall,
+    InstanceEdge,
+    Recurrence,
+    TaskInstance,
+    Transition,
+    TriggerCommand,
+)
+from opscenter.production.node_types import HTTP, HTTP_TRIGGER
 from opscenter.production.rules.explain import Explanation, InstanceSnapshot, Upstream, explain
 from opscenter.production.rules.states import WAITING, Kind, State
 
@@ -66,6 +74,7 @@ class _Facts:
     commands: dict[int, TriggerCommand] = field(default_factory=dict)
     usage: dict[int, capacity.Usage] = field(default_factory=dict)
     attempts: dict[int, Attempt] = field(default_factory=dict)
+    calls: dict[int, HttpCall] = field(default_factory=dict)
     frozen_since: dict[int, datetime] = field(default_factory=dict)
 
 
@@ -82,6 +91,7 @@ def _gather(instances: Sequence[TaskInstance], in_full: bool) -> _Facts:
     facts.totals = _totals([i.pk for i in instances if in_full or i.unmet])
     facts.commands = _commands([i.pk for i in instances if _awaits_trigger(i)])
     facts.usage = capacity.usage({i.resource_group_id for i in instances if _has_not_run(i)})
+    facts.calls = _calls([i.pk for i in instances if i.node_type == HTTP.code and i.state == State.RUNNING])
     if in_full:
         ids = [i.pk for i in instances]
         facts.met_since = {pk: at for pk, at in _rows(_MET_SINCE, ids) if at is not None}
@@ -116,6 +126,16 @@ def _commands(ids: list[int]) -> dict[int, TriggerCommand]:
     return {command.instance_id: command for command in found if command.instance_id is not None}
 
 
+def _calls(ids: list[int]) -> dict[int, HttpCall]:
+    if not ids:
+        return {}
+    found = HttpCall.objects.filter(attempt__instance__in=ids).select_related("attempt").defer("plan", "last_line")
+    return {call.attempt.instance_id: call for call in found}
+
+
+_CALL_WORDS = {HttpCall.Phase.POLL: "polling", HttpCall.Phase.POLLING: "asking"}
+
+
 def _frozen_since(ids: list[int]) -> dict[int, datetime]:
     if not ids:
         return {}
@@ -141,13 +161,15 @@ def _snapshot(instance: TaskInstance, facts: _Facts) -> InstanceSnapshot:
     status = command.status if command else None
     attempt = facts.attempts.get(pk)
     usage = facts.usage.get(instance.resource_group_id)
+    call = facts.calls.get(pk)
+    skipped = state is State.SUCCESS and reason is not None and reason.code == "http.not_executed"
     return InstanceSnapshot(
         id=pk,
         task_id=instance.task_id,
         now=facts.now,
         state=state,
         state_since=instance.state_at,
-        kind=Kind(instance.kind),
+        kind=Kind.SKIP if skipped else Kind(instance.kind),
         frozen=instance.frozen,
         frozen_since=facts.frozen_since.get(pk, instance.created_at if instance.kind == Kind.PAUSE else None),
         task_frozen=instance.task.recurrence == Recurrence.PAUSE,
@@ -174,4 +196,6 @@ def _snapshot(instance: TaskInstance, facts: _Facts) -> InstanceSnapshot:
         next_rerun_at=instance.due_at if state is State.FAILURE else None,
         reruns_left=instance.reruns_left,
         set_success=state is State.SUCCESS and reason is not None and reason.code == "instance.set_success",
+        calls=_CALL_WORDS.get(HttpCall.Phase(call.phase), "request") if call else "",
+        poll_at=call.due_at if call and call.phase == HttpCall.Phase.POLL else None,
     )

@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from opscenter.production.node_types import NODE_TYPES, PYTHON, SHELL, SQL, NodeType, by_wire
-from workflows.definitions import UNKNOWN_TYPE, NodeDefinition
+from opscenter.production.node_types import HTTP, NODE_TYPES, PYTHON, SHELL, SQL, NodeType, by_wire
+from workflows.definitions import HTTP_RERUNS, UNKNOWN_TYPE, NodeDefinition
 from workflows.flowspec.parameters import read_parameters
 from workflows.flowspec.place import Place
 from workflows.flowspec.sections import Sections, local_id
@@ -72,6 +72,9 @@ class NodeReader:
         if not schedule.cron:
             node.warn("flowspec.no_schedule")
         _warn_of_context(node)
+        settings = read_settings(node, self.defaults.strategy, schedule)
+        if node_type == HTTP.code and not (node.get("rerunTimes") or self.defaults.strategy.get("rerunTimes")):
+            settings |= HTTP_RERUNS
         return NodeDefinition(
             source_id=source_id,
             name=_limited(node.get("name") or script.get("name"), 255) or source_id,
@@ -87,7 +90,7 @@ class NodeReader:
             data_source=data_source if node_type == SQL.code else "",
             outputs=tuple(dict.fromkeys(self._outputs(node))),
             settings={key: node.value[key] for key in _SETTINGS if node.value.get(key) is not None},
-            **read_settings(node, self.defaults.strategy, schedule),
+            **settings,
         )
 
     def _schedule(self, node: Place) -> Schedule:

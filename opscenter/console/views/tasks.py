@@ -119,7 +119,7 @@ def run_now(request: ConsoleRequest, number: int) -> HttpResponse:
             "One test instance is made and starts at once; it waits for no upstream, and nothing waits for it. The "
             "business date and the time give the scheduling parameters their values."
         ),
-        "notice": _("It does real work: whatever the code writes, it writes.") if found.type.needs_worker else "",
+        "notice": _("It does real work: whatever the code writes, it writes.") if found.type.has_code else "",
         "verb": _("Run now"),
         "form": form,
         "back": here(request, "task", number=number),

@@ -1,5 +1,6 @@
 """What is in production."""
 
+from opscenter.production.models.calls import HttpCall
 from opscenter.production.models.data_sources import DataSource
 from opscenter.production.models.instances import (
     Attempt,
@@ -29,6 +30,7 @@ __all__ = [
     "DataSource",
     "Environment",
     "GenerationRun",
+    "HttpCall",
     "InstanceEdge",
     "LogChunk",
     "ProductionWorkflow",

@@ -5,6 +5,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from opscenter.production.models.tasks import Environment, ProductionWorkflow, ResourceGroup, Task, TaskVersion
+from opscenter.production.node_types import HTTP
 from opscenter.production.rules.states import Kind, State
 from opscenter.workspaces.models import Tenant, User, Workspace
 
@@ -105,14 +106,23 @@ class TaskInstance(models.Model):
             # what succeeds where it stands
             models.Index(
                 fields=["id"],
-                condition=models.Q(state=State.WAIT_RESOURCE, needs_worker=False, frozen=False),
+                condition=models.Q(state=State.WAIT_RESOURCE, needs_worker=False, frozen=False)
+                & (~models.Q(node_type=HTTP.code) | models.Q(kind__gte=Kind.SKIP)),
                 name="instance_inline",
+            ),
+            # what the courier starts next
+            models.Index(
+                fields=["-priority", "scheduled_at", "id"],
+                condition=models.Q(
+                    state=State.WAIT_RESOURCE, needs_worker=False, frozen=False, node_type=HTTP.code, kind__lt=Kind.SKIP
+                ),
+                name="instance_call",
             ),
             models.Index(fields=["due_at"], condition=models.Q(due_at__isnull=False), name="instance_due"),
             # slots in use; failed ones of a workspace
             models.Index(
                 fields=["resource_group"],
-                condition=models.Q(state__in=[State.CLAIMED, State.RUNNING]),
+                condition=models.Q(state__in=[State.CLAIMED, State.RUNNING], needs_worker=True),
                 name="instance_live",
             ),
         ]

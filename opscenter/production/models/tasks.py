@@ -153,6 +153,13 @@ class TaskVersion(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["task", "number"], name="task_version_number")]
 
+    @property
+    def shown_content(self) -> str:
+        """The content as it may be shown: secrets masked."""
+        from opscenter.production.http_settings import shown
+
+        return shown(self.task.node_type, self.content)
+
 
 class TaskOutput(models.Model):
     """A name under which others depend on a task; unique per tenant and environment."""

@@ -14,7 +14,8 @@ Conditions come in the order in which an instance passes them: ``not_frozen``, `
 * resources: ``explain.resources_not_needed``, ``explain.resources_taken``, ``explain.resources_free``;
   ``explain.resources_unserved``, ``explain.resources_full`` (each but the first: group, slots, used, workers)
 * run: ``explain.run_waiting``, ``explain.run_next``, ``explain.claimed``, ``explain.running``, ``explain.checking``,
-  ``explain.checking_condition`` (the last four: attempt, worker); ``explain.failed``, ``explain.failed_rerun``
+  ``explain.checking_condition`` (the last four: attempt, worker); ``explain.http_request``, ``explain.http_asking``,
+  ``explain.http_polling`` (attempt, at); ``explain.failed``, ``explain.failed_rerun``
   (attempt, result, exit_code, at, reruns_left); ``explain.succeeded_`` + how (attempt): see ``Success``
 """
 
@@ -86,6 +87,8 @@ class InstanceSnapshot:
         exit_code: of the latest attempt's process.
         next_rerun_at, reruns_left: automatic reruns; when the next is due and how many are left.
         set_success: a person set it to succeeded.
+        calls: of a running HTTP node: ``request``, ``asking`` or ``polling``.
+        poll_at: when it polls next.
     """
 
     id: int
@@ -120,6 +123,8 @@ class InstanceSnapshot:
     next_rerun_at: datetime | None = None
     reruns_left: int = 0
     set_success: bool = False
+    calls: str = ""
+    poll_at: datetime | None = None
 
     @property
     def has_passed(self) -> bool:
@@ -272,6 +277,8 @@ def _run(snapshot: InstanceSnapshot, ready: bool) -> Condition:
         params_of_run = {"attempt": snapshot.attempt, "worker": snapshot.worker}
         since = snapshot.state_since if state is State.CLAIMED else snapshot.started_at or snapshot.state_since
         reason = Reason(f"explain.{state.name.lower()}", params_of_run)
+        if snapshot.calls:
+            reason = Reason(f"explain.http_{snapshot.calls}", {"attempt": snapshot.attempt, "at": snapshot.poll_at})
         return Condition("run", False, reason, since, (Remedy("stop", (snapshot.id,)),))
     return Condition("run", False, Reason("explain.run_next" if ready else "explain.run_waiting"))
 
@@ -283,7 +290,7 @@ def _how(snapshot: InstanceSnapshot) -> Success:
         return _DRY_RUNS[snapshot.kind]
     if snapshot.awaits_trigger:
         return Success.TRIGGERED
-    return Success.RAN if snapshot.needs_worker else Success.ZERO_LOAD
+    return Success.RAN if snapshot.needs_worker or snapshot.attempt else Success.ZERO_LOAD
 
 
 def _failed(snapshot: InstanceSnapshot) -> Condition:
