@@ -22,6 +22,7 @@ addresses.parse_allow(OUTBOUND_ALLOW)  # a word that cannot be read ends the pro
 WEB_PROCESSES = config.integer("OPSCENTER_WEB_PROCESSES", 1, most=64)
 WEB_THREADS = config.integer("OPSCENTER_WEB_THREADS", 8, most=256)
 WORKERS = config.integer("OPSCENTER_WORKERS", 4, most=512)
+STOP_GRACE = config.integer("OPSCENTER_STOP_GRACE", 4, least=0, most=24 * 3600)
 POSTGRES_USER = os.environ.get("OPSCENTER_POSTGRES_USER", "")
 
 _public = urlsplit(PUBLIC_URL)

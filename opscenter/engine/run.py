@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from opscenter.engine import advance, attempts, children
+from opscenter.engine import advance, attempts, children, claim
 from opscenter.engine.advance import Wave
 from opscenter.engine.attempts import Outcome, Running
 from opscenter.engine.children import Worker
@@ -41,6 +41,9 @@ def run_attempt(instance_id: int, number: int) -> None:
     if worker is not None:
         worker.roster.enter()
     try:
+        if worker is not None and worker.roster.closing:  # claimed just before the worker was asked to stop
+            _patiently(lambda: claim.give_back(instance_id, number))
+            return
         running = _patiently(lambda: _start(instance_id, number, worker))
         go_home = time.monotonic() + _STRETCH
         while running is not None:
@@ -75,7 +78,8 @@ def _run(running: Running, worker: Worker | None = None) -> Running | None:
         outcome = _failure("attempt.error", error=str(error), rerun=True)
     if stop.abandoned and outcome.state is not Attempt.State.SUCCESS:
         _store(log.close())
-        _patiently(lambda: attempts.lose(running.id))
+        handed_over = here is not None and here.roster.closing
+        _patiently(lambda: attempts.lose(running.id, handed_over=handed_over))
         return None
     wave, following = _end(running, outcome, log.close(), worker)
     if wave is None:

@@ -1,7 +1,8 @@
 """Stopping a run. The supervisor signals the child that runs it; the child looks whether it is meant, and kills.
 
 The child may have gone on to another attempt when the signal arrives, so STOP_SIGNAL only asks it to look. ABANDON_SIGNAL
-means that no lease of this worker can be renewed: whatever runs is killed without asking the database, which is away.
+means that no lease of this worker can be renewed, or that the worker ends: whatever runs is killed without asking the database,
+which may be away.
 """
 
 import contextlib
@@ -18,7 +19,7 @@ class StopSwitch:
     """Of one attempt. Once pulled, the process group it guards is dead.
 
     Attributes:
-        abandoned: nobody asked for the stop; the lease could not be renewed, so that the attempt is lost.
+        abandoned: nobody asked for the stop: the lease could not be renewed, so that the attempt is lost, or its worker ends.
     """
 
     def __init__(self, is_stopped: Callable[[], bool], lease_is_over: Callable[[], bool] = lambda: False) -> None:

@@ -61,7 +61,7 @@ def make(file: str, count: str, beats: str) -> list[int]:
 
     scene = Scene(f"lab-{uuid.uuid4().hex[:12]}")
     task = scene.task("shell", BEAT.format(file=file, beats=beats), parameters="me=$taskid")
-    made = scene.instances(task, int(count))
+    made = scene.instances(task, int(count), reruns_left=1)
     notify.notify(notify.WORK)
     return [instance.pk for instance in made]
 
@@ -205,6 +205,31 @@ def attempts(first: str, last: str) -> dict[str, int]:
     return {row["state"]: row["n"] for row in rows}
 
 
+def schedulers() -> dict[str, bool]:
+    """The schedulers that said so themselves, by process id, and whether they lead; a killed one stays for a while."""
+    from opscenter.base.models import Process
+
+    rows = Process.objects.filter(kind=Process.Kind.SCHEDULER)
+    return {str(row.pid): row.details["leader"] for row in rows}
+
+
+def live_workers() -> int:
+    """Workers that are registered now."""
+    from opscenter.base.models import Process
+
+    return Process.objects.filter(kind=Process.Kind.WORKER).count()
+
+
+def reruns_left(first: str, last: str) -> dict[int, int]:
+    """How many of these instances have how many automatic reruns left."""
+    from django.db.models import Count
+
+    from opscenter.production.models import TaskInstance
+
+    rows = TaskInstance.objects.filter(pk__range=(first, last)).values("reruns_left").annotate(n=Count("pk"))
+    return {row["reruns_left"]: row["n"] for row in rows}
+
+
 COMMANDS = (
     make,
     chain,
@@ -218,6 +243,9 @@ COMMANDS = (
     states,
     running,
     attempts,
+    schedulers,
+    live_workers,
+    reruns_left,
 )
 
 
