@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterator
 
-from bench import courier, engine, wire
+from bench import chaos, courier, engine, wire
 from bench.figures import Figure
 from tests.processes.lab import Lab
 from tests.stack import Stack
@@ -17,6 +17,7 @@ BENCHMARKS = {
     "dense": engine.dense,
     "trigger": wire.trigger,
     "courier": courier.courier,
+    "chaos": chaos.chaos,
 }
 
 

@@ -253,9 +253,9 @@ def serve() -> None:
     """Answer commands, one JSON list a line, each by one JSON line: ``{"answer": ...}`` or ``{"error": ...}``."""
     from django.db import connection
 
-    from tests.processes import lab_checks, lab_deliveries
+    from tests.processes import lab_chaos, lab_checks, lab_deliveries
 
-    everything = (*COMMANDS, *lab_checks.COMMANDS, *lab_deliveries.COMMANDS)
+    everything = (*COMMANDS, *lab_checks.COMMANDS, *lab_deliveries.COMMANDS, *lab_chaos.COMMANDS)
     commands: dict[str, Any] = {f.__name__: f for f in everything}
     for line in sys.stdin:
         name, *arguments = json.loads(line)
