@@ -31,6 +31,7 @@ class Running:
 
     Attributes:
         parameters, resources: filled by the run: values as resolved; version numbers by name.
+        asked: ``children.clock`` from before the start was asked for; the lease may have begun then, however late the answer.
     """
 
     id: int
@@ -54,6 +55,7 @@ class Running:
     host: str
     parameters: dict[str, str] = field(default_factory=dict)
     resources: dict[str, int] = field(default_factory=dict)
+    asked: float = 0.0
 
 
 @dataclass(frozen=True)

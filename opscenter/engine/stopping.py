@@ -31,10 +31,22 @@ class StopSwitch:
         self._asked = False
         self._group: int | None = None
 
-    def install(self) -> None:
-        """Take this process's signals (main thread only)."""
+    def install(self, *, watch: bool = False) -> None:
+        """Take this process's signals (main thread only).
+
+        Args:
+            watch: look at the lease every second, whatever this process does: it may be waiting for a database that it is cut
+                off from, and then calls ``look`` no more.
+        """
         signal.signal(STOP_SIGNAL, self._on_stop)
         signal.signal(ABANDON_SIGNAL, self._on_abandon)
+        if watch:
+            signal.signal(signal.SIGALRM, self._on_second)
+            signal.setitimer(signal.ITIMER_REAL, 1.0, 1.0)
+            self._look_at_lease()
+
+    def _on_second(self, signum: int, frame: FrameType | None) -> None:
+        self._look_at_lease()
 
     def _on_stop(self, signum: int, frame: FrameType | None) -> None:
         self._asked = True
@@ -45,13 +57,16 @@ class StopSwitch:
 
     def look(self) -> None:
         """Pull if a stop was asked for and is meant for this attempt; call it often."""
-        if not self.pulled and self._lease_is_over():
-            self.abandoned = True
-            self.pull()
+        self._look_at_lease()
         if self._asked:
             self._asked = False
             if self._is_stopped():
                 self.pull()
+
+    def _look_at_lease(self) -> None:
+        if not self.pulled and self._lease_is_over():
+            self.abandoned = True
+            self.pull()
 
     def pull(self) -> None:
         """Stop what runs, now."""

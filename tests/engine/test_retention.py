@@ -1,6 +1,7 @@
 """Retention: whole old days go, with all that hangs on them; what somebody still needs stays."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -29,14 +30,14 @@ def scene() -> Scene:
     return Scene()
 
 
-def old(scene: Scene, days: int, count: int = 1, **fields: object) -> list[TaskInstance]:
+def old(scene: Scene, days: int, count: int = 1, **fields: Any) -> list[TaskInstance]:
     """Instances that ended that many days ago, with an attempt, its log, and a transition each."""
     at: datetime = clock.now() - timedelta(days=days)
     day = at.date()
     scene.family = WorkflowInstance.objects.create(
         workspace=scene.workspace, environment="Prod", type="Manual", name="run", bizdate=day
     )
-    values: dict[str, object] = {"bizdate": day, "state": State.SUCCESS, "state_at": at, "scheduled_at": at}
+    values: dict[str, Any] = {"bizdate": day, "state": State.SUCCESS, "state_at": at, "scheduled_at": at}
     made = [scene.instances(scene.task("shell"), 1, **(values | fields))[0] for _ in range(count)]
     for one in made:
         attempt = Attempt.objects.create(instance=one, number=1, state="success", claimed_at=at)

@@ -54,13 +54,17 @@ class Lab:
         self._process.wait(10)
 
 
-def make(file: str, count: str, beats: str) -> list[int]:
-    """``count`` ready shell instances whose run writes a line (instance, process, time) every 50 ms into ``file``."""
+def make(file: str, count: str, beats: str, says: str = "") -> list[int]:
+    """``count`` ready shell instances whose run writes a line (instance, process, time) every 50 ms into ``file``; with
+    ``says``, into its log too."""
     from opscenter.base import notify
     from tests.engine.graphs import Scene
 
     scene = Scene(f"lab-{uuid.uuid4().hex[:12]}")
-    task = scene.task("shell", BEAT.format(file=file, beats=beats), parameters="me=$taskid")
+    script = BEAT.format(file=file, beats=beats)
+    if says:
+        script = script.replace("  sleep", "  echo beat\n  sleep")
+    task = scene.task("shell", script, parameters="me=$taskid")
     made = scene.instances(task, int(count), reruns_left=1)
     notify.notify(notify.WORK)
     return [instance.pk for instance in made]
@@ -230,6 +234,16 @@ def reruns_left(first: str, last: str) -> dict[int, int]:
     return {row["reruns_left"]: row["n"] for row in rows}
 
 
+def lost_at(first: str, last: str) -> float:
+    """When the first lost attempt of these instances was closed, on the Unix clock."""
+    from django.db.models import Min
+
+    from opscenter.production.models import Attempt
+
+    lost = Attempt.objects.filter(instance__gte=first, instance__lte=last, state=Attempt.State.LOST)
+    return float(lost.aggregate(at=Min("finished_at"))["at"].timestamp())
+
+
 COMMANDS = (
     make,
     chain,
@@ -246,6 +260,7 @@ COMMANDS = (
     schedulers,
     live_workers,
     reruns_left,
+    lost_at,
 )
 
 
