@@ -24,6 +24,7 @@ WEB_THREADS = config.integer("OPSCENTER_WEB_THREADS", 8, most=256)
 WORKERS = config.integer("OPSCENTER_WORKERS", 4, most=512)
 SQLITE_DIR = config.sqlite_dir(BASE_DIR, DATA_DIR)
 NODE_PYTHON = config.program("OPSCENTER_NODE_PYTHON")
+STOP_GRACE = config.integer("OPSCENTER_STOP_GRACE", 4, least=0, most=24 * 3600)
 POSTGRES_USER = os.environ.get("OPSCENTER_POSTGRES_USER", "")
 
 _public = urlsplit(PUBLIC_URL)

@@ -95,6 +95,17 @@ class WorkspaceSettingsForm(forms.Form):
         required=False,
         help_text=_("Generates instances every night. Without it no new ones are made; those that exist still run."),
     )
+    keep_instances = forms.IntegerField(
+        label=_("Keep instances (days)"),
+        min_value=1,
+        max_value=36500,
+        help_text=_(
+            "Counted from the business date. A day stays as long as one of its instances has not ended or is needed."
+        ),
+    )
+    keep_logs = forms.IntegerField(label=_("Keep logs of instances (days)"), min_value=1, max_value=36500)
+    keep_events = forms.IntegerField(label=_("Keep messages to extensions (days)"), min_value=1, max_value=36500)
+    keep_receipts = forms.IntegerField(label=_("Keep receipts of trigger calls (days)"), min_value=1, max_value=36500)
 
 
 class NewWorkspaceForm(forms.Form):

@@ -32,6 +32,7 @@ class Running:
 
     Attributes:
         parameters, resources: filled by the run: values as resolved; version numbers by name.
+        asked: ``children.clock`` from before the start was asked for; the lease may have begun then, however late the answer.
     """
 
     id: int
@@ -57,6 +58,7 @@ class Running:
     host: str
     parameters: dict[str, str] = field(default_factory=dict)
     resources: dict[str, int] = field(default_factory=dict)
+    asked: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -255,11 +257,14 @@ def _rerun_at(running: Running) -> datetime | None:
 
 
 @repeated
-def lose(attempt_id: int, *, if_expired: bool = False) -> bool:
+def lose(attempt_id: int, *, if_expired: bool = False, handed_over: bool = False) -> bool:
     """Close a running attempt whose worker is gone, and start the instance again where its rerun setting allows.
+
+    It costs no automatic rerun.
 
     Args:
         if_expired: only if its lease is over: the worker may have renewed it since the caller looked.
+        handed_over: its worker was stopped in good order, which says nothing against the instance: not counted as lost.
     """
     instance_id = Attempt.objects.values_list("instance_id", flat=True).get(pk=attempt_id)
     lock_instances([instance_id])
@@ -268,19 +273,30 @@ def lose(attempt_id: int, *, if_expired: bool = False) -> bool:
         return False
     if if_expired and attempt.lease_until is not None and attempt.lease_until > clock.now():
         return False
-    reason = {"code": "attempt.lost", "params": {"host": attempt.host}}
-    Attempt.objects.filter(pk=attempt_id).update(
-        state=Attempt.State.LOST, finished_at=clock.now(), lease_until=None, reason=reason
-    )
-    lost = Attempt.objects.filter(instance_id=instance_id, state=Attempt.State.LOST).count()
-    version = attempt.version
-    again = (
-        lost < LOST_LIMIT
-        and attempt.stop_requested_at is None
-        and version is not None
-        and version.rerun_mode != TaskVersion.RerunMode.ALL_DENIED
-    )
+    again = _may_start_again(attempt, handed_over)
+    state, code = _gone(attempt, again) if handed_over else (Attempt.State.LOST, "attempt.lost")
+    reason = {"code": code, "params": {} if code == "attempt.stopped" else {"host": attempt.host}}
+    Attempt.objects.filter(pk=attempt_id).update(state=state, finished_at=clock.now(), lease_until=None, reason=reason)
     after = State.WAIT_RESOURCE if again else State.FAILURE
     changed = transition([instance_id], {State.RUNNING}, after, attempt=attempt.number, reason=reason)
     advance.announce(changed)
     return bool(changed)
+
+
+def _may_start_again(attempt: Attempt, handed_over: bool) -> bool:
+    """Whether an instance whose worker is gone starts again by itself."""
+    if attempt.stop_requested_at is not None or attempt.version is None:
+        return False
+    if attempt.version.rerun_mode == TaskVersion.RerunMode.ALL_DENIED:
+        return False
+    earlier = Attempt.objects.filter(instance_id=attempt.instance_id, state=Attempt.State.LOST).count()
+    return handed_over or earlier + 1 < LOST_LIMIT
+
+
+def _gone(attempt: Attempt, again: bool) -> tuple[Attempt.State, str]:
+    """State and reason of an attempt whose worker was stopped in good order."""
+    if again:
+        return Attempt.State.HANDED, "attempt.handed_over"
+    if attempt.stop_requested_at is not None:
+        return Attempt.State.STOPPED, "attempt.stopped"
+    return Attempt.State.LOST, "attempt.worker_stopped"

@@ -66,7 +66,7 @@ class InstanceBroker(Broker):
 
     def _take(self) -> list[tuple[str, str]]:
         free = self._children - self._busy()
-        if free <= 0:
+        if free <= 0 or self._worker.roster.closing:  # what we hand over is for others to take
             return []
         if tasks := [self._package(found) for found in claim(self._worker.id, free, self._worker.groups)]:
             return tasks

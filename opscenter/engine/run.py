@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from opscenter.engine import advance, attempts, children
+from opscenter.engine import advance, attempts, children, claim
 from opscenter.engine.advance import Wave
 from opscenter.engine.attempts import Outcome, Running
 from opscenter.engine.children import Worker
@@ -41,6 +41,9 @@ def run_attempt(instance_id: int, number: int) -> None:
     if worker is not None:
         worker.roster.enter()
     try:
+        if worker is not None and worker.roster.closing:  # claimed just before the worker was asked to stop
+            _patiently(lambda: claim.give_back(instance_id, number))
+            return
         running = _patiently(lambda: _start(instance_id, number, worker))
         go_home = time.monotonic() + _STRETCH
         while running is not None:
@@ -53,20 +56,28 @@ def run_attempt(instance_id: int, number: int) -> None:
 
 
 def _start(instance_id: int, number: int, worker: Worker | None) -> Running | None:
-    return attempts.start(
+    asked = children.clock()
+    running = attempts.start(
         instance_id, number, worker=None if worker is None else worker.id, pid=os.getpid(), host=_HOST
     )
+    return _asked_at(asked, running)
+
+
+def _asked_at(asked: float, running: Running | None) -> Running | None:
+    if running is not None:
+        running.asked = asked
+    return running
 
 
 def _run(running: Running, worker: Worker | None = None) -> Running | None:
     """One attempt from its start to its end, and the first of the waves behind it; for a worker, the next attempt."""
     log = JobLog(running.id, running.bizdate, _store)
-    here, started = children.here(), children.clock()
+    here = children.here()
     stop = StopSwitch(
         lambda: _patiently(lambda: _is_stopped(running)),
-        lambda: here is not None and here.roster.lease_is_over(started),
+        lambda: here is not None and here.roster.lease_is_over(running.asked),
     )
-    stop.install()
+    stop.install(watch=here is not None)
     try:
         outcome = _execute(running, log, stop)
     except Exception as error:
@@ -75,7 +86,8 @@ def _run(running: Running, worker: Worker | None = None) -> Running | None:
         outcome = _failure("attempt.error", error=str(error), rerun=True)
     if stop.abandoned and outcome.state is not Attempt.State.SUCCESS:
         _store(log.close())
-        _patiently(lambda: attempts.lose(running.id))
+        handed_over = here is not None and here.roster.closing
+        _patiently(lambda: attempts.lose(running.id, handed_over=handed_over))
         return None
     wave, following = _end(running, outcome, log.close(), worker)
     if wave is None:
@@ -90,7 +102,15 @@ def _end(
 ) -> tuple[Wave | None, Running | None]:
     if worker is None or worker.roster.closing:
         return _patiently(lambda: attempts.end(running, outcome, rest)), None
-    return _patiently(lambda: attempts.end_and_take(running, outcome, rest, worker=worker.id, groups=worker.groups))
+    return _patiently(lambda: _end_and_take(running, outcome, rest, worker))
+
+
+def _end_and_take(
+    running: Running, outcome: Outcome, rest: list[LogChunk], worker: Worker
+) -> tuple[Wave | None, Running | None]:
+    asked = children.clock()
+    wave, following = attempts.end_and_take(running, outcome, rest, worker=worker.id, groups=worker.groups)
+    return wave, _asked_at(asked, following)
 
 
 def _store(chunks: list[LogChunk]) -> None:

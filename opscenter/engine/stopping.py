@@ -1,7 +1,8 @@
 """Stopping a run. The supervisor signals the child that runs it; the child looks whether it is meant, and kills.
 
 The child may have gone on to another attempt when the signal arrives, so STOP_SIGNAL only asks it to look. ABANDON_SIGNAL
-means that no lease of this worker can be renewed: whatever runs is killed without asking the database, which is away.
+means that no lease of this worker can be renewed, or that the worker ends: whatever runs is killed without asking the database,
+which may be away.
 """
 
 import contextlib
@@ -19,7 +20,7 @@ class StopSwitch:
     """Of one attempt. Once pulled, the process group it guards is dead, or will be when its time of grace is over.
 
     Attributes:
-        abandoned: nobody asked for the stop; the lease could not be renewed, so that the attempt is lost.
+        abandoned: nobody asked for the stop: the lease could not be renewed, so that the attempt is lost, or its worker ends.
     """
 
     def __init__(self, is_stopped: Callable[[], bool], lease_is_over: Callable[[], bool] = lambda: False) -> None:
@@ -33,10 +34,22 @@ class StopSwitch:
         self._grace = 0.0
         self._kill_at: float | None = None
 
-    def install(self) -> None:
-        """Take this process's signals (main thread only)."""
+    def install(self, *, watch: bool = False) -> None:
+        """Take this process's signals (main thread only).
+
+        Args:
+            watch: look at the clock every second, whatever this process does: it may be waiting for a database that it is cut
+                off from, and then calls ``look`` no more.
+        """
         signal.signal(STOP_SIGNAL, self._on_stop)
         signal.signal(ABANDON_SIGNAL, self._on_abandon)
+        if watch:
+            signal.signal(signal.SIGALRM, self._on_second)
+            signal.setitimer(signal.ITIMER_REAL, 1.0, 1.0)
+            self._look_at_clock()
+
+    def _on_second(self, signum: int, frame: FrameType | None) -> None:
+        self._look_at_clock()
 
     def _on_stop(self, signum: int, frame: FrameType | None) -> None:
         self._asked = True
@@ -47,15 +60,18 @@ class StopSwitch:
 
     def look(self) -> None:
         """Pull if a stop was asked for and is meant for this attempt; call it often."""
+        self._look_at_clock()
+        if self._asked:
+            self._asked = False
+            if self._is_stopped():
+                self.pull()
+
+    def _look_at_clock(self) -> None:
         if self._kill_at is not None and time.monotonic() >= self._kill_at:
             self._signal(signal.SIGKILL)
         if not self.pulled and self._lease_is_over():
             self.abandoned = True
             self.pull()
-        if self._asked:
-            self._asked = False
-            if self._is_stopped():
-                self.pull()
 
     def pull(self) -> None:
         """Stop what runs, now."""

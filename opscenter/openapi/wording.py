@@ -38,6 +38,7 @@ ATTEMPT_STATE: dict[str, State] = {
     Attempt.State.FAILURE: State.FAILURE,
     Attempt.State.STOPPED: State.FAILURE,
     Attempt.State.LOST: State.FAILURE,
+    Attempt.State.HANDED: State.FAILURE,
 }
 KIND_2020: dict[Kind, str] = {
     Kind.NORMAL: "NORMAL",

@@ -127,6 +127,10 @@ def _changed_settings(params: Params) -> str:
         "display_name": _("Display name"),
         "description": _("Description"),
         "periodic_scheduling": _("Periodic scheduling"),
+        "keep_instances": _("Keep instances (days)"),
+        "keep_logs": _("Keep logs of instances (days)"),
+        "keep_events": _("Keep messages to extensions (days)"),
+        "keep_receipts": _("Keep receipts of trigger calls (days)"),
     }
     return "; ".join(
         f"{names[field]}: {_value(before)} → {_value(after)}" for field, (before, after) in params["changed"].items()
@@ -156,6 +160,18 @@ def _changed_source(params: Params) -> str:
 
 def _tested(params: Params) -> str:
     return _("%(place)s: it answered") % params if params["answered"] else _("%(place)s: no connection") % params
+
+
+def _removed(params: Params) -> str:
+    """How many of what, and of which day."""
+    names = {
+        "instances": _("Instances: %(count)s"),
+        "logs": _("Logs of attempts: %(count)s"),
+        "events": _("Messages to extensions: %(count)s"),
+        "receipts": _("Receipts of trigger calls: %(count)s"),
+    }
+    what = names[params["kind"]] % params
+    return what if "day" not in params else f"{what} ({params['day']}, {params['environment']})"
 
 
 def _value(value: Any) -> str:
@@ -239,6 +255,7 @@ ACTIONS: dict[str, Action] = {
         Action("tenant.create", gettext_lazy("Created the tenant"), lambda params: str(params["time_zone"])),
         Action("workspace.create", gettext_lazy("Created the workspace")),
         Action("workspace.update", gettext_lazy("Changed the workspace"), _changed_settings),
+        Action("retention.remove", gettext_lazy("Removed what the workspace no longer keeps"), _removed),
         Action("member.add", gettext_lazy("Added the member"), lambda params: _roles(params["roles"])),
         Action("member.change_roles", gettext_lazy("Changed roles"), _changed_roles),
         Action("member.remove", gettext_lazy("Removed the member"), lambda params: _roles(params["roles"])),

@@ -18,6 +18,9 @@ from opscenter.workspaces import audit
 from opscenter.workspaces.models import AuditEntry, Member, Tenant, User, Workspace, name_validator
 from opscenter.workspaces.roles import OWNER, Permission
 
+RETENTION = ("keep_instances", "keep_logs", "keep_events", "keep_receipts")
+"""Fields of a workspace that say for how many days something is kept."""
+
 
 def require_tenant_admin(actor: Actor) -> None:
     """Raises Forbidden unless the actor administers their tenant; whoever runs commands owns the whole installation."""
@@ -95,16 +98,21 @@ def create(
 
 @transaction.atomic
 def update(
-    actor: Actor, workspace: Workspace, *, display_name: str, description: str, periodic_scheduling: bool
+    actor: Actor, workspace: Workspace, *, display_name: str, description: str, periodic_scheduling: bool, **keep: int
 ) -> Workspace:
     """Change a workspace's settings. Without periodic scheduling no instances are generated from the next night on.
 
+    Args:
+        keep: days of retention, by the names of the workspace's fields; what is not given stays.
+
     Raises:
         NotFound, Forbidden: the actor may not manage the workspace.
+        Invalid: a number of days below 1 or above 36,500.
     """
     require(actor, workspace, Permission.MANAGE_WORKSPACE)
     workspace = Workspace.objects.select_for_update(no_key=True).get(pk=workspace.pk)
-    wanted = {"display_name": display_name, "description": description, "periodic_scheduling": periodic_scheduling}
+    wanted: dict[str, Any] = {"display_name": display_name, "description": description}
+    wanted |= {"periodic_scheduling": periodic_scheduling, **_checked_days(keep)}
     changed = {name: [getattr(workspace, name), value] for name, value in wanted.items()}
     changed = {name: pair for name, pair in changed.items() if pair[0] != pair[1]}
     if changed:
@@ -113,6 +121,13 @@ def update(
         workspace.save(update_fields=list(changed))
         _record(actor, "workspace.update", workspace, {"changed": changed})
     return workspace
+
+
+def _checked_days(keep: Mapping[str, int]) -> Mapping[str, int]:
+    for field, days in keep.items():
+        if field not in RETENTION or not 1 <= days <= 36500:
+            raise Invalid("workspace.retention", field=field, days=days)
+    return keep
 
 
 def environments(workspace: Workspace) -> list[Environment]:
@@ -152,6 +167,11 @@ def _time_zone(params: Mapping[str, Any]) -> str:
 @sentence("workspace.name_taken")
 def _workspace_name_taken(params: Mapping[str, Any]) -> str:
     return _("There is a workspace “%(name)s” already. Choose another name.") % params
+
+
+@sentence("workspace.retention")
+def _retention(params: Mapping[str, Any]) -> str:
+    return _("Days of retention are a number from 1 to 36500, not %(days)s.") % params
 
 
 @sentence("user.name_taken")

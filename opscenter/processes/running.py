@@ -13,12 +13,15 @@ from django.db import Error
 from opscenter.base import notify
 
 STOP_WITHIN = 9
-"""Seconds from the wish to stop to the end; whoever still hangs then is ended by the kernel."""
+"""Seconds that a process has to stop, unless it needs longer."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def run_until_stopped(body: Callable[[Event], None]) -> None:
+def run_until_stopped(body: Callable[[Event], None], within: int = STOP_WITHIN) -> None:
     """Run ``body`` with an event that SIGTERM and SIGINT set.
+
+    Args:
+        within: seconds from the wish to stop to the end; whoever still hangs then is ended by the kernel.
 
     Raises:
         CommandError: the database cannot be used.
@@ -29,7 +32,7 @@ def run_until_stopped(body: Callable[[Event], None]) -> None:
         stop.set()
         notify.interrupt()
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(STOP_WITHIN)
+        signal.alarm(within)
 
     def in_child() -> None:
         for number in _SIGNALS:

@@ -37,11 +37,15 @@ from opscenter.processes.running import check_port, run_until_stopped
 PARTS: dict[str, Callable[[], None]] = {
     "web": web.run,
     "scheduler": lambda: run_until_stopped(scheduler.run),
-    "worker": lambda: run_until_stopped(lambda stop: worker.run(None, settings.WORKERS, stop)),
+    "worker": lambda: run_until_stopped(
+        lambda stop: worker.run(None, settings.WORKERS, stop, settings.STOP_GRACE),
+        settings.STOP_GRACE + worker.AFTER_GRACE,
+    ),
     "courier": lambda: run_until_stopped(courier.run),
 }
-_GRACE = 7.0
-"""Seconds that children have to stop; with killing and the database's end this stays below the promised ten."""
+_AFTER_GRACE = 3.0
+"""Seconds that children have to stop after the grace time of running nodes; with its default, killing and the database's
+end this stays below the promised ten."""
 _LOOK_EVERY = 0.25
 _REAP_EVERY = 5.0
 _DATABASE_BACK_OFF = 2.0
@@ -260,7 +264,7 @@ class Up:
             self._say("up", "Stopping.")
         for child in self._children:
             child.ask_to_stop()
-        give_up = time.monotonic() + _GRACE
+        give_up = time.monotonic() + settings.STOP_GRACE + _AFTER_GRACE
         while self._is_anyone_left() and time.monotonic() < give_up and not self._hurry.is_set():
             for key, _ in self._selector.select(0.05):
                 self._print(key.data)

@@ -20,7 +20,7 @@ from django_q.conf import Conf
 from opscenter.base import clock, heartbeat, notify, sql
 from opscenter.base.models import Process
 from opscenter.base.notify import Listener
-from opscenter.base.procs import die_with_parent
+from opscenter.base.procs import die_with_parent, wait_gone
 from opscenter.engine import attempts, children
 from opscenter.engine.broker import InstanceBroker
 from opscenter.engine.children import Roster, Worker, join
@@ -35,8 +35,10 @@ RENEW_EVERY = 5.0
 SWEEP_EVERY = 60.0
 STUCK_AFTER = 5.0
 """Seconds a claim may stay unstarted while children are free, before the cluster counts as hanging."""
-GRACE = 6.0
-"""Seconds that running nodes have to end by themselves when the worker is asked to stop."""
+AFTER_GRACE = 5
+"""Seconds that a worker has to end after the grace time of its running nodes."""
+_HAND_OVER_WITHIN = 2.0
+"""Seconds that children have to end what they run and to hand it over, before they are killed."""
 _LEASE = attempts.LEASE.total_seconds()
 _ABANDON_AFTER = _LEASE - 8.0
 
@@ -44,10 +46,11 @@ _ABANDON_AFTER = _LEASE - 8.0
 class Supervisor:
     """One worker: its heartbeat, its cluster, its attempts."""
 
-    def __init__(self, groups: Sequence[str] | None, children: int, stop: Event) -> None:
+    def __init__(self, groups: Sequence[str] | None, children: int, stop: Event, grace: float) -> None:
         self._groups = None if groups is None else group_ids(groups)
         self._children = children
         self._stop = stop
+        self._grace = grace
         self._process = heartbeat.register(Process.Kind.WORKER, {"groups": self._groups, "children": children})
         self._roster = Roster(children)
         self._cluster: Cluster | None = None
@@ -99,11 +102,18 @@ class Supervisor:
             with contextlib.suppress(psutil.NoSuchProcess):
                 child.kill()
         sentinel.join(timeout=5)
-        psutil.wait_procs(children, timeout=5)
+        wait_gone(children, 5)  # one that nobody reaps counts as gone
 
     # one look at everything
 
     def _tick(self) -> None:
+        self._keep_leases()
+        assert self._cluster is not None
+        if not self._cluster.sentinel.is_alive():
+            self._restart_cluster("sentinel died")
+        self._sweep()
+
+    def _keep_leases(self) -> None:
         try:
             self._beat()
             self._renew()
@@ -113,10 +123,6 @@ class Supervisor:
             connection.close()
         if time.monotonic() - self._renewed > _ABANDON_AFTER:
             self._abandon()
-        assert self._cluster is not None
-        if not self._cluster.sentinel.is_alive():
-            self._restart_cluster("sentinel died")
-        self._sweep()
 
     def _beat(self) -> None:
         if time.monotonic() - self._beaten >= BEAT_EVERY:
@@ -157,7 +163,7 @@ class Supervisor:
         died. If that happens again at once, the queue in memory hangs (a killed child can take its lock along), and
         nothing but a new cluster helps."""
         overdue = [a for a in claimed if (clock.now() - a.claimed_at).total_seconds() > STUCK_AFTER]
-        if not overdue or running >= self._children:
+        if not overdue or running >= self._children or self._roster.closing:
             return
         if time.monotonic() - self._gave_back < 3 * STUCK_AFTER:
             self._restart_cluster("claims are not started")
@@ -165,45 +171,53 @@ class Supervisor:
         for attempt in overdue:
             give_back(attempt.instance_id, attempt.number)
 
-    def _close_dead(self) -> None:
-        """Close attempts whose child is gone."""
+    def _close_dead(self, *, handed_over: bool = False) -> None:
+        """Close attempts whose child is gone; ``handed_over``: because we end."""
         for attempt in Attempt.objects.filter(worker=self._process.pk, state=Attempt.State.RUNNING):
             if not _is_alive(attempt.pid):
-                attempts.lose(attempt.pk)
+                attempts.lose(attempt.pk, handed_over=handed_over)
 
     def _abandon(self) -> None:
-        """The database is away for so long that leases run out: others may start our instances, so ours must end."""
+        """End what runs. The database is away for so long that leases run out and others may start our instances, or we
+        end: then the children hand them over."""
         for pid in self._pids.values():
             _signal(pid, ABANDON_SIGNAL)
 
     # the end
 
     def _end(self) -> None:
-        """Claim no more, let what runs end within the grace time, kill the rest, hand it to other workers."""
+        """Claim no more, let what runs end within the grace time, hand the rest over to other workers.
+
+        Children end what they run themselves, so that it is gone before another worker may start it; only those that do
+        not react are killed.
+        """
         assert self._cluster is not None
         self._roster.close()
         self._cluster.stop_event.set()
-        deadline = time.monotonic() + GRACE
-        while self._cluster.sentinel.is_alive() and time.monotonic() < deadline:
-            self._tick_while_ending()
-            self._cluster.sentinel.join(timeout=0.2)
+        self._wait_for_cluster(self._grace)
+        if self._cluster.sentinel.is_alive():
+            self._keep_leases()
+            self._abandon()
+            self._wait_for_cluster(_HAND_OVER_WITHIN)
         if self._cluster.sentinel.is_alive():
             self._kill_cluster()
         try:
             for attempt in Attempt.objects.filter(worker=self._process.pk, state=Attempt.State.CLAIMED):
                 give_back(attempt.instance_id, attempt.number)
-            self._close_dead()
+            self._close_dead(handed_over=True)
             heartbeat.retire(self._process)
         except Error as error:
             logger.warning("worker.left_without_goodbye", error=str(error).strip())
         self._listener.close()
         connection.close()
 
-    def _tick_while_ending(self) -> None:
-        try:
-            self._renew()
-        except Error:
-            connection.close()
+    def _wait_for_cluster(self, seconds: float) -> None:
+        """Until it has ended, but no longer than that; leases are kept meanwhile."""
+        assert self._cluster is not None
+        deadline = time.monotonic() + seconds
+        while self._cluster.sentinel.is_alive() and time.monotonic() < deadline:
+            self._keep_leases()
+            self._cluster.sentinel.join(timeout=0.2)
 
 
 def _is_alive(pid: int | None) -> bool:
@@ -221,16 +235,17 @@ def _signal(pid: int | None, number: signal.Signals) -> None:
             os.kill(pid, number)
 
 
-def run(groups: Sequence[str] | None, processes: int | None, stop: Event) -> None:
+def run(groups: Sequence[str] | None, processes: int | None, stop: Event, grace: float) -> None:
     """Run a worker until ``stop`` is set.
 
     Args:
         groups: names of the resource groups it serves; None for all.
         processes: how many nodes it runs at a time; None for the setting OPSCENTER_WORKERS.
+        grace: seconds that running nodes have to end by themselves when it is asked to stop.
     """
     children = processes or int(Conf.WORKERS)
     Conf.WORKERS = children
     Conf.QUEUE_LIMIT = children
     sql.plan_once()
     os.register_at_fork(after_in_child=die_with_parent)
-    Supervisor(groups, children, stop).run()
+    Supervisor(groups, children, stop, grace).run()

@@ -101,6 +101,10 @@ for _code, _text in {
     "attempt.signal": gettext_lazy("The process was ended by the signal %(signal)s."),
     "attempt.stopped": gettext_lazy("It was stopped."),
     "attempt.lost": gettext_lazy("Its worker on %(host)s was lost, and the attempt with it."),
+    "attempt.handed_over": gettext_lazy("Its worker on %(host)s was stopped; it was handed over to another worker."),
+    "attempt.worker_stopped": gettext_lazy(
+        "Its worker on %(host)s was stopped before it ended, and its rerun setting does not let it start again."
+    ),
     "attempt.not_started": gettext_lazy("The worker that took it did not start it in time; it was put back."),
     "attempt.no_python": gettext_lazy(
         "There is no Python interpreter %(path)s on the host that ran it. Correct OPSCENTER_NODE_PYTHON there."

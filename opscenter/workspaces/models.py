@@ -83,6 +83,11 @@ class Workspace(models.Model):
     description = models.CharField(max_length=1000, blank=True)
     mode = models.CharField(max_length=16, choices=Mode.choices, default=Mode.STANDARD)
     periodic_scheduling = models.BooleanField(default=True)
+    # retention, in whole days of the tenant's time zone
+    keep_instances = models.PositiveIntegerField(default=90)
+    keep_logs = models.PositiveIntegerField(default=30)
+    keep_events = models.PositiveIntegerField(default=30)
+    keep_receipts = models.PositiveIntegerField(default=90)
     created_at = models.DateTimeField(db_default=Now())
 
     objects = WorkspaceQuerySet.as_manager()

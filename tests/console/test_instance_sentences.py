@@ -125,6 +125,8 @@ PARAMS = {
     "attempt.signal": {"signal": "SIGKILL"},
     "attempt.timeout": {"seconds": 60},
     "attempt.lost": {"host": "box"},
+    "attempt.handed_over": {"host": "box"},
+    "attempt.worker_stopped": {"host": "box"},
     "attempt.error": {"error": "boom"},
     "attempt.parameters": {"problem": {"code": "parameters.unclosed", "params": {"expression": "${a"}}},
     "attempt.resource_missing": {"names": ["a.py"]},

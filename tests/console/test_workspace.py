@@ -32,21 +32,34 @@ def test_it_says_what_programs_need(cast: Cast) -> None:
     assert "workspace.manage" in page, "the disabled button says which permission is missing"
 
 
+KEPT = {"keep_instances": "90", "keep_logs": "30", "keep_events": "30", "keep_receipts": "90"}
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "36501", "x", ""])
+def test_days_of_retention_are_a_number_from_one_on(cast: Cast, days: str) -> None:
+    answer = as_user(cast.admin).post(url(cast, "workspace_edit"), {**KEPT, "keep_instances": days})
+    assert "keep_instances" in answer.context["form"].errors
+    cast.workspace.refresh_from_db()
+    assert cast.workspace.keep_instances == 90
+
+
 def test_settings_are_saved_and_told(cast: Cast) -> None:
-    values = {"display_name": "Daily <i>", "description": "x" * 1000}
+    values = {"display_name": "Daily <i>", "description": "x" * 1000, **KEPT, "keep_logs": "7"}
     answer = as_user(cast.admin).post(url(cast, "workspace_edit"), values)
     assert answer.status_code == 302
     cast.workspace.refresh_from_db()
     assert (cast.workspace.display_name, cast.workspace.periodic_scheduling) == ("Daily <i>", False)
     entry = AuditEntry.objects.get(action="workspace.update")
     assert entry.params["changed"]["periodic_scheduling"] == [True, False]
+    assert entry.params["changed"]["keep_logs"] == [30, 7]
     page = as_user(cast.visitor).get(url(cast, "workspace")).content.decode()
     assert "Daily &lt;i&gt;" in page
     assert "Periodic scheduling is off" in page
+    assert "their logs 7 days" in page
 
 
 def test_saving_nothing_new_leaves_no_entry(cast: Cast) -> None:
-    as_user(cast.admin).post(url(cast, "workspace_edit"), {"periodic_scheduling": "on"})
+    as_user(cast.admin).post(url(cast, "workspace_edit"), {"periodic_scheduling": "on", **KEPT})
     assert not AuditEntry.objects.filter(action="workspace.update").exists()
 
 

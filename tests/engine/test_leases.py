@@ -120,3 +120,37 @@ def test_an_ended_attempt_has_no_lease(scene: Scene) -> None:
     run_attempt(taken.instance, taken.attempt)
     assert Attempt.objects.get(instance=instance).lease_until is None
     assert due.run_leases() is None
+
+
+def test_what_a_stopped_worker_hands_over_is_not_counted_as_lost(scene: Scene) -> None:
+    instance = shell(scene, "true", rerun_times=1)
+    for number in range(1, attempts.LOST_LIMIT + 2):
+        claim.claim(WORKER, 1)
+        running = attempts.start(instance.pk, number, pid=os.getpid(), host="here")
+        assert running is not None
+        assert attempts.lose(running.id, handed_over=True)
+        instance.refresh_from_db()
+        assert (instance.state, code_of(instance)) == (State.WAIT_RESOURCE, "attempt.handed_over")
+    assert {state for _, state in found()} == {"handed"}
+    assert instance.reruns_left == 1
+
+
+@pytest.mark.parametrize(
+    ("version", "stop", "state", "code"),
+    [
+        ({"rerun_mode": "AllDenied"}, False, "lost", "attempt.worker_stopped"),
+        ({}, True, "stopped", "attempt.stopped"),
+    ],
+)
+def test_what_may_not_start_again_is_not_handed_over(
+    scene: Scene, version: dict[str, str], stop: bool, state: str, code: str
+) -> None:
+    instance = shell(scene, "true", **version)
+    claim.claim(WORKER, 1)
+    running = attempts.start(instance.pk, 1, pid=os.getpid(), host="here")
+    assert running is not None
+    if stop:
+        Attempt.objects.update(stop_requested_at=clock.now())
+    attempts.lose(running.id, handed_over=True)
+    instance.refresh_from_db()
+    assert (instance.state, code_of(instance), found()) == (State.FAILURE, code, [(1, state)])

@@ -54,14 +54,18 @@ class Lab:
         self._process.wait(10)
 
 
-def make(file: str, count: str, beats: str) -> list[int]:
-    """``count`` ready shell instances whose run writes a line (instance, process, time) every 50 ms into ``file``."""
+def make(file: str, count: str, beats: str, says: str = "") -> list[int]:
+    """``count`` ready shell instances whose run writes a line (instance, process, time) every 50 ms into ``file``; with
+    ``says``, into its log too."""
     from opscenter.base import notify
     from tests.engine.graphs import Scene
 
     scene = Scene(f"lab-{uuid.uuid4().hex[:12]}")
-    task = scene.task("shell", BEAT.format(file=file, beats=beats), parameters="me=$taskid")
-    made = scene.instances(task, int(count))
+    script = BEAT.format(file=file, beats=beats)
+    if says:
+        script = script.replace("  sleep", "  echo beat\n  sleep")
+    task = scene.task("shell", script, parameters="me=$taskid")
+    made = scene.instances(task, int(count), reruns_left=1)
     notify.notify(notify.WORK)
     return [instance.pk for instance in made]
 
@@ -205,6 +209,41 @@ def attempts(first: str, last: str) -> dict[str, int]:
     return {row["state"]: row["n"] for row in rows}
 
 
+def schedulers() -> dict[str, bool]:
+    """The schedulers that said so themselves, by process id, and whether they lead; a killed one stays for a while."""
+    from opscenter.base.models import Process
+
+    rows = Process.objects.filter(kind=Process.Kind.SCHEDULER)
+    return {str(row.pid): row.details["leader"] for row in rows}
+
+
+def live_workers() -> int:
+    """Workers that are registered now."""
+    from opscenter.base.models import Process
+
+    return Process.objects.filter(kind=Process.Kind.WORKER).count()
+
+
+def reruns_left(first: str, last: str) -> dict[int, int]:
+    """How many of these instances have how many automatic reruns left."""
+    from django.db.models import Count
+
+    from opscenter.production.models import TaskInstance
+
+    rows = TaskInstance.objects.filter(pk__range=(first, last)).values("reruns_left").annotate(n=Count("pk"))
+    return {row["reruns_left"]: row["n"] for row in rows}
+
+
+def lost_at(first: str, last: str) -> float:
+    """When the first lost attempt of these instances was closed, on the Unix clock."""
+    from django.db.models import Min
+
+    from opscenter.production.models import Attempt
+
+    lost = Attempt.objects.filter(instance__gte=first, instance__lte=last, state=Attempt.State.LOST)
+    return float(lost.aggregate(at=Min("finished_at"))["at"].timestamp())
+
+
 COMMANDS = (
     make,
     chain,
@@ -218,6 +257,10 @@ COMMANDS = (
     states,
     running,
     attempts,
+    schedulers,
+    live_workers,
+    reruns_left,
+    lost_at,
 )
 
 
@@ -225,9 +268,10 @@ def serve() -> None:
     """Answer commands, one JSON list a line, each by one JSON line: ``{"answer": ...}`` or ``{"error": ...}``."""
     from django.db import connection
 
-    from tests.processes import lab_checks, lab_deliveries, lab_scheduling
+    from tests.processes import lab_chaos, lab_checks, lab_deliveries, lab_scheduling
 
-    known = (*COMMANDS, *lab_checks.COMMANDS, *lab_deliveries.COMMANDS, *lab_scheduling.COMMANDS)
+    more = (lab_chaos, lab_checks, lab_deliveries, lab_scheduling)
+    known = (*COMMANDS, *(command for one in more for command in one.COMMANDS))
     commands: dict[str, Any] = {f.__name__: f for f in known}
     for line in sys.stdin:
         name, *arguments = json.loads(line)

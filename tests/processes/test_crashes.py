@@ -44,8 +44,8 @@ class Work:
         self.stack, self.lab, self.file = stack, lab.ask, file
         self.ids: list[int] = []
 
-    def start(self, count: int, beats: int = BEATS) -> None:
-        self.ids = self.lab("make", str(self.file), str(count), str(beats))
+    def start(self, count: int, beats: int = BEATS, *, says: bool = False) -> None:
+        self.ids = self.lab("make", str(self.file), str(count), str(beats), "says" if says else "")
 
     @property
     def span(self) -> tuple[str, str]:
@@ -65,16 +65,21 @@ class Work:
             time.sleep(0.3)
 
     def assert_no_overlap(self) -> None:
-        """The beats of one run of an instance lie wholly before those of the next."""
+        """The beats of one run of an instance lie wholly before those of the next, and each has had a whole run."""
+        beats = self.assert_runs_apart()
+        assert len(beats) == len(self.ids)
+        assert all(any(len(times) == BEATS for times in runs.values()) for runs in beats.values())
+
+    def assert_runs_apart(self) -> dict[str, dict[str, list[float]]]:
+        """The beats of one run of an instance lie wholly before those of the next; all beats, by instance and run."""
         beats: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         for line in self.file.read_text().splitlines():
             instance, process, at = line.split()
             beats[instance][process].append(float(at))
-        assert len(beats) == len(self.ids)
         for runs in beats.values():
             spans = sorted((min(times), max(times)) for times in runs.values())
             assert all(before[1] < after[0] for before, after in itertools.pairwise(spans)), spans
-            assert any(len(times) == BEATS for times in runs.values())
+        return beats
 
 
 def children_of_cluster(stack: Stack) -> list[psutil.Process]:

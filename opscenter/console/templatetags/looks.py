@@ -60,6 +60,7 @@ ATTEMPTS: dict[str, Look] = {
     "failure": STATES["failure"],
     "stopped": Look("failure", "circle-stop", _("Stopped")),
     "lost": Look("failure", "circle-slash", _("Lost")),
+    "handed": Look("not_run", "history", _("Handed over")),
 }
 
 OPERATIONS: dict[str, Look] = {

@@ -156,6 +156,7 @@ class Attempt(models.Model):
         FAILURE = "failure", _("Failed")
         STOPPED = "stopped", _("Stopped")
         LOST = "lost", _("Lost")
+        HANDED = "handed", _("Handed over")  # its worker was stopped in good order; it starts again on another
 
     instance = models.ForeignKey(
         TaskInstance, on_delete=models.CASCADE, related_name="attempts", db_constraint=False, db_index=False

@@ -21,7 +21,20 @@ class Command(BaseCommand):
             "--processes", type=int, default=settings.WORKERS, help="how many instances to run at a time (%(default)s)"
         )
 
+        parser.add_argument(
+            "--grace",
+            type=int,
+            default=settings.STOP_GRACE,
+            metavar="SECONDS",
+            help="how long running instances may go on when it is stopped; then others run them (%(default)s)",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         if options["processes"] < 1:
             raise CommandError("--processes must be at least 1.")
-        run_until_stopped(lambda stop: worker.run(options["resource_group"], options["processes"], stop))
+        if options["grace"] < 0:
+            raise CommandError("--grace must not be negative.")
+        run_until_stopped(
+            lambda stop: worker.run(options["resource_group"], options["processes"], stop, options["grace"]),
+            options["grace"] + worker.AFTER_GRACE,
+        )

@@ -1,0 +1,143 @@
+"""Chaos: a graph of instances runs while the processes of the product are killed at random; then everything must be right."""
+
+import os
+import random
+import signal
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import psutil
+
+from tests.processes.lab import Lab
+from tests.stack import Stack
+
+Victims = Callable[[Stack], list[int]]
+
+
+def _of(kind: str) -> Victims:
+    return lambda stack: stack.pids(kind)
+
+
+def _below_worker(*, busy: bool) -> Victims:
+    """Children of the worker's cluster that run a shell, or run none: idle ones, the sentinel, pusher, monitor."""
+
+    def find(stack: Stack) -> list[int]:
+        found = []
+        for worker in stack.pids("worker"):
+            for process in psutil.Process(worker).children(recursive=True):
+                is_busy = any(child.name() == "bash" for child in process.children())
+                if process.name() != "bash" and process.name() != "sleep" and is_busy is busy:
+                    found.append(process.pid)
+        return found
+
+    return find
+
+
+KILLS: dict[str, Victims] = {
+    "web": _of("web"),
+    "scheduler": _of("scheduler"),
+    "courier": _of("courier"),
+    "worker": _of("worker"),
+    "busy child": _below_worker(busy=True),
+    "idle child": _below_worker(busy=False),
+    "postgres": _of("postgres"),
+}
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """One run of a shell instance, as it told outside: under which attempt, from when to when (None: it was killed)."""
+
+    attempt: int
+    start: float
+    end: float | None
+
+
+class Chaos:
+    """One graph, its kills, and what is asked of it in the end.
+
+    Args:
+        file: where shell runs append their stamps; whoever runs the nodes may write there.
+        seed: of the order and the moments of the kills.
+    """
+
+    def __init__(self, stack: Stack, lab: Lab, file: Path, seed: int) -> None:
+        self._stack, self._ask, self._file = stack, lab.ask, file
+        self._random = random.Random(seed)
+        self._span = ("0", "0")
+        self._count = 0
+        self.killed: list[str] = []
+
+    def start(self, count: int) -> None:
+        """Make the graph: layers of shell and virtual instances, each of which waits for two of the layer above."""
+        ids = self._ask("mixed", str(self._file), str(count))
+        self._span, self._count = (str(ids[0]), str(ids[-1])), len(ids)
+
+    def kill(self, times: int, between: tuple[float, float]) -> None:
+        """Kill that many processes, each kind equally often, with random pauses."""
+        kinds = [list(KILLS)[n % len(KILLS)] for n in range(times)]
+        self._random.shuffle(kinds)
+        for kind in kinds:
+            time.sleep(self._random.uniform(*between))
+            if self._kill_one(kind):
+                self.killed.append(kind)
+
+    def _kill_one(self, kind: str) -> bool:
+        """A process of this kind, once there is one; False if none came within a few seconds (no child is busy)."""
+        give_up = time.monotonic() + 5
+        while time.monotonic() < give_up:
+            try:
+                victims = sorted(KILLS[kind](self._stack))
+                if victims:
+                    os.kill(self._random.choice(victims), signal.SIGKILL)
+                    return True
+            except (psutil.NoSuchProcess, ProcessLookupError):
+                pass
+            time.sleep(0.05)
+        return False
+
+    def wait_done(self, within: float) -> None:
+        """Every instance succeeds within these seconds: none is stuck, none in another state."""
+        give_up = time.monotonic() + within
+        while (states := self._ask("states", *self._span)) != {"SUCCESS": self._count}:
+            assert time.monotonic() < give_up, f"{states} after {self.killed}\n{self._stack.log()[-3000:]}"
+            time.sleep(0.3)
+
+    def check(self) -> None:
+        """What was told outside agrees with what is recorded, and no two attempts of one instance overlap."""
+        recorded = {(i, n): (state, start, end) for i, n, state, start, end in self._ask("recorded", *self._span)}
+        told = self._stamps()
+        for instance, stamps in told.items():
+            for stamp in stamps:
+                state, _, end = recorded[instance, stamp.attempt]
+                assert (stamp.end is not None) or state == "lost", (instance, stamp, state)
+                assert stamp.end is None or stamp.end <= end + 0.05, (instance, stamp, end)
+            numbers = [stamp.attempt for stamp in stamps]
+            assert numbers == sorted(set(numbers)), f"instance {instance} ran twice under one number: {stamps}"
+            for before, after in pairwise(stamps):
+                ended = before.end or recorded[instance, before.attempt][2]  # a killed one has said no end
+                assert ended <= after.start, f"instance {instance}: {before} overlaps {after}"
+        told_runs = {(instance, stamp.attempt) for instance, stamps in told.items() for stamp in stamps}
+        # a lost attempt may have been lost before its shell came to its first line; any other has run
+        assert {key for key, (state, *_) in recorded.items() if state != "lost"} <= told_runs <= set(recorded)
+        assert self._ask("wrong_counts", *self._span) == 0
+
+    def _stamps(self) -> dict[int, list[Stamp]]:
+        """By instance, in the order of their starts. A run is told apart by its process, its attempt by its start."""
+        runs: dict[tuple[int, int], dict[str, float]] = defaultdict(dict)
+        for line in self._file.read_text().splitlines():
+            name, process, what, at = line.split()
+            runs[int(name), int(process)][what] = float(at)
+        recorded: dict[int, list[tuple[int, float, float]]] = defaultdict(list)
+        for one, number, _, start, end in self._ask("recorded", *self._span):
+            recorded[one].append((number, start, end))
+        found: dict[int, list[Stamp]] = defaultdict(list)
+        for (instance, _), times in sorted(runs.items(), key=lambda run: run[1]["start"]):
+            numbers = [n for n, start, end in recorded[instance] if start <= times["start"] <= end + 0.05]
+            assert numbers, f"instance {instance} ran at {times} outside of its attempts {recorded[instance]}"
+            found[instance].append(Stamp(numbers[-1], times["start"], times.get("end")))
+        return found
