@@ -57,6 +57,15 @@ def main(browser: Browser, found: dict[str, Any]) -> None:
     in_the_dark.get_by_role("link", name="quality_check", exact=True).click()
     expect(in_the_dark.locator("#log")).to_contain_text("FAIL")
     take(in_the_dark, "failed-dark")
+    at_b.goto(f"{found['console']}w/{b['workspace_id']}/prod/tasks/")
+    for name in ("publish_report", "quality_check", "store_events"):
+        at_b.locator("tbody tr").filter(has_text=name).get_by_role("checkbox").check()
+    at_b.get_by_role("toolbar").get_by_role("button", name="Freeze", exact=False).first.click()
+    dialog = at_b.locator("#slot dialog")
+    dialog.get_by_label("Comment").fill("The source is down tonight")
+    dialog.get_by_role("button", name="Freeze 3 tasks", exact=True).click()
+    expect(dialog).to_contain_text("Blocked", timeout=60_000)
+    take(at_b, "blocked-light")
 
 
 if __name__ == "__main__":
