@@ -12,6 +12,7 @@ from django.db.models import Max
 from opscenter.base import clock, ids, notify
 from opscenter.engine import bulk, wiring
 from opscenter.engine.bulk import Scheduled, Series
+from opscenter.engine.links import links_of, normal_into
 from opscenter.production.models import (
     Environment,
     GenerationRun,
@@ -52,7 +53,7 @@ def generate_day(tenant: Tenant, day: date) -> GenerationRun | None:
     if GenerationRun.objects.filter(tenant=tenant, day=day).exists():
         return None
     planner = Planner(day, ZoneInfo(tenant.time_zone))
-    links = wiring.links_of(tenant)
+    links = links_of(tenant)
     series = [Series(task, planner.plan(task)) for task in _tasks_of_the_day(tenant, day)]
     series = _connected(series, links.normal)
     bulk.number(series)
@@ -162,11 +163,11 @@ def deploy_immediately(tasks: Sequence[Task], new: Collection[int]) -> int:
     series = [
         Series(task, planning.plan_immediately(planner.plan(task), now, is_new=task.task in new)) for task in chosen
     ]
-    upstream = wiring.normal_into([task.task for task in chosen])
+    upstream = normal_into([task.task for task in chosen])
     series = _connected(series, upstream, wiring.present([up for up, _task in upstream], today))
     bulk.number(series)
     bulk.insert_instances(series, today, {})
-    wiring.wire({task.pk for task in wanted}, today)
+    wiring.wire(tenant, {task.pk for task in wanted}, today)
     notify.notify(notify.DUE)
     return sum(len(one.ids) for one in series)
 

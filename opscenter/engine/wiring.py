@@ -1,160 +1,30 @@
-"""Edges between the scheduled instances of one day, made from the dependencies of their tasks (spec 3.5)."""
+"""Edges between the scheduled instances of one day, stored and counted (spec 3.5)."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
-from typing import Any, NamedTuple
-
-from django.db.models import Q
+from typing import Any
 
 from opscenter.base import sql
 from opscenter.engine import advance, bulk
-from opscenter.engine.bulk import Edge, Series
+from opscenter.engine.bulk import Series
+from opscenter.engine.edges import (
+    NOT_STARTED,
+    ByTask,
+    Pair,
+    Schedules,
+    Standing,
+    far_links,
+    knotted,
+    near_links,
+    plan_edges,
+)
+from opscenter.engine.links import Links, cross_cycle_exists, links_around, links_of
 from opscenter.engine.locks import hold_open_instances, lock_instances
-from opscenter.production.models import Environment, InstanceEdge, TaskDependency, TaskInstance, WorkflowInstance
-from opscenter.production.rules import cron
-from opscenter.production.rules.cron import Cycle
-from opscenter.production.rules.dependencies import Runs, match, match_previous
+from opscenter.production.models import InstanceEdge, TaskInstance, WorkflowInstance
 from opscenter.production.rules.states import State
 from opscenter.workspaces.models import Tenant
-
-Type = TaskDependency.Type
-Row = tuple[int, int, str]
-"""A dependency: upstream, task, type."""
-
-_NOT_STARTED = {State.NOT_RUN, State.WAIT_TIME, State.WAIT_TRIGGER, State.WAIT_RESOURCE}
-
-
-@dataclass(frozen=True)
-class Links:
-    """What the tasks concerned wait for.
-
-    Attributes:
-        normal: pairs (upstream task, task) of the same cycle.
-        previous: pairs whose upstream is of the cycle before.
-        chained: tasks that wait for their own previous cycle.
-    """
-
-    normal: Sequence[tuple[int, int]]
-    previous: Collection[tuple[int, int]]
-    chained: Collection[int]
-
-    def tasks(self) -> set[int]:
-        """Every task that is named."""
-        return {pk for pairs in (self.normal, self.previous) for pair in pairs for pk in pair}
-
-
-def links_of(tenant: Tenant) -> Links:
-    """What all tasks of a tenant's production wait for."""
-    rows = _rows(Q(task__workspace__tenant=tenant, task__environment=Environment.PROD))
-    parents = _parents(rows)
-    return _links(rows, [row for row in rows if row[0] in parents], rows)
-
-
-def links_around(tasks: Collection[int]) -> Links:
-    """What these tasks wait for, and what waits for them."""
-    rows = _rows(Q(task__in=tasks) | Q(upstream__in=tasks))
-    # who waits for its children's previous cycle waits for these, too
-    rows += _rows(Q(task__in=[up for up, task, kind in rows if kind == Type.NORMAL], type=Type.CHILDREN))
-    concerned = {pk for up, task, _kind in rows for pk in (up, task)}
-    return _links(rows, _rows(Q(upstream__in=_parents(rows))), _rows(Q(task__in=concerned, type=Type.SELF)))
-
-
-def normal_into(tasks: Collection[int]) -> list[tuple[int, int]]:
-    """Pairs (upstream task, task) of the same cycle, for these tasks."""
-    return [(up, task) for up, task, _kind in _rows(Q(task__in=tasks, type=Type.NORMAL))]
-
-
-def _rows(which: Q) -> list[Row]:
-    return list(TaskDependency.objects.filter(which).values_list("upstream_id", "task_id", "type"))
-
-
-def _parents(rows: Iterable[Row]) -> set[int]:
-    """Tasks that wait for the previous cycle of their children."""
-    return {task for _up, task, kind in rows if kind == Type.CHILDREN}
-
-
-def _links(rows: Iterable[Row], of_parents: Iterable[Row], on_self: Iterable[Row]) -> Links:
-    """What is waited for by ``rows``; ``of_parents`` tells who the parents' children are, ``on_self`` who is chained."""
-    return Links(
-        normal=[(up, task) for up, task, kind in rows if kind == Type.NORMAL],
-        previous={(up, task) for up, task, kind in rows if kind in (Type.SELF, Type.OTHER)}
-        | {(child, parent) for parent, child, kind in of_parents if kind == Type.NORMAL},
-        chained={task for _up, task, kind in on_self if kind == Type.SELF},
-    )
-
-
-class Standing(NamedTuple):
-    """A task's scheduled instances of one day, as they stand."""
-
-    runs: Runs
-    ids: Sequence[int]
-    states: Sequence[int]
-
-
-ByTask = Mapping[int, Standing]
-
-
-@dataclass
-class Schedules:
-    """The runs of tasks, shared among those of the same schedule, so that each pair of schedules is matched once.
-
-    Attributes:
-        chained: the tasks that wait for their own previous cycle.
-    """
-
-    chained: Collection[int]
-    _runs: dict[tuple[tuple[datetime, ...], Cycle, bool], Runs] = field(default_factory=dict)
-    _pairs: dict[tuple[Runs, Runs], list[tuple[int, int]]] = field(default_factory=dict)
-
-    def runs(self, task: int, times: Iterable[datetime], cron_text: str) -> Runs:
-        """The runs of a task at these times."""
-        key = (tuple(times), cron.parse(cron_text).cycle, task in self.chained)
-        found = self._runs.get(key)
-        if found is None:
-            found = self._runs[key] = Runs(*key)
-        return found
-
-    def match(self, upstream: Runs, downstream: Runs) -> list[tuple[int, int]]:
-        """As ``dependencies.match``."""
-        key = (upstream, downstream)
-        found = self._pairs.get(key)
-        if found is None:
-            found = self._pairs[key] = match(upstream, downstream)
-        return found
-
-
-def plan_edges(found: Links, schedules: Schedules, today: ByTask, yesterday: ByTask) -> list[Edge]:
-    """The edges into the day's instances that have not started; an upstream that succeeded meets its edge at once."""
-    edges = [
-        Edge(below.ids[b], above.ids[a], above.states[a] == State.SUCCESS)
-        for up, down in found.normal
-        if (above := today.get(up)) is not None and (below := today.get(down)) is not None
-        for a, b in schedules.match(above.runs, below.runs)
-        if below.states[b] in _NOT_STARTED
-    ]
-    previous: list[Edge] = []
-    for up, down in found.previous:
-        if down in today:
-            previous += _previous_edges(yesterday.get(up), today.get(up), today[down])
-    # two dependencies may lead to one edge: of the same task's previous cycle, once as itself and once as a child
-    return edges + list(dict.fromkeys(previous))
-
-
-def _previous_edges(earlier: Standing | None, now: Standing | None, below: Standing) -> list[Edge]:
-    """The edges of one cross-cycle dependency, into ``below``."""
-    known = earlier or now
-    if known is None:
-        return []
-    nothing = Standing(Runs((), known.runs.cycle, known.runs.chained), (), ())
-    earlier, now = earlier or nothing, now or nothing
-    ids, states = [*earlier.ids, *now.ids], [*earlier.states, *now.states]
-    return [
-        Edge(below.ids[b], ids[a], states[a] == State.SUCCESS)
-        for a, b in match_previous(earlier.runs, now.runs, below.runs)
-        if below.states[b] in _NOT_STARTED
-    ]
 
 
 def insert(series: Sequence[Series], found: Links, day: date) -> int:
@@ -173,29 +43,55 @@ def insert(series: Sequence[Series], found: Links, day: date) -> int:
         for one in series
     }
     before = {up for up, down in found.previous if down in today}
-    edges = plan_edges(found, schedules, today, _held(schedules, before, day - timedelta(days=1)))
+    yesterday = _held(schedules, before, day - timedelta(days=1))
+    edges = plan_edges(found, schedules, today, yesterday, far_links(found, schedules, today))
     bulk.insert_instances(series, day, Counter(edge.downstream for edge in edges if not edge.met))
     bulk.insert_edges(edges, day)
     return len(edges)
 
 
-def wire(tasks: Collection[int], day: date) -> int:
+def wire(tenant: Tenant, tasks: Collection[int], day: date) -> int:
     """Make the missing edges of the day into and out of the instances of these tasks; returns how many.
 
     Afterwards the downstream instances that have not started stand where their conditions put them.
     """
-    found = links_around(tasks)
-    schedules = Schedules(found.chained)
-    concerned, before = found.tasks() | set(tasks), {up for up, _down in found.previous}
+    found, knot = links_around(tasks), _knot_of(tenant, tasks, day)
+    schedules = Schedules({*found.chained, *knot.chained})
+    concerned = found.tasks() | knot.tasks() | set(tasks)
+    before = {up for up, _down in (*found.previous, *knot.previous)}
     eve = day - timedelta(days=1)
     # an upstream must not end, a downstream not start, between our look and our edge
     lock_instances([*_ids(_standing(schedules, concerned, day)), *_ids(_standing(schedules, before, eve))])
     today = _standing(schedules, concerned, day)
-    edges = plan_edges(found, schedules, today, _standing(schedules, before, eve))
+    far = far_links(knot, schedules, today)
+    cut = _cut(far, today)
+    found = replace(found, normal={*found.normal, *far.intersection(knot.normal)}, previous={*found.previous, *far})
+    edges = plan_edges(found, schedules, today, _standing(schedules, before, eve), far)
     bulk.add_edges(edges, day)
     own = {pk for task in tasks if task in today for pk in today[task].ids}
-    recount(sorted({edge.downstream for edge in edges} | own))
+    recount(sorted({edge.downstream for edge in edges} | own | cut))
     return len(edges)
+
+
+def _knot_of(tenant: Tenant, tasks: Collection[int], day: date) -> Links:
+    """The links among all tasks that these wait for and that wait for these, where some wait for a previous cycle."""
+    if not cross_cycle_exists(tenant):
+        return Links((), (), ())
+    whole = links_of(tenant)
+    today = _standing(Schedules(whole.chained), {pk for pair in whole.previous for pk in pair}, day)
+    groups = knotted(whole, near_links(whole, today))
+    return whole.among({pk for group in groups if not group.isdisjoint(tasks) for pk in group})
+
+
+def _cut(far: Collection[Pair], today: ByTask) -> set[int]:
+    """Take away the edges of the day between tasks whose link is far now; returns the downstream instances."""
+    cut: set[int] = set()
+    for up, down in far:
+        waiting = [pk for pk, state in zip(today[down].ids, today[down].states, strict=True) if state in NOT_STARTED]
+        edges = InstanceEdge.objects.filter(upstream__in=today[up].ids, downstream__in=waiting)
+        cut.update(edges.values_list("downstream_id", flat=True))
+        edges.delete()
+    return cut
 
 
 def recount(ids: Collection[int]) -> None:
@@ -203,6 +99,7 @@ def recount(ids: Collection[int]) -> None:
 
     Their rows must be locked, or have been inserted by this transaction.
     """
+    once = sorted(set(ids))  # a count is of all rows that name the instance
     sql.rows(
         """UPDATE production_taskinstance i SET unmet = counted.n FROM (
                SELECT one.id, count(e.downstream_id) AS n
@@ -210,9 +107,9 @@ def recount(ids: Collection[int]) -> None:
                LEFT JOIN production_instanceedge e ON e.downstream_id = one.id AND NOT e.met
                GROUP BY one.id
            ) counted WHERE counted.id = i.id AND i.unmet <> counted.n""",
-        {"ids": list(ids)},
+        {"ids": once},
     )
-    advance.place(list(ids), _NOT_STARTED)
+    advance.place(once, NOT_STARTED)
 
 
 def drop_future(tasks: Collection[int], day: date, after: datetime) -> int:
@@ -222,7 +119,7 @@ def drop_future(tasks: Collection[int], day: date, after: datetime) -> int:
         bizdate=day - timedelta(days=1),
         workflow_instance__type=WorkflowInstance.Type.NORMAL,
         scheduled_at__gt=after,
-        state__in=_NOT_STARTED,
+        state__in=NOT_STARTED,
         attempt=0,
     )
     ids = list(doomed.select_for_update(no_key=True, of=("self",)).order_by("pk").values_list("pk", flat=True))

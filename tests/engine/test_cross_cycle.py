@@ -1,6 +1,7 @@
 """Dependencies on the previous cycle: on oneself, on one's children, on other tasks; day after day, and while it runs."""
 
-from datetime import date, timedelta
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,7 +12,7 @@ from opscenter.production.models import InstanceEdge, Task, TaskDependency, Task
 from opscenter.production.rules.dependencies import find_cycle
 from opscenter.production.rules.states import State
 from tests.engine.test_advance import counts_agree
-from tests.engine.test_generate import DAY, at, publish, scene  # noqa: F401  fixtures
+from tests.engine.test_generate import DAY, NOW, at, publish, scene  # noqa: F401  fixtures
 
 pytestmark = pytest.mark.django_db
 Type = TaskDependency.Type
@@ -122,13 +123,74 @@ def test_a_chained_hour_task_and_a_day_task_around_it(scene):  # noqa: F811
     assert waits_for(last, DAY) == {"02:30": ["hour 22 02:00"]}
 
 
+def test_an_hour_task_and_its_hour_child_take_turns(scene):  # noqa: F811
+    parent = named(publish(scene, HOURS), "parent")
+    child = named(publish(scene, HOURS, [parent]), "child")
+    after(parent, parent, Type.CHILDREN)
+    for day in (DAY, NEXT):
+        generate.generate_day(scene.tenant, day)
+    assert waits_for(parent, NEXT) == {
+        "01:00": ["child 22 03:00"],
+        "02:00": ["child 23 01:00"],
+        "03:00": ["child 23 02:00"],
+    }
+    assert waits_for(child, NEXT)["02:00"] == ["parent 23 02:00"]
+
+
+def tied(scene, cron: str) -> tuple[Task, Task, Task]:  # noqa: F811
+    """An hour task, one behind it, an hour task behind both, whose previous cycle the first waits for."""
+    first = named(publish(scene, HOURS), "first")
+    between = named(publish(scene, cron, [first], instance_mode="Immediately"), "between")
+    last = named(publish(scene, HOURS, [first, between]), "last")
+    after(first, last, Type.OTHER)
+    return first, between, last
+
+
+LAST_OF_YESTERDAY = ["last 22 01:00", "last 22 02:00", "last 22 03:00"]
+IN_TURN = {"01:00": ["last 22 03:00"], "02:00": ["last 23 01:00"], "03:00": ["last 23 02:00"]}
+
+
+def test_a_day_task_between_two_hour_tasks_makes_their_cycle_a_day(scene):  # noqa: F811
+    """Within the day the first at 02:00 would wait for the last at 01:00, that for the day's, that for all of the first."""
+    first, between, last = tied(scene, "00 30 02 * * ?")
+    for day in (DAY, NEXT):
+        generate.generate_day(scene.tenant, day)
+    assert waits_for(between, NEXT) == {"02:30": ["first 23 01:00", "first 23 02:00", "first 23 03:00"]}
+    assert waits_for(last, NEXT)["01:00"] == ["first 23 01:00", "between 23 02:30"]
+    assert waits_for(first, NEXT) == dict.fromkeys(("01:00", "02:00", "03:00"), LAST_OF_YESTERDAY)
+    assert counts_agree()
+
+
+def test_a_task_that_becomes_a_day_task_at_once_ties_no_knot(scene, at):  # noqa: F811
+    first, between, last = tied(scene, HOURS)
+    for day in (DAY, NEXT):
+        generate.generate_day(scene.tenant, day)
+    assert waits_for(first, NEXT) == IN_TURN
+    at(datetime(2026, 11, 23, 0, 30, tzinfo=UTC))
+    TaskVersion.objects.filter(pk=between.version_id).update(cron="00 30 02 * * ?")
+    generate.deploy_immediately([Task.objects.get(pk=between.pk)], set())
+    assert waits_for(last, NEXT)["01:00"] == ["first 23 01:00", "between 23 02:30"]
+    assert waits_for(first, NEXT) == dict.fromkeys(("01:00", "02:00", "03:00"), LAST_OF_YESTERDAY)
+    assert counts_agree()
+    assert sound(InstanceEdge.objects.values_list("downstream_id", "upstream_id"))
+
+
+def sound(edges: Iterable[tuple[int, int]]) -> bool:
+    """No instance waits for itself, whatever lies between."""
+    graph: dict[int, list[int]] = {}
+    for downstream, upstream in edges:
+        graph.setdefault(downstream, []).append(upstream)
+    return find_cycle(graph) is None
+
+
 CRONS = ("00 30 02 * * ?", "00 00 1-3 * * ?", "00 0/30 01 * * ?", "00 00 04 ? * MON", "00 10 00 1 * ?")
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_whatever_depends_on_whatever_the_graph_is_sound(scene, data):  # noqa: F811
+def test_whatever_depends_on_whatever_the_graph_is_sound(scene, at, data):  # noqa: F811
     """Never a loop, never an edge to nowhere, never a count that disagrees with its edges."""
+    at(NOW)
     TaskInstance.objects.filter(workspace=scene.workspace).delete()
     Task.objects.filter(workspace=scene.workspace, is_root=False).update(status=Task.Status.OFFLINE)
     tasks: list[Task] = []
@@ -144,11 +206,18 @@ def test_whatever_depends_on_whatever_the_graph_is_sound(scene, data):  # noqa: 
     for day in (DAY, NEXT):
         TaskVersion.objects.filter(task__in=tasks).update(first_day=DAY)
         generate.generate_day(scene.tenant, day)
+    assert_sound()
+    at(datetime(2026, 11, 23, 0, 30, tzinfo=UTC))
+    changed = data.draw(st.sampled_from(tasks))
+    version = {"cron": data.draw(st.sampled_from(CRONS)), "instance_mode": "Immediately"}
+    TaskVersion.objects.filter(pk=changed.version_id).update(**version)
+    generate.deploy_immediately([Task.objects.get(pk=changed.pk)], set())
+    assert_sound()
+
+
+def assert_sound() -> None:
     edges = list(InstanceEdge.objects.values_list("downstream_id", "upstream_id"))
     known = set(TaskInstance.objects.values_list("pk", flat=True))
     assert {pk for edge in edges for pk in edge} <= known
-    graph: dict[int, list[int]] = {}
-    for downstream, upstream in edges:
-        graph.setdefault(downstream, []).append(upstream)
-    assert find_cycle(graph) is None
+    assert sound(edges)
     assert counts_agree()

@@ -199,6 +199,18 @@ def test_a_change_replaces_what_is_to_come_and_keeps_what_was(scene):
     assert not of(behind, NOW.date()).filter(upstream_edges=None).exists()
 
 
+def test_what_waited_for_several_that_are_taken_away_waits_for_none_of_them(scene):
+    hours = immediately(scene, "00 00 12-14 * * ?")
+    behind = immediately(scene, "00 00 15 * * ?", [hours])
+    generate.deploy_immediately([hours, behind], {hours.pk, behind.pk})
+    assert of(behind, NOW.date()).get().unmet == 3
+    TaskVersion.objects.filter(pk=hours.version_id).update(cron="00 00 01 * * ?")  # past: none today
+    generate.deploy_immediately([Task.objects.get(pk=hours.pk)], set())
+    instance = of(behind, NOW.date()).get()
+    assert instance.unmet == 0 and instance.state in (State.WAIT_TIME, State.WAIT_RESOURCE)
+    assert counts_agree()
+
+
 def test_after_half_past_eleven_nothing_is_made_today(scene, at):
     at(datetime(2026, 11, 21, 23, 31, tzinfo=UTC))
     task = immediately(scene, "00 50 23 * * ?")

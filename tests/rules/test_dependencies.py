@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opscenter.production.rules.cron import Cycle, parse
-from opscenter.production.rules.dependencies import Runs, find_cycle, match, match_previous
+from opscenter.production.rules.dependencies import Runs, find_cycle, knots, match, match_previous
 from opscenter.production.rules.planning import Planned, plan_day
 
 UTC_ZONE = ZoneInfo("UTC")
@@ -239,6 +239,47 @@ LOOPS = [
 @pytest.mark.parametrize(("edges", "loop"), LOOPS)
 def test_find_cycle(edges, loop):
     assert find_cycle(edges) == loop
+
+
+KNOTS = [
+    ({}, []),
+    ({"a": ["b"], "b": ["c"], "c": []}, []),
+    ({"a": ["a"]}, []),  # alone
+    ({"a": ["b"], "b": ["a"]}, [{"a", "b"}]),
+    ({"x": ["a"], "a": ["b"], "b": ["c", "y"], "c": ["a"], "y": []}, [{"a", "b", "c"}]),
+    ({"a": ["b"], "b": ["a", "c"], "c": ["d"], "d": ["c"]}, [{"c", "d"}, {"a", "b"}]),
+    ({"a": ["b"], "b": ["c"], "c": ["b", "a"]}, [{"a", "b", "c"}]),
+]
+
+
+@pytest.mark.parametrize(("edges", "groups"), KNOTS)
+def test_knots(edges, groups):
+    assert knots(edges) == groups
+
+
+def test_knots_go_deeper_than_the_stack():
+    chain = {n: [n + 1] for n in range(100_000)}
+    assert knots(chain) == []
+    assert len(knots(chain | {100_000: [0]})[0]) == 100_001
+
+
+@given(st.dictionaries(st.integers(0, 8), st.lists(st.integers(0, 8), max_size=4)))
+def test_two_are_in_a_knot_if_each_leads_to_the_other(edges):
+    def reached(start: int) -> set[int]:
+        seen, left = set(), [start]
+        while left:
+            for follower in edges.get(left.pop(), ()):
+                if follower not in seen:
+                    seen.add(follower)
+                    left.append(follower)
+        return seen
+
+    groups = knots(edges)
+    for a in range(9):
+        for b in range(a):
+            tied = a in reached(b) and b in reached(a)
+            assert any({a, b} <= group for group in groups) is tied
+    assert sum(map(len, groups)) == len(set().union(*groups))
 
 
 def test_find_cycle_goes_deeper_than_the_stack():

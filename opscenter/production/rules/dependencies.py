@@ -135,3 +135,45 @@ def find_cycle(edges: Mapping[K, Iterable[K]]) -> list[K] | None:
                 del places[done]
                 finished.add(done)
     return None
+
+
+def knots(edges: Mapping[K, Iterable[K]]) -> list[set[K]]:
+    """The groups of two or more keys of a directed graph that all lead to each other (Tarjan's algorithm)."""
+    found: list[set[K]] = []
+    order: dict[K, int] = {}
+    lowest: dict[K, int] = {}  # the first that is reached from a key, among those still open
+    open_keys: list[K] = []
+    is_open: set[K] = set()
+    for start in edges:
+        path = [] if start in order else [(start, iter(edges[start]))]
+        while path:
+            key, followers = path[-1]
+            if key not in order:
+                order[key] = lowest[key] = len(order)
+                open_keys.append(key)
+                is_open.add(key)
+            for follower in followers:
+                if follower not in order:
+                    path.append((follower, iter(edges.get(follower, ()))))
+                    break
+                if follower in is_open:
+                    lowest[key] = min(lowest[key], order[follower])
+            else:
+                path.pop()
+                if path:
+                    before = path[-1][0]
+                    lowest[before] = min(lowest[before], lowest[key])
+                if lowest[key] == order[key]:
+                    group = _closed(open_keys, key)
+                    is_open -= group
+                    if len(group) > 1:
+                        found.append(group)
+    return found
+
+
+def _closed(open_keys: list[K], first: K) -> set[K]:
+    """Take a finished group from the end of the open keys."""
+    group = {open_keys.pop()}
+    while first not in group:
+        group.add(open_keys.pop())
+    return group
