@@ -65,6 +65,15 @@ class Program:
         """Everything it printed so far."""
         return "".join(self._said)
 
+    def says(self, text: str) -> bool:
+        """Whether it prints this, within a moment: what it printed comes through a pipe."""
+        give_up = time.monotonic() + 10
+        while text not in self.output():
+            if time.monotonic() > give_up:
+                return False
+            time.sleep(0.02)
+        return True
+
     def post(self, headers: Mapping[str, str], body: bytes) -> int:
         """The status of its answer."""
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)) as asked:
