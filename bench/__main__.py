@@ -19,10 +19,11 @@ BENCHMARKS = {
     "checks": checks.verdicts,
     "courier": courier.courier,
     "generation": scheduling.generation,
+    "freezes": checks.freezes,
     "chaos": chaos.chaos,
 }
 
-BY_NAME_ONLY = {"chaos"}
+BY_NAME_ONLY = {"chaos", "freezes"}
 """Too long for a look at the figures."""
 
 
