@@ -1,5 +1,6 @@
-"""Commands of the lab about generation and waiting: how long a day takes beside PostgreSQL itself, and queues that wait."""
+"""Commands of the lab about generation and waiting: how long a day takes beside PostgreSQL itself, nodes that poll."""
 
+import json
 import time
 import uuid
 from datetime import date, timedelta
@@ -97,4 +98,17 @@ def _inserted_again(workspace: int) -> float:
     return seconds
 
 
-COMMANDS = (generation,)
+def polling(url: str, count: str, interval: str) -> list[int]:
+    """``count`` instances of a HTTP node that submits to ``url`` and polls every ``interval`` seconds; all ready at once."""
+    from opscenter.base import notify
+    from tests.engine.graphs import Scene
+
+    scene = Scene(f"lab-{uuid.uuid4().hex[:12]}")
+    callback = {"url": f"{url}/status", "interval": int(interval), "success": ["SUCCESS"]}
+    node = {"url": f"{url}/run", "method": "POST", "body": {"code": "ok"}, "callback": callback}
+    made = scene.instances(scene.task("http", json.dumps(node)), int(count))
+    notify.notify(notify.COURIER)
+    return [instance.pk for instance in made]
+
+
+COMMANDS = (generation, polling)
