@@ -66,7 +66,7 @@ def _signed_in(stack: Stack, made: dict[str, Any]) -> requests.Session:
     session.trust_env = False
     session.get(f"{stack.url}/sign-in/", timeout=10)
     account = {"username": made["username"], "password": made["password"]}
-    token = {"csrfmiddlewaretoken": session.cookies["csrftoken"]}
+    token = {"csrfmiddlewaretoken": session.cookies["opscenter_csrf"]}
     session.post(f"{stack.url}/sign-in/", account | token, timeout=10).raise_for_status()
     return session
 

@@ -39,6 +39,7 @@ def million(workspace: str, count: str) -> dict[str, Any]:
             "SET LOCAL session_replication_role = replica"
         )  # a million checks of what is right by the way it is made
         cursor.execute(_INSTANCES, values)
+        cursor.execute("ANALYZE production_taskinstance")  # or the next statement is planned for an empty table
         cursor.execute(_EDGES, values)
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE production_taskinstance, production_instanceedge, production_task")
