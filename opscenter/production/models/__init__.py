@@ -11,6 +11,7 @@ from opscenter.production.models.instances import (
     Transition,
     WorkflowInstance,
 )
+from opscenter.production.models.parameters import SharedParameter
 from opscenter.production.models.tasks import (
     Environment,
     ProductionWorkflow,
@@ -38,6 +39,7 @@ __all__ = [
     "Resource",
     "ResourceGroup",
     "ResourceVersion",
+    "SharedParameter",
     "Task",
     "TaskDependency",
     "TaskInstance",
