@@ -5,7 +5,17 @@ from django.urls import include, path
 from opscenter.console.styleguide import styleguide
 from opscenter.console.urls_extensions import urlpatterns as extensions
 from opscenter.console.urls_production import urlpatterns as production
-from opscenter.console.views import audit, authoring, data_sources, keys, members, resources, session, workspace
+from opscenter.console.views import (
+    audit,
+    authoring,
+    data_sources,
+    keys,
+    members,
+    parameters,
+    resources,
+    session,
+    workspace,
+)
 
 app_name = "console"
 
@@ -33,6 +43,14 @@ _in_workspace = [
     path("data-sources/<int:pk>/edit/", data_sources.edit, name="data_source_edit"),
     path("data-sources/<int:pk>/test/", data_sources.test, name="data_source_test"),
     path("data-sources/<int:pk>/delete/", data_sources.delete, name="data_source_delete"),
+    path("parameters/", parameters.show_list, name="parameter_list"),
+    path("parameters/try/", parameters.try_out, name="parameter_try"),
+    path("parameters/add/", parameters.add, name="parameter_add"),
+    path("parameters/<int:pk>/edit/", parameters.edit, name="parameter_edit"),
+    path("parameters/<int:pk>/delete/", parameters.delete, name="parameter_delete"),
+    path("parameters/global/add/", parameters.global_add, name="parameter_global_add"),
+    path("parameters/global/<int:pk>/edit/", parameters.global_edit, name="parameter_global_edit"),
+    path("parameters/global/<int:pk>/delete/", parameters.global_delete, name="parameter_global_delete"),
     path("audit/", audit.show_list, name="audit_list"),
 ]
 

@@ -158,6 +158,15 @@ def _changed_source(params: Params) -> str:
     return ", ".join([_connected(params), *(names.get(field, field) for field in params["changed"])])
 
 
+def _parameter(params: Params) -> str:
+    """Where it holds, and what it means; of a change, what it meant before."""
+    where = str(dict(Environment.choices)[params["environment"]]) if params["environment"] else _("all workspaces")
+    text = params["expression"] or "''"
+    if "before" in params:
+        text = _("%(before)s → %(after)s") % {"before": params["before"] or "''", "after": text}
+    return _("%(text)s, %(where)s") % {"text": text, "where": where}
+
+
 def _tested(params: Params) -> str:
     return _("%(place)s: it answered") % params if params["answered"] else _("%(place)s: no connection") % params
 
@@ -267,6 +276,9 @@ ACTIONS: dict[str, Action] = {
         Action("data_source.update", gettext_lazy("Changed the data source"), _changed_source),
         Action("data_source.delete", gettext_lazy("Deleted the data source"), _connected),
         Action("data_source.test", gettext_lazy("Tested the data source"), _tested),
+        Action("parameter.create", gettext_lazy("Added the parameter"), _parameter),
+        Action("parameter.update", gettext_lazy("Changed the parameter"), _parameter),
+        Action("parameter.delete", gettext_lazy("Deleted the parameter"), _parameter),
         Action("task.run_now", gettext_lazy("Ran the task now"), _ran),
         Action("task.freeze", gettext_lazy("Froze tasks"), _operated_tasks),
         Action("task.unfreeze", gettext_lazy("Unfroze tasks"), _operated_tasks),

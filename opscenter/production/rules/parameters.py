@@ -119,6 +119,11 @@ def is_name(text: str) -> bool:
     return len(text) <= LONGEST_NAME and _NAME.fullmatch(text) is not None and not text.isdigit()
 
 
+def is_date(text: str) -> bool:
+    """Whether ``${text}`` is a date: no parameter that many scripts share can be called so."""
+    return _BY_BIZDATE.fullmatch(text) is not None
+
+
 def _assignment(text: str, found: re.Match[str]) -> Assignment:
     """The assignment that begins with the word found."""
     start, word = found.start(), found[0]
