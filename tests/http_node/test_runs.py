@@ -15,7 +15,7 @@ from opscenter.engine import advance, http_calls
 from opscenter.engine import due as engine_due
 from opscenter.engine.http_courier import FEW, HttpCourier, rooms
 from opscenter.production.explaining import explain_instances, short_reasons
-from opscenter.production.models import Attempt, HttpCall, TaskInstance
+from opscenter.production.models import Attempt, HttpCall, SharedParameter, TaskInstance, WorkflowInstance
 from opscenter.production.rules.states import Kind, State
 from opscenter.production.selectors import log_text
 from tests.engine.graphs import PAST, Scene
@@ -236,6 +236,43 @@ def test_parameters_are_put_in(scene, service):
     assert instance.state == State.SUCCESS
     assert (service.got[0][1], json.loads(service.got[0][3])) == ("/r?d=1", {"code": "20261120 1"})
     assert attempt.parameters == {"a": "1", "bizdate": "20261120"}
+
+
+def test_parameters_of_every_level_go_into_url_headers_query_and_body_of_both_requests(scene, service):
+    for workspace, name, expression in [(None, "g", "$bizdate"), (scene.workspace, "w", "$[hh24]")]:
+        SharedParameter.objects.create(
+            tenant=scene.tenant,
+            workspace=workspace,
+            environment="Prod" if workspace else "",
+            name=name,
+            expression=expression,
+            modified_by=scene.user,
+        )
+    text = "${g}-${w}-${r}-${n}-${yyyymm}-$[mi]"
+    instance = node(
+        scene,
+        service,
+        parameters="n=own",
+        url=service.url + "/${g}/run",
+        headers={"X-Day": text},
+        params={"${n}": text},
+        body={"code": "ok", "all": [text]},
+        callback={"url": service.url + "/status?g=${g}", "method": "POST", "headers": {"X-Day": text}, "body": text},
+    )
+    content = instance.task.version.content.replace(f'"body": "{text}"', f'"body": {{"a": "{text}"}}')
+    type(instance.task.version).objects.update(content=content)
+    WorkflowInstance.objects.update(parameters={"workflow": {"r": "run"}})
+    with courier():
+        attempt = ended(instance)
+    value = "20261120-00-run-own-202611-00"
+    (_, submit, headers, body), (method, poll, poll_headers, poll_body) = service.got
+    assert (submit, headers["X-Day"]) == (f"/20261120/run?own={value}", value)
+    assert json.loads(body) == {"code": "ok", "all": [value]}
+    assert (method, poll.endswith("?g=20261120"), poll_headers["X-Day"]) == ("POST", True, value)
+    assert json.loads(poll_body) == {"a": value}
+    assert attempt.parameters == {"n": "own", "g": "20261120", "w": "00", "r": "run"}
+    assert attempt.parameter_sources["w"]["level"] == "workspace"
+    assert instance.state == State.SUCCESS
 
 
 @pytest.mark.parametrize(("success", "state"), [("2xx", State.FAILURE), ("2xx,400", State.SUCCESS)])
