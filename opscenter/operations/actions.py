@@ -158,6 +158,16 @@ def _changed_source(params: Params) -> str:
     return ", ".join([_connected(params), *(names.get(field, field) for field in params["changed"])])
 
 
+def _version(params: Params) -> str:
+    return _("version %(version)s") % params
+
+
+def _tried(params: Params) -> str:
+    """Whom the request went to, and what came of it."""
+    told = params["status"] or say(params["reason"]["code"], params["reason"]["params"])
+    return f"{params['method']} {params['host']}: {told}"
+
+
 def _parameter(params: Params) -> str:
     """Where it holds, and what it means; of a change, what it meant before."""
     where = str(dict(Environment.choices)[params["environment"]]) if params["environment"] else _("all workspaces")
@@ -276,6 +286,8 @@ ACTIONS: dict[str, Action] = {
         Action("data_source.update", gettext_lazy("Changed the data source"), _changed_source),
         Action("data_source.delete", gettext_lazy("Deleted the data source"), _connected),
         Action("data_source.test", gettext_lazy("Tested the data source"), _tested),
+        Action("node.save", gettext_lazy("Saved the draft node"), _version),
+        Action("node.try", gettext_lazy("Tried the request"), _tried),
         Action("parameter.create", gettext_lazy("Added the parameter"), _parameter),
         Action("parameter.update", gettext_lazy("Changed the parameter"), _parameter),
         Action("parameter.delete", gettext_lazy("Deleted the parameter"), _parameter),

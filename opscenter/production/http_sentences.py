@@ -27,6 +27,9 @@ for _code, _text in {
         "The API key or the token cannot be decrypted any more. Enter it again and publish the node."
     ),
     "http.status": gettext_lazy("The service answered with the status code %(status)s."),
+    "http.secret_again": gettext_lazy(
+        "Enter the secret again (%(setting)s): the stored one is not sent to another host."
+    ),
     "http.task_id": gettext_lazy(
         "The answer has no usable “taskId”, so that the service cannot be asked for the result."
     ),

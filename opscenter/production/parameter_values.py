@@ -10,7 +10,6 @@ from django.db.models import Q, QuerySet
 from opscenter.base.reasons import Reason
 from opscenter.production.models import (
     Attempt,
-    Environment,
     ProductionWorkflow,
     SharedParameter,
     Task,
@@ -53,6 +52,11 @@ def shared(workspace: Workspace, environment: str) -> "QuerySet[SharedParameter]
     """The global parameters of the workspace's tenant, and those of the workspace in an environment."""
     own = Q(workspace=workspace, environment=environment)
     return SharedParameter.objects.filter(Q(workspace=None) | own, tenant=workspace.tenant).order_by("name", "pk")
+
+
+def shared_rows(workspace: Workspace, environment: str) -> list[tuple[bool, str, str]]:
+    """The same as ``levels.Sources.shared``."""
+    return [(row.workspace_id is not None, row.name, row.expression) for row in shared(workspace, environment)]
 
 
 def of_task(task: Task, context: Context) -> Parameters:
@@ -108,12 +112,15 @@ def planned(task: Task | None, bizdate: date, at: time) -> Context:
 
 def first_time_of_day(task: Task | None) -> time:
     """When the task first runs on its days; midnight where that cannot be told."""
-    if task is not None and task.version is not None and task.version.cron:
-        try:
-            return cron.parse(task.version.cron).times_of_day()[0]
-        except cron.CronError:
-            pass
-    return time()
+    return first_time_of_cron(task.version.cron if task is not None and task.version is not None else "")
+
+
+def first_time_of_cron(text: str) -> time:
+    """The first time of day of a schedule; midnight where there is none."""
+    try:
+        return cron.parse(text).times_of_day()[0]
+    except cron.CronError:
+        return time()
 
 
 def users_of(parameter: SharedParameter) -> list[Task]:
@@ -142,9 +149,8 @@ def _workflow_number(task: Task) -> int:
 
 
 def _sources(task: Task, version: TaskVersion | None, family: WorkflowInstance | None) -> Sources:
-    rows = shared(task.workspace, Environment(task.environment))
     return Sources(
-        shared=[(row.workspace_id is not None, row.name, row.expression) for row in rows],
+        shared=shared_rows(task.workspace, task.environment),
         workflow=task.workflow.parameters if task.workflow is not None else "",
         node=version.parameters if version is not None else "",
         overrides=family.parameters if family is not None else None,

@@ -124,6 +124,7 @@ def _drafts_page(request: ConsoleRequest, workflow: Workflow | None) -> HttpResp
         "list_url": here(request, "workflow_list"),
         "import_url": here(request, "import"),
         "why_not_import": why_not(request, Permission.DEVELOP),
+        "http_url": here(request, "workflow_http_node_add", pk=workflow.pk) if workflow is not None else "",
     }
     return render(request, "console/authoring/workflow.html", context)
 
