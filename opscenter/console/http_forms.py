@@ -183,7 +183,9 @@ class HttpNodeForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.fields |= _request_fields("", required=True) | _request_fields(POLL, required=False)
         for prefix, part in (("", stored), (POLL, stored.get("callback") or {})):
-            self._tell_of_secret(f"{prefix}api_key", f"{prefix}drop_api_key", (part.get("apiKey") or {}).get("value"))
+            key = part.get("apiKey")
+            stored_key = key.get("value") if isinstance(key, dict) else None
+            self._tell_of_secret(f"{prefix}api_key", f"{prefix}drop_api_key", stored_key)
             self._tell_of_secret(f"{prefix}token", f"{prefix}drop_token", part.get("token"))
         if before is not None or not upstream:
             del self.fields["upstream"]

@@ -130,7 +130,7 @@ def moved_secrets(content: str, before: str) -> list[str]:
     for prefix, part, was in (("", new, old), ("callback.", new.get("callback"), old.get("callback"))):
         if not isinstance(part, dict) or _target(part) == _target(was):
             continue
-        kept = {"token": (part, was), "apiKey": (part.get("apiKey"), _get(was, "apiKey"))}
+        kept = {"apiKey": (part.get("apiKey"), _get(was, "apiKey")), "token": (part, was)}
         for name, (holder, held) in kept.items():
             key = "token" if name == "token" else "value"
             stored = _get(held, key)
