@@ -47,7 +47,7 @@ def _request_fields(prefix: str, required: bool) -> dict[str, forms.Field]:
     secret = {"autocomplete": "new-password"}
     return {
         f"{prefix}method": forms.ChoiceField(
-            label=gettext_lazy("Method"), choices=[("GET", "GET"), ("POST", "POST")], initial="GET", required=False
+            label=gettext_lazy("Method"), choices=[("GET", "GET"), ("POST", "POST")], initial="GET"
         ),
         f"{prefix}url": forms.CharField(
             label=gettext_lazy("Callback URL") if prefix else gettext_lazy("Request URL"),
@@ -145,11 +145,10 @@ class HttpNodeForm(forms.Form):
     safe_to_repeat = forms.ChoiceField(
         label=gettext_lazy("If it is not known whether a request arrived"),
         choices=[
-            ("", gettext_lazy("Repeat only a GET without polling")),
+            ("default", gettext_lazy("Repeat only a GET without polling")),
             ("no", gettext_lazy("Never repeat it: the run fails and says so")),
             ("yes", gettext_lazy("Repeat it: the service knows it by its Idempotency-Key")),
         ],
-        required=False,
     )
     cron = forms.CharField(
         label=gettext_lazy("Schedule (cron)"),
@@ -269,13 +268,13 @@ class HttpNodeForm(forms.Form):
                 "success": [*data["statuses"], *others],
             }
         document |= {"runStatus": data["run_status"], "requestTimeout": data["request_timeout"]}
-        if data["safe_to_repeat"]:
+        if data["safe_to_repeat"] != "default":
             document["safeToRepeat"] = data["safe_to_repeat"] == "yes"
         return json.dumps(document, ensure_ascii=False, indent=2)
 
     def _request(self, prefix: str) -> dict[str, Any]:
         data = self.cleaned_data
-        asked: dict[str, Any] = {"url": data[f"{prefix}url"], "method": data[f"{prefix}method"] or "GET"}
+        asked: dict[str, Any] = {"url": data[f"{prefix}url"], "method": data[f"{prefix}method"]}
         for name in ("headers", "params"):
             if data[f"{prefix}{name}"]:
                 asked[name] = data[f"{prefix}{name}"]
@@ -325,7 +324,7 @@ def _initial(before: NodeDefinition, stored: Mapping[str, Any]) -> dict[str, Any
         "rerun_interval": -(-before.rerun_interval // 60),
         "timeout": -(-before.timeout // 60),
         "request_timeout": stored.get("requestTimeout", 30),
-        "safe_to_repeat": {True: "yes", False: "no"}.get(safe, "") if isinstance(safe, bool) else "",
+        "safe_to_repeat": {True: "yes", False: "no"}[safe] if isinstance(safe, bool) else "default",
         "cron": before.cron,
         "parameters": before.parameters,
     }

@@ -17,7 +17,10 @@ from workflows.models import Node, Workflow
 pytestmark = pytest.mark.django_db
 LEAST = {
     "name": "call",
+    "method": "GET",
     "url": "https://jobs.example/run",
+    "callback_method": "GET",
+    "safe_to_repeat": "default",
     "success": "2xx",
     "run_status": "Normal",
     "rerun_times": "1",
