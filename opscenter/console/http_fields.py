@@ -33,7 +33,10 @@ class PairsField(forms.CharField):
             name, separator, text = line.partition(self.separator)
             name = name.strip()
             if not separator or not name:
-                told = {"line": number, "form": f"name{self.separator}value"}
+                told = {
+                    "line": number,
+                    "form": f"name{self.separator} value" if self.separator == ":" else "name=value",
+                }
                 raise forms.ValidationError(_("Line %(line)s: write %(form)s.") % told)
             if name in found:
                 raise forms.ValidationError(

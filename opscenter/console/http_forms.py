@@ -101,7 +101,7 @@ class HttpNodeForm(forms.Form):
     )
     polls = forms.BooleanField(label=gettext_lazy("Poll a callback URL until the task has ended"), required=False)
     interval = forms.IntegerField(
-        label=gettext_lazy("Polling interval (seconds)"), min_value=1, max_value=86400, initial=30, required=False
+        label=gettext_lazy("Polling interval (seconds)"), min_value=1, max_value=86400, initial=30
     )
     statuses = forms.MultipleChoiceField(
         label=gettext_lazy("Statuses that succeed"),
@@ -180,12 +180,15 @@ class HttpNodeForm(forms.Form):
         if before is not None:
             kwargs["initial"] = _initial(before, stored)
         super().__init__(*args, **kwargs)
-        self.fields |= _request_fields("", required=True) | _request_fields(POLL, required=False)
+        self.fields |= _request_fields("", required=True) | _request_fields(POLL, required=True)
         for prefix, part in (("", stored), (POLL, stored.get("callback") or {})):
             key = part.get("apiKey")
             stored_key = key.get("value") if isinstance(key, dict) else None
             self._tell_of_secret(f"{prefix}api_key", f"{prefix}drop_api_key", stored_key)
             self._tell_of_secret(f"{prefix}token", f"{prefix}drop_token", part.get("token"))
+        if self.is_bound and not self.data.get("polls"):
+            for name in ("interval", f"{POLL}url"):
+                self.fields[name].required = False
         if before is not None or not upstream:
             del self.fields["upstream"]
         else:
@@ -227,9 +230,10 @@ class HttpNodeForm(forms.Form):
         return self.cleaned_data
 
     def refuse(self, error: Invalid) -> None:
-        """Put a complaint at the field of the setting that it names."""
-        field = field_of(str(error.reason.params.get("setting", "")))
-        self.add_error(field if field in self.fields else None, str(error))
+        """Put a complaint at the fields of the settings that it names."""
+        for setting in str(error.reason.params.get("setting", "")).split(", "):
+            field = field_of(setting)
+            self.add_error(field if field in self.fields else None, str(error))
 
     def _check_url(self, field: str, url: str) -> None:
         if "$" in url:  # known once its parameters are put in
@@ -263,7 +267,7 @@ class HttpNodeForm(forms.Form):
         if data["polls"]:
             others = [word.strip() for word in data["other_statuses"].split(",") if word.strip()]
             document["callback"] = {
-                "interval": data["interval"] or 30,
+                "interval": data["interval"],
                 **self._request(POLL),
                 "success": [*data["statuses"], *others],
             }

@@ -158,21 +158,21 @@ def test_empty_secrets_are_kept_typed_ones_replace_and_boxes_remove(cast, workfl
 
 
 @pytest.mark.parametrize(
-    ("changed", "field"),
+    ("changed", "fields"),
     [
-        ({"url": "https://elsewhere.example/run"}, "api_key"),
-        ({"url": "http://jobs.example/run"}, "api_key"),
-        ({"url": "https://jobs.example:444/run"}, "api_key"),
-        ({"url": "https://elsewhere.example/run", "api_key": "typed"}, "token"),
-        ({"callback_url": "https://elsewhere.example/s"}, "callback_api_key"),
+        ({"url": "https://elsewhere.example/run"}, ["api_key", "token"]),
+        ({"url": "http://jobs.example/run"}, ["api_key", "token"]),
+        ({"url": "https://jobs.example:444/run"}, ["api_key", "token"]),
+        ({"url": "https://elsewhere.example/run", "api_key": "typed"}, ["token"]),
+        ({"callback_url": "https://elsewhere.example/s"}, ["callback_api_key", "callback_token"]),
     ],
 )
-def test_a_stored_secret_is_not_sent_to_another_host(cast, workflow, changed, field):
+def test_a_stored_secret_is_not_sent_to_another_host(cast, workflow, changed, fields):
     _add(cast, workflow, ALL)
     node = Node.objects.get()
     kept = {name: value for name, value in ALL.items() if value not in SECRETS}
     answer = _edit(cast, node, kept | changed)
-    assert (answer.status_code, list(answer.context["form"].errors)) == (422, [field])
+    assert (answer.status_code, list(answer.context["form"].errors)) == (422, fields)
     node.refresh_from_db()
     assert node.version == 1
     again = _edit(cast, node, kept | changed | {"url": "https://jobs.example/other"} if "url" in changed else ALL)
@@ -196,10 +196,10 @@ WRONG = [
     ({"body": '"\\ud800"'}, "body"),
     ({"success": "200+"}, "success"),
     ({"success": ""}, "success"),
-    ({"polls": "on", "statuses": ["SUCCESS"]}, "callback_url"),
-    ({"polls": "on", "callback_url": "https://h.example/s"}, "statuses"),
+    ({"polls": "on", "statuses": ["SUCCESS"], "interval": "9"}, "callback_url"),
+    ({"polls": "on", "callback_url": "https://h.example/s", "interval": "9"}, "statuses"),
     ({"polls": "on", "callback_url": "https://h.example/s", "statuses": ["SUCCESS"], "interval": "0"}, "interval"),
-    ({"polls": "on", "callback_url": "gopher://h", "statuses": ["SUCCESS"]}, "callback_url"),
+    ({"polls": "on", "callback_url": "gopher://h", "statuses": ["SUCCESS"], "interval": "9"}, "callback_url"),
     ({"rerun_times": "11"}, "rerun_times"),
     ({"rerun_interval": "31"}, "rerun_interval"),
     ({"timeout": "-1"}, "timeout"),
