@@ -46,7 +46,7 @@ def rows_of(request: ConsoleRequest, operations: Sequence[Operation]) -> list[Op
         found["operation"]: found for found in targets.values("operation").annotate(n=Count("pk"), first=Min("pk"))
     }
     firsts = OperationTarget.objects.in_bulk([found["first"] for found in counts.values()])
-    names = _Names(request, list(firsts.values()))
+    names = Names(request, list(firsts.values()))
     rows = []
     for operation in operations:
         found = counts.get(operation.pk)
@@ -66,7 +66,7 @@ def rows_of(request: ConsoleRequest, operations: Sequence[Operation]) -> list[Op
 def results_of(request: ConsoleRequest, operation: Operation) -> list[dict[str, Any]]:
     """What became of each object of an operation, those that were left as they were first."""
     targets = list(operation.targets.order_by("done", "pk")[:RESULTS_SHOWN])
-    names = _Names(request, targets)
+    names = Names(request, targets)
     return [
         {
             "name": names.name(target),
@@ -84,11 +84,11 @@ def results_of(request: ConsoleRequest, operation: Operation) -> list[dict[str, 
 def title_for(request: ConsoleRequest, operation: Operation, count: int) -> str:
     """What was asked for, with the name of a single object."""
     (target,) = operation.targets.all()[:1] if count == 1 else (None,)
-    name = _Names(request, [target]).name(target) if target is not None else ""
+    name = Names(request, [target]).name(target) if target is not None else ""
     return title_of(operation.code, count, name)
 
 
-class _Names:
+class Names:
     """The objects of some targets, as far as the reader may see them, each kind read at once."""
 
     def __init__(self, request: ConsoleRequest, targets: Sequence[OperationTarget]) -> None:
