@@ -65,7 +65,10 @@ def rows_of(request: ConsoleRequest, operations: Sequence[Operation]) -> list[Op
 
 def results_of(request: ConsoleRequest, operation: Operation) -> list[dict[str, Any]]:
     """What became of each object of an operation, those that were left as they were first."""
-    targets = list(operation.targets.order_by("done", "pk")[:RESULTS_SHOWN])
+    results = {Operation.Status.CHECKING: (False, None), Operation.Status.RUNNING: (False, None, True)}
+    targets: list[OperationTarget] = []  # found in this order, as sorting a large operation would take long
+    for done in results.get(Operation.Status(operation.status), (False, True)):
+        targets += operation.targets.filter(done=done).order_by("pk")[: RESULTS_SHOWN - len(targets)]
     names = Names(request, targets)
     return [
         {
@@ -73,6 +76,7 @@ def results_of(request: ConsoleRequest, operation: Operation) -> list[dict[str, 
             "url": names.url(target),
             "id": target.object_id,
             "done": target.done,
+            "is_unreached": (target.reason or {}).get("code") in ("operation.stopped", "operation.cancelled"),
             "task": names.tasks.get(target.object_id) if target.object_type == "task" else None,
             "instance": names.instances.get(target.object_id) if target.object_type == "instance" else None,
             **told(request, None if target.done else target.reason),

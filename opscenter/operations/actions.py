@@ -84,6 +84,26 @@ def _operation(params: Params) -> str:
     return str(OPERATIONS[params["operation"]].name)
 
 
+def _started(params: Params) -> str:
+    """What is done to how many."""
+    return _with_comment(
+        _("%(operation)s; %(n)s objects") % {"operation": _operation(params), "n": params["count"]}, params
+    )
+
+
+def _finished(params: Params) -> str:
+    """What was done to how many, and to how many not."""
+    values = {"operation": _operation(params), "done": params["done"], "refused": params["refused"]}
+    return _with_comment(_("%(operation)s; done: %(done)s, refused: %(refused)s") % values, params)
+
+
+def _cancelled(params: Params) -> str:
+    """What was cancelled; of a job, how many objects it did not reach."""
+    if "left" not in params:
+        return _operation(params)
+    return _("%(operation)s; not reached: %(n)s") % {"operation": _operation(params), "n": params["left"]}
+
+
 def _blocked(params: Params) -> str:
     return f"{_operation(params)}. {say('operation.blocked', params)}"
 
@@ -281,7 +301,9 @@ ACTIONS: dict[str, Action] = {
         Action("task.unfreeze", gettext_lazy("Unfroze tasks"), _operated_tasks),
         Action("operation.ask", gettext_lazy("Asked extensions first"), _asked),
         Action("operation.block", gettext_lazy("Blocked the operation"), _blocked),
-        Action("operation.cancel", gettext_lazy("Cancelled the operation"), _operation),
+        Action("operation.start", gettext_lazy("Started a job"), _started),
+        Action("operation.finish", gettext_lazy("Ended a job"), _finished),
+        Action("operation.cancel", gettext_lazy("Cancelled the operation"), _cancelled),
         Action("check.mark_passed", gettext_lazy("Marked the check as passed"), _passed),
         Action("instance.trigger", gettext_lazy("Triggered"), _triggered),
         Action("instance.stop", gettext_lazy("Stopped instances"), _operated),

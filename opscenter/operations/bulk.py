@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django.db import IntegrityError, connection, transaction
+from django.db import connection
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from opscenter.base.reasons import Invalid, sentence
+from opscenter.engine.locks import repeated
 from opscenter.operations import door, jobs
 from opscenter.operations.actor import Actor
 from opscenter.operations.models import Operation, OperationTarget
@@ -48,23 +49,11 @@ def apply_to_all(
     spec = OPERATIONS[code]
     member, values = door.admit(spec, actor, workspace, arguments, comment, client_token)
     params = {"matching": dict(asked)} | ({"arguments": values} if values else {})
-    if earlier := _earlier(spec, actor, member, environment, params, client_token):
-        return earlier
-    chosen = chosen.filter(workspace=workspace, environment=environment).order_by()
-    most = LARGEST_CHECKED if door.listeners(spec, workspace, environment) else LARGEST
-    count = chosen.values("pk")[: most + 1].count()
-    if not 0 < count <= most:
-        raise Invalid("operation.matching", most=most, is_too_many=count > most)
-    try:
-        with transaction.atomic():
-            if most == LARGEST_CHECKED:
-                ids = list(chosen.values_list("pk", flat=True))
-                return door.carry(spec, actor, member, environment, ids, params, comment, client_token)
-            return _start(spec, actor, member, environment, chosen, params, comment, client_token)
-    except IntegrityError:
-        if earlier := _earlier(spec, actor, member, environment, params, client_token):
-            return earlier
-        raise
+    return door.once(
+        client_token,
+        (spec, actor, member, environment, params),
+        lambda: _apply(spec, actor, member, environment, chosen, params, comment, client_token),
+    )
 
 
 def left_by(operation: Operation) -> "QuerySet[OperationTarget]":
@@ -72,7 +61,8 @@ def left_by(operation: Operation) -> "QuerySet[OperationTarget]":
     return operation.targets.filter(done=False, object_type=OPERATIONS[operation.code].object_type)
 
 
-def _start(
+@repeated
+def _apply(
     spec: OperationSpec,
     actor: Actor,
     member: Member,
@@ -82,6 +72,15 @@ def _start(
     comment: str,
     client_token: str | None,
 ) -> Operation:
+    is_checked = bool(door.listeners_to(spec, member.workspace, environment, hold=True))
+    most = LARGEST_CHECKED if is_checked else LARGEST
+    found = chosen.filter(workspace=member.workspace, environment=environment).order_by()
+    count = found.values("pk")[: most + 1].count()
+    if not 0 < count <= most:
+        raise Invalid("operation.matching", most=most, is_too_many=count > most)
+    if is_checked:
+        ids = list(found.values_list("pk", flat=True))
+        return door.submit(spec, actor, member, environment, ids, params, comment, client_token)
     operation = Operation.objects.create(
         code=spec.code,
         workspace=member.workspace,
@@ -93,14 +92,13 @@ def _start(
         params=params,
         status=Operation.Status.RUNNING,
     )
-    query, values = chosen.values("pk").query.sql_with_params()
+    query, values = found.values("pk").query.sql_with_params()
     with connection.cursor() as cursor:
         cursor.execute(
             f"""INSERT INTO operations_operationtarget (operation_id, object_type, object_id)
                 SELECT %s, %s, chosen.id FROM ({query}) chosen(id) ORDER BY chosen.id""",
             [operation.pk, spec.object_type, *values],
         )
-        count = cursor.rowcount
     audit.record(
         actor.user,
         actor.face,
@@ -114,27 +112,10 @@ def _start(
     return operation
 
 
-def _earlier(
-    spec: OperationSpec,
-    actor: Actor,
-    member: Member,
-    environment: str,
-    params: Mapping[str, Any],
-    client_token: str | None,
-) -> Operation | None:
-    """The operation that the client token named before, if it is this one."""
-    earlier = Operation.objects.filter(client_token=client_token).first() if client_token else None
-    if earlier is None:
-        return None
-    asked = (spec.code, actor.user.pk, member.workspace_id, environment, params)
-    named = (earlier.code, earlier.actor_id, earlier.workspace_id, earlier.environment, earlier.params)
-    if asked != named:
-        raise Invalid("operation.client_token")
-    return earlier
-
-
 @sentence("operation.matching")
 def _matching(params: Mapping[str, Any]) -> str:
     if params["is_too_many"]:
-        return _("More than %(most)s objects match. Narrow the filters, and do the rest in a second operation.") % params
+        return (
+            _("More than %(most)s objects match. Narrow the filters, and do the rest in a second operation.") % params
+        )
     return _("Nothing matches any more. Look at the list again.")

@@ -21,6 +21,8 @@ from opscenter.operations.results import act, leave, look_at
 from opscenter.workspaces import audit
 from opscenter.workspaces.roles import Permission
 
+MOST = 1000
+"""Objects that are done at once, in the transaction that asks for them or decides on them."""
 BATCH = 500
 """Objects of one transaction."""
 

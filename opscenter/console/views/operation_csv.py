@@ -68,17 +68,19 @@ def _history_rows(operations: Sequence[Operation]) -> Iterator[Sequence[Any]]:
     targets = OperationTarget.objects.filter(operation__in=operations).values("operation")
     counts = {
         row["operation"]: row
-        for row in targets.annotate(n=Count("pk"), done=Count("pk", Q(done=True)), refused=Count("pk", Q(done=False)))
+        for row in targets.annotate(
+            n=Count("pk"), gone=Count("pk", filter=Q(done=True)), left=Count("pk", filter=Q(done=False))
+        )
     }
     checks: dict[int | None, list[str]] = defaultdict(list)
     asked = Check.objects.filter(event__operation__in=[one.pk for one in operations]).order_by("pk")
     for number, name, state in asked.values_list("event__operation", "extension__name", "state"):
         checks[number].append(f"{name}: {state}")
     for one in operations:
-        count = counts.get(one.pk, {"n": 0, "done": 0, "refused": 0})
+        count = counts.get(one.pk, {"n": 0, "gone": 0, "left": 0})
         yield (
             one.pk, _moment(one.at), one.code, one.environment, one.actor.username, one.face, one.status,
-            _moment(one.settled_at), count["n"], count["done"], count["refused"], "; ".join(checks[one.pk]),
+            _moment(one.settled_at), count["n"], count["gone"], count["left"], "; ".join(checks[one.pk]),
             json.dumps(one.params, ensure_ascii=False), one.comment,
         )  # fmt: skip
 

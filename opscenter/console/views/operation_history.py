@@ -90,7 +90,8 @@ def operation_list(request: ConsoleRequest) -> HttpResponse:
         "is_narrowed": bool(kept),
         "clear_url": request.path,
         "tasks_url": here(request, "task_list"),
-        "csv_url": here(request, "operation_history_csv") + query_string({name: request.GET.getlist(name) for name in kept}),
+        "csv_url": here(request, "operation_history_csv")
+        + query_string({name: request.GET.getlist(name) for name in kept}),
     }
     if not filters.is_valid():
         return live.whole(request, "console/operations/list.html", context, status=422)
