@@ -59,7 +59,7 @@ def test_all_that_match_are_asked_about_and_done(cast: Guarded, browser: Client)
     assert "Set 1 instance to succeeded?" in text and "1 object matches now" in text
     assert all(f'name="{name}"' in text for name in ("all", "list", "filter"))
     token = question.context["token"]
-    sent = browser.post(do, {**asked, "token": token, "comment": "all at once"})
+    sent: Any = browser.post(do, {**asked, "token": token, "comment": "all at once"})
     operation = Operation.objects.get()
     assert sent.url == url(cast, "operation", env="prod", pk=operation.pk)
     assert operation.params["matching"] == {"list": "instance_list", "filter": asked["filter"]}
