@@ -1,7 +1,7 @@
 """The form of an HTTP node: its settings as fields, and back. What is allowed, http_settings says; here are the shapes."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -173,7 +173,7 @@ class HttpNodeForm(forms.Form):
     )
 
     def __init__(
-        self, *args: Any, before: NodeDefinition | None = None, upstream: list[tuple[str, str]] = (), **kwargs: Any
+        self, *args: Any, before: NodeDefinition | None = None, upstream: Sequence[tuple[str, str]] = (), **kwargs: Any
     ) -> None:
         self.before = before
         stored = _object(before)
@@ -192,7 +192,9 @@ class HttpNodeForm(forms.Form):
         if before is not None or not upstream:
             del self.fields["upstream"]
         else:
-            self.fields["upstream"].choices = upstream
+            chosen = self.fields["upstream"]
+            assert isinstance(chosen, forms.MultipleChoiceField)
+            chosen.choices = list(upstream)
 
     def _tell_of_secret(self, name: str, drop: str, stored: Any) -> None:
         if stored:

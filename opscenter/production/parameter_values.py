@@ -66,16 +66,21 @@ def of_task(task: Task, context: Context) -> Parameters:
 
 def of_instance(instance: TaskInstance, attempt: Attempt | None, now: datetime) -> Parameters:
     """What the attempt ran with; while it has not ended, or without one, what the instance would have now."""
-    if attempt is not None and attempt.finished_at is not None and attempt.version is not None:
+    if attempt is not None and attempt.version is not None and _is_kept(attempt):
         told = attempt.parameter_sources
         if told is None:  # from before levels were kept: all were the task's own
-            own = parse_assignments(attempt.version.parameters) if attempt.parameters else {}
+            own = parse_assignments(attempt.version.parameters)
             found = [Effective(name, own.get(name, ""), Level.NODE) for name in attempt.parameters]
         else:
             found = [levels.from_json(name, told[name]) for name in attempt.parameters]
         return Parameters([Shown(one, attempt.parameters[one.name]) for one in found], is_pinned=True)
     sources = _sources(instance.task, instance.task.version, instance.workflow_instance)
     return _evaluated(sources, _context_of(instance, attempt, now))
+
+
+def _is_kept(attempt: Attempt) -> bool:
+    """Whether it says what it ran with; one that was lost, or whose parameters had no value, does not."""
+    return attempt.finished_at is not None and (attempt.parameter_sources is not None or bool(attempt.parameters))
 
 
 def _context_of(instance: TaskInstance, attempt: Attempt | None, now: datetime) -> Context:

@@ -172,6 +172,25 @@ def test_an_instance_shows_what_it_would_have_and_then_what_it_had(cast):
     assert shown() == (True, {"day": ("20261120", "Node")}), "of an attempt from before levels were kept"
 
 
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        ("lost", {"code": "attempt.lost", "params": {"host": "h"}}),
+        ("failure", {"code": "attempt.parameters", "params": {"problem": {"code": "x", "params": {}}}}),
+    ],
+)
+def test_an_attempt_that_kept_none_shows_what_holds_now(cast, state, reason):
+    task = cast.task(version={"parameters": "day=$bizdate bad=$nothing"})
+    instance = cast.instance(task, State.FAILURE)
+    instance.attempts.create(
+        number=1, state=state, version=task.version, claimed_at=MIDNIGHT, started_at=MIDNIGHT, finished_at=MIDNIGHT,
+        reason=reason,
+    )  # fmt: skip
+    found = as_user(cast.visitor).get(url(cast, "instance", pk=instance.pk)).context["parameters"]
+    assert not found["is_pinned"]
+    assert [(row["name"], row["value"]) for row in found["rows"]] == [("day", "20261120"), ("bad", None)]
+
+
 def _try(cast, **query):
     return as_user(cast.visitor).get(url(cast, "parameter_try"), query)
 

@@ -21,8 +21,13 @@ def with_parameters(*parameters, content="true"):
     return {"content": content, "runtime": {"command": "DIDE_SHELL"}, "parameters": list(parameters)}
 
 
+def _shared(read: flowspec.Document) -> str:
+    assert read.workflow is not None
+    return read.workflow.parameters
+
+
 def test_the_sample_has_its_workflows_parameter() -> None:
-    assert flowspec.read(sample("dowhile")).workflow.parameters == "flow_p1=$[yyyymmdd]"
+    assert _shared(flowspec.read(sample("dowhile"))) == "flow_p1=$[yyyymmdd]"
 
 
 FOUND = [
@@ -45,7 +50,7 @@ FOUND = [
 @pytest.mark.parametrize(("workflow", "parameters", "own", "shared"), FOUND)
 def test_whose_a_parameter_is(workflow, parameters, own, shared) -> None:
     read = flowspec.read(document(node("n", script=with_parameters(*parameters)), **workflow))
-    assert (read.nodes[0].parameters, read.workflow.parameters) == (own, shared)
+    assert (read.nodes[0].parameters, _shared(read)) == (own, shared)
 
 
 def test_a_parameter_of_the_workspace_is_left_to_it_if_it_has_one() -> None:

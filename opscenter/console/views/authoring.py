@@ -15,7 +15,7 @@ from opscenter.console.drafts import Draft, Finding
 from opscenter.console.forms import ImportForm, PublishForm, refuse
 from opscenter.operations import drafts as importing
 from opscenter.operations import publish as publishing
-from opscenter.operations.publish_parameters import with_new_parameters
+from opscenter.operations.publish_parameters import with_new_parameters, workflow_problems
 from opscenter.workspaces.roles import Permission
 from workflows.flowspec import BadDocument, Problem
 from workflows.models import Node, Workflow
@@ -114,7 +114,10 @@ def _drafts_page(request: ConsoleRequest, workflow: Workflow | None) -> HttpResp
         "workflow": workflow,
         "rows": rows,
         "pending": pending,
-        "problems": [finding for draft in rows for finding in draft.problems],
+        "problems": [
+            *(drafts.finding(problem) for problem in workflow_problems([draft.node for draft in rows])),
+            *(finding for draft in rows for finding in draft.problems),
+        ],
         "warnings": [finding for draft in rows for finding in draft.warnings],
         "publish_url": f"{publish_url}?{query.urlencode()}",
         "new_parameters": new_parameters,

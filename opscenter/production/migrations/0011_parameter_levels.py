@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='attempt',
             name='parameter_sources',
-            field=models.JSONField(help_text='where each comes from: production.rules.levels.as_json', null=True),
+            field=models.JSONField(help_text='where each comes from; none if they were not resolved', null=True),
         ),
         migrations.AddField(
             model_name='productionworkflow',

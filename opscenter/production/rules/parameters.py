@@ -167,7 +167,7 @@ def evaluate(expression: str, context: Context) -> str:
         try:
             return _value(match, context)
         except ParameterError as error:
-            told = error.reason.params | {"position": match.start() + 1}
+            told = {**error.reason.params, "position": match.start() + 1}
             raise ParameterError(error.reason.code, **told) from error.__cause__
 
     return _EXPRESSION.sub(replace, expression)
