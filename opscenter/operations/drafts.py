@@ -300,7 +300,7 @@ def _sealed(definition: NodeDefinition, node: Node | None) -> NodeDefinition:
         return definition
     before = str(node.definition.get("content", "")) if node is not None else ""
     if moved := http_settings.moved_secrets(definition.content, before):
-        raise Invalid("http.secret_again", setting=", ".join(moved))
+        raise Invalid("http.secret_again", node=definition.name, setting=", ".join(moved))
     return replace(definition, content=http_settings.seal(definition.content, before))
 
 

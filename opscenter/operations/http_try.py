@@ -76,7 +76,7 @@ def try_request(actor: Actor, node: Node, environment: str, bizdate: date) -> Tr
         answer = outbound.send(
             letter.method,
             letter.url,
-            headers={name: value.encode().decode("latin-1") for name, value in letter.headers.items()},
+            headers=letter.wire_headers,
             body=letter.body,
             timeout=min(settings.request_timeout, LONGEST),
             most=MOST_BODY,

@@ -28,7 +28,8 @@ for _code, _text in {
     ),
     "http.status": gettext_lazy("The service answered with the status code %(status)s."),
     "http.secret_again": gettext_lazy(
-        "Enter the secret again (%(setting)s): the stored one is not sent to another host."
+        "“%(node)s” sends its request to another host, to which a stored secret is not taken along. Enter it again: "
+        "%(setting)s."
     ),
     "http.task_id": gettext_lazy(
         "The answer has no usable “taskId”, so that the service cannot be asked for the result."

@@ -8,9 +8,19 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
-from opscenter.base.reasons import Forbidden, Invalid
+from opscenter.base.reasons import Invalid
 from opscenter.console import parameter_parts as parts
-from opscenter.console.access import ConsoleRequest, actor, go, here, in_workspace, is_partial, permitted, why_not
+from opscenter.console.access import (
+    ConsoleRequest,
+    actor,
+    go,
+    here,
+    in_workspace,
+    is_partial,
+    permitted,
+    why_no_tenant_admin,
+    why_not,
+)
 from opscenter.console.dialogs import ask
 from opscenter.console.forms import refuse
 from opscenter.console.live import as_part
@@ -29,7 +39,10 @@ def show_list(request: ConsoleRequest) -> HttpResponse:
     rows = list(shared(request.workspace, request.environment).select_related("modified_by"))
     own = [row for row in rows if row.workspace_id is not None]
     hidden = {row.name for row in own}
-    missing = {Level.WORKSPACE: why_not(request, Permission.MANAGE_WORKSPACE), Level.GLOBAL: _why_not_global(request)}
+    missing = {
+        Level.WORKSPACE: why_not(request, Permission.MANAGE_WORKSPACE),
+        Level.GLOBAL: why_no_tenant_admin(request),
+    }
     found = {Level.WORKSPACE: own, Level.GLOBAL: [row for row in rows if row.workspace_id is None]}
     context = {
         "tabs": parts.tabs(request, "parameter_list"),
@@ -58,14 +71,6 @@ def _row(request: ConsoleRequest, level: Level, row: Any, hidden: set[str]) -> d
 def _url(request: ConsoleRequest, level: Level, what: str, pk: int) -> str:
     prefix = "parameter" if level is Level.WORKSPACE else "parameter_global"
     return here(request, f"{prefix}_{what}", pk=pk)
-
-
-def _why_not_global(request: ConsoleRequest) -> str:
-    try:
-        require_tenant_admin(actor(request))
-    except Forbidden as error:
-        return str(error)
-    return ""
 
 
 @require_http_methods(["GET", "POST"])
