@@ -20,7 +20,7 @@ from opscenter.production.models import (
     TriggerCommand,
 )
 from opscenter.production.node_types import HTTP, HTTP_TRIGGER
-from opscenter.production.rules.explain import Explanation, InstanceSnapshot, Upstream, explain
+from opscenter.production.rules.explain import Explanation, InstanceSnapshot, Parallel, Upstream, explain
 from opscenter.production.rules.states import WAITING, Kind, State
 
 BLOCKING_SHOWN = 5
@@ -76,6 +76,7 @@ class _Facts:
     attempts: dict[int, Attempt] = field(default_factory=dict)
     calls: dict[int, HttpCall] = field(default_factory=dict)
     frozen_since: dict[int, datetime] = field(default_factory=dict)
+    parallel: dict[int, Parallel] = field(default_factory=dict)
 
 
 def _explain(instances: Sequence[TaskInstance], in_full: bool) -> dict[int, Explanation]:
@@ -91,6 +92,7 @@ def _gather(instances: Sequence[TaskInstance], in_full: bool) -> _Facts:
     facts.totals = _totals([i.pk for i in instances if in_full or i.unmet])
     facts.commands = _commands([i.pk for i in instances if _awaits_trigger(i)])
     facts.usage = capacity.usage({i.resource_group_id for i in instances if _has_not_run(i)})
+    facts.parallel = capacity.parallel_runs({i.task_id: limit for i in instances if (limit := _limit(i)) is not None})
     facts.calls = _calls([i.pk for i in instances if i.node_type == HTTP.code and i.state == State.RUNNING])
     if in_full:
         ids = [i.pk for i in instances]
@@ -149,6 +151,12 @@ def _has_not_run(instance: TaskInstance) -> bool:
     return state in WAITING or (state is State.FAILURE and instance.attempt == 0)
 
 
+def _limit(instance: TaskInstance) -> int | None:
+    """The maximum of parallel runs that the instance will count against, or counts against."""
+    runs = instance.needs_worker or (instance.node_type == HTTP.code and not Kind(instance.kind).is_dry_run)
+    return instance.task.max_parallel if runs else None
+
+
 def _awaits_trigger(instance: TaskInstance) -> bool:
     is_open = instance.bypasses_trigger or Kind(instance.kind).is_dry_run
     return instance.node_type == HTTP_TRIGGER.code and not is_open
@@ -182,6 +190,7 @@ def _snapshot(instance: TaskInstance, facts: _Facts) -> InstanceSnapshot:
         command_held_until=command.held_until if command and status == TriggerCommand.Status.HELD else None,
         command_expired_at=command.held_until if command and status == TriggerCommand.Status.EXPIRED else None,
         triggered_at=command.settled_at if command and status == TriggerCommand.Status.FIRED else None,
+        parallel=facts.parallel.get(instance.task_id) if _limit(instance) is not None else None,
         needs_worker=instance.needs_worker,
         group=instance.resource_group.name,
         slots=instance.resource_group.slots,

@@ -10,8 +10,10 @@ import pytest
 from django.db import connection, transaction
 
 from opscenter.base import clock, sql
+from opscenter.base.reasons import say
 from opscenter.engine import advance, attempts, claim, http_calls, limits
 from opscenter.engine.attempts import Outcome
+from opscenter.production.explaining import explain_instance
 from opscenter.production.models import Attempt, ResourceGroup, Task, TaskInstance
 from opscenter.production.rules.states import State
 from tests.engine.graphs import Scene
@@ -280,3 +282,21 @@ def _read(plan: Any, table: str) -> list[float]:
     """Rows read of a table, by each part of a plan."""
     own = [plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)] if plan.get("Relation Name") == table else []
     return own + [rows for part in plan.get("Plans", ()) for rows in _read(part, table)]
+
+
+def test_who_waits_for_it_is_told_which_runs_it_waits_for(scene: Scene) -> None:
+    first, then, last = limited(scene, 2, 3)
+    waiting = TaskInstance.objects.select_related("task", "resource_group").get(pk=last)
+    assert _parallel(waiting) == ("explain.parallel_free", 0, [])
+    assert claimed() == [first, then]
+    assert _parallel(waiting) == ("explain.parallel_full", 2, [first, then])
+    headline = explain_instance(waiting).headline
+    assert str(first) in say(headline.code, headline.params)
+    Task.objects.update(max_parallel=None)
+    waiting = TaskInstance.objects.select_related("task", "resource_group").get(pk=last)
+    assert "parallel" not in {one.code for one in explain_instance(waiting).conditions}
+
+
+def _parallel(instance: TaskInstance) -> tuple[str, int, list[int]]:
+    (found,) = [one.reason for one in explain_instance(instance).conditions if one.code == "parallel"]
+    return found.code, found.params["running"], [run["id"] for run in found.params["runs"]]

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from opscenter.base.models import Blob
+from opscenter.production.rules.misfires import Policy
 from opscenter.workspaces.models import Tenant, User, Workspace
 
 if TYPE_CHECKING:
@@ -30,11 +31,11 @@ class Recurrence(models.TextChoices):
 
 
 class MisfirePolicy(models.TextChoices):
-    """What becomes of instances that were missed while no scheduler was there (rules.misfires)."""
+    """What becomes of a task's instances that were missed while no scheduler was there (rules.misfires)."""
 
-    ALL = "All", pgettext_lazy("misfire policy", "Run all")
-    LATEST = "Latest", pgettext_lazy("misfire policy", "Run the latest only")
-    NONE = "None", pgettext_lazy("misfire policy", "Run none")
+    ALL = Policy.ALL.value, pgettext_lazy("misfire policy", "Run all of them")
+    LATEST = Policy.LATEST.value, pgettext_lazy("misfire policy", "Run the latest of them")
+    NONE = Policy.NONE.value, pgettext_lazy("misfire policy", "Run none of them")
 
 
 class ResourceGroup(models.Model):

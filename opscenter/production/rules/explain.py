@@ -1,8 +1,9 @@
 """Why an instance is in its state, and what would change that: the same questions for every instance at any time.
 
 Conditions come in the order in which an instance passes them: ``not_frozen``, ``upstream``, ``time``, ``trigger``
-(only where a command is waited for), ``resources``, ``run``. Reasons are codes with parameters; a headline's code with
-``.short`` behind it is its short form for lists, with the same parameters.
+(only where a command is waited for), ``parallel`` (only where the task limits its parallel runs), ``resources``, ``run``.
+Reasons are codes with parameters; a headline's code with ``.short`` behind it is its short form for lists, with the same
+parameters.
 
 * not frozen: ``explain.not_frozen``; ``explain.frozen``, ``explain.born_frozen``
 * upstream: ``explain.upstream_met`` (total), ``explain.upstream_passed`` (as below; it did not wait for them);
@@ -11,6 +12,8 @@ Conditions come in the order in which an instance passes them: ``not_frozen``, `
   ``explain.time_unmet`` (at, seconds)
 * trigger: ``explain.trigger_fired``, ``explain.trigger_held`` (until), ``explain.trigger_passed`` (ended by hand);
   ``explain.trigger_none``, ``explain.trigger_expired`` (at)
+* parallel: ``explain.parallel_free``, ``explain.parallel_full`` (limit, running, runs: id, scheduled_at);
+  ``explain.parallel_passed`` (limit; it runs or has run)
 * resources: ``explain.resources_not_needed``, ``explain.resources_taken``, ``explain.resources_free``;
   ``explain.resources_unserved``, ``explain.resources_full`` (each but the first: group, slots, used, workers)
 * run: ``explain.run_waiting``, ``explain.run_next``, ``explain.claimed``, ``explain.running``, ``explain.checking``,
@@ -41,6 +44,7 @@ class Success(StrEnum):
     NOT_CHOSEN = "not_chosen"
     BRANCH_NOT_TAKEN = "branch_not_taken"
     EXPIRED = "expired"
+    MISSED = "missed"
 
 
 _DRY_RUNS = {
@@ -49,6 +53,7 @@ _DRY_RUNS = {
     Kind.SKIP_CYCLE: Success.NOT_ITS_DAY,
     Kind.CONDITION_UNCHOSEN: Success.BRANCH_NOT_TAKEN,
     Kind.EXPIRED: Success.EXPIRED,
+    Kind.MISSED: Success.MISSED,
 }
 
 
@@ -60,6 +65,15 @@ class Upstream:
     name: str
     state: State
     frozen: bool = False
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """A task's maximum of parallel runs, how many it has, and the first few of them: id and scheduled time."""
+
+    limit: int
+    running: int = 0
+    runs: tuple[tuple[int, datetime], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,6 +93,7 @@ class InstanceSnapshot:
         command_held_until: end of the command that is held for it.
         command_expired_at: when the latest command expired, if no other came since.
         triggered_at: when a command opened it.
+        parallel: where its task limits how many of its instances run at the same time, and it will be one of them.
         needs_worker: it must be executed; others succeed where they stand.
         group, slots, used, workers: its resource group, how large that is, how many slots are taken, how many live
             workers serve it.
@@ -109,6 +124,7 @@ class InstanceSnapshot:
     command_held_until: datetime | None = None
     command_expired_at: datetime | None = None
     triggered_at: datetime | None = None
+    parallel: Parallel | None = None
     needs_worker: bool = True
     group: str = ""
     slots: int = 0
@@ -169,6 +185,8 @@ def explain(snapshot: InstanceSnapshot) -> Explanation:
     gates = [_not_frozen(snapshot), _upstream(snapshot), _time(snapshot)]
     if snapshot.awaits_trigger:
         gates.append(_trigger(snapshot))
+    if snapshot.parallel is not None:
+        gates.append(_parallel(snapshot, snapshot.parallel))
     gates.append(_resources(snapshot))
     run = _run(snapshot, ready=all(gate.met for gate in gates))
     deciding = run
@@ -242,6 +260,20 @@ def _trigger(snapshot: InstanceSnapshot) -> Condition:
     # a frozen or failed instance refuses a command: what comes before it must be put right first
     able = snapshot.state in WAITING and not snapshot.frozen and not snapshot.task_frozen
     return Condition("trigger", False, reason, since, (Remedy("trigger", (snapshot.id,)),) if able else ())
+
+
+def _parallel(snapshot: InstanceSnapshot, parallel: Parallel) -> Condition:
+    if snapshot.has_passed or (snapshot.state is State.FAILURE and snapshot.attempt > 0):
+        return Condition("parallel", True, Reason("explain.parallel_passed", {"limit": parallel.limit}))
+    params = {
+        "limit": parallel.limit,
+        "running": parallel.running,
+        "runs": [{"id": pk, "scheduled_at": at} for pk, at in parallel.runs],
+    }
+    if parallel.running < parallel.limit:
+        return Condition("parallel", True, Reason("explain.parallel_free", params))
+    since = snapshot.state_since if snapshot.state is State.WAIT_RESOURCE else None
+    return Condition("parallel", False, Reason("explain.parallel_full", params), since)
 
 
 def _resources(snapshot: InstanceSnapshot) -> Condition:
