@@ -25,6 +25,7 @@ from opscenter.operations.publish_checks import (
     output_problems,
     recurrences_before,
 )
+from opscenter.operations.publish_isolation import isolated
 from opscenter.production.models import (
     Environment,
     ProductionWorkflow,
@@ -108,6 +109,7 @@ def publish(actor: Actor, workspace: Workspace, nodes: Sequence[Node], message: 
     _hold(candidates)
     upstreams = Upstreams(workspace, Environment.PROD, candidates)
     problems, warnings = check(upstreams)
+    warnings += isolated(upstreams)
     if workspace.mode == Workspace.Mode.STANDARD:
         in_dev = Upstreams(workspace, Environment.DEV, candidates)
         problems += output_problems(in_dev) + data_source_problems(in_dev)

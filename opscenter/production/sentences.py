@@ -205,6 +205,13 @@ def _with_moment(code: str, text: Promise, name: str = "at") -> None:
 _with_moment("explain.time_met", gettext_lazy("Its scheduled time has come: %(at)s."))
 _with_moment("explain.time_passed", gettext_lazy("It did not wait for its scheduled time, %(at)s."))
 _with_moment("explain.time_unmet", gettext_lazy("Its scheduled time has not come: %(at)s."))
+_with_moment(
+    "explain.time_unreleased",
+    gettext_lazy(
+        "Its scheduled time has come, %(at)s, but no scheduler is running that would let it start. Start one."
+    ),
+)
+_with_moment("explain.time_unreleased.short", gettext_lazy("No scheduler: due since %(at)s"))
 _with_moment("explain.time_unmet.short", gettext_lazy("Starts at %(at)s"))
 _with_moment(
     "explain.trigger_held",
@@ -266,8 +273,17 @@ def _failed_rerun(params: Params) -> str:
     )
 
 
+def _failed_overdue(params: Params) -> str:
+    return _(
+        "Attempt %(attempt)s failed. Its automatic rerun is due since %(at)s, but no scheduler is running that would start it. "
+        "Start one."
+    ) % {**params, "at": moment(params["at"])}
+
+
+sentence("explain.failed_overdue")(_failed_of(_failed_overdue))
 sentence("explain.failed")(_failed_of(_failed))
 sentence("explain.failed_rerun")(_failed_of(_failed_rerun))
+_with_moment("explain.failed_overdue.short", gettext_lazy("Failed; no scheduler: its rerun is due since %(at)s"))
 _with_moment("explain.failed_rerun.short", gettext_lazy("Failed; rerun at %(at)s"))
 
 

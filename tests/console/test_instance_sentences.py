@@ -64,6 +64,7 @@ _snapshots = st.builds(
     next_rerun_at=_moments,
     reruns_left=st.integers(0, 2),
     set_success=st.booleans(),
+    scheduler=st.booleans(),
 )
 
 

@@ -9,7 +9,7 @@ parameters.
 * upstream: ``explain.upstream_met`` (total), ``explain.upstream_passed`` (as below; it did not wait for them);
   ``explain.upstream_unmet`` (total, unmet, succeeded, blocking: id, name, state, frozen)
 * time: ``explain.time_met`` (at), ``explain.time_none``, ``explain.time_passed`` (at; it did not wait);
-  ``explain.time_unmet`` (at, seconds)
+  ``explain.time_unmet`` (at, seconds); ``explain.time_unreleased`` (at; no scheduler is there to let it pass)
 * trigger: ``explain.trigger_fired``, ``explain.trigger_held`` (until), ``explain.trigger_passed`` (ended by hand);
   ``explain.trigger_none``, ``explain.trigger_expired`` (at)
 * parallel: ``explain.parallel_free``, ``explain.parallel_full`` (limit, running, runs: id, scheduled_at);
@@ -18,7 +18,8 @@ parameters.
   ``explain.resources_unserved``, ``explain.resources_full`` (each but the first: group, slots, used, workers)
 * run: ``explain.run_waiting``, ``explain.run_next``, ``explain.claimed``, ``explain.running``, ``explain.checking``,
   ``explain.checking_condition`` (the last four: attempt, worker); ``explain.http_request``, ``explain.http_asking``,
-  ``explain.http_polling`` (attempt, at); ``explain.failed``, ``explain.failed_rerun``
+  ``explain.http_polling`` (attempt, at); ``explain.failed``, ``explain.failed_rerun``,
+  ``explain.failed_overdue`` (its rerun is due, and no scheduler is there)
   (attempt, result, exit_code, at, reruns_left); ``explain.succeeded_`` + how (attempt): see ``Success``
 """
 
@@ -102,6 +103,7 @@ class InstanceSnapshot:
         exit_code: of the latest attempt's process.
         next_rerun_at, reruns_left: automatic reruns; when the next is due and how many are left.
         set_success: a person set it to succeeded.
+        scheduler: a scheduler is alive; without one nothing that waits for a moment goes on.
         calls: of a running HTTP node: ``request``, ``asking`` or ``polling``.
         poll_at: when it polls next.
     """
@@ -139,6 +141,7 @@ class InstanceSnapshot:
     next_rerun_at: datetime | None = None
     reruns_left: int = 0
     set_success: bool = False
+    scheduler: bool = True
     calls: str = ""
     poll_at: datetime | None = None
 
@@ -236,6 +239,8 @@ def _time(snapshot: InstanceSnapshot) -> Condition:
     at = snapshot.not_before
     if at is None:
         return Condition("time", True, Reason("explain.time_none"))
+    if snapshot.now >= at and snapshot.state is State.WAIT_TIME and not snapshot.scheduler:
+        return Condition("time", False, Reason("explain.time_unreleased", {"at": at}), at)
     if snapshot.now >= at:
         return Condition("time", True, Reason("explain.time_met", {"at": at}), at)
     if snapshot.has_passed:
@@ -333,7 +338,10 @@ def _failed(snapshot: InstanceSnapshot) -> Condition:
         "at": snapshot.next_rerun_at,
         "reruns_left": snapshot.reruns_left,
     }
-    code = "explain.failed" if snapshot.next_rerun_at is None else "explain.failed_rerun"
+    code = "explain.failed"
+    if snapshot.next_rerun_at is not None:
+        overdue = snapshot.next_rerun_at <= snapshot.now and not snapshot.scheduler
+        code = "explain.failed_overdue" if overdue else "explain.failed_rerun"
     remedies = (Remedy("rerun", (snapshot.id,)), Remedy("set_success", (snapshot.id,)))
     return Condition("run", False, Reason(code, params), snapshot.finished_at or snapshot.state_since, remedies)
 
