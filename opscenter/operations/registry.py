@@ -30,6 +30,7 @@ class OperationSpec:
         frozen: only on frozen (True) or on not frozen (False) objects; None for both.
         danger: cannot be undone; the button says so in red.
         point: the extension point that is asked first, in production; empty for none.
+        event: the regular event that tells of it when it is done.
     """
 
     code: str
@@ -40,6 +41,7 @@ class OperationSpec:
     danger: bool = False
     object_type: str = "instance"
     point: str = ""
+    event: str = ""
 
     @property
     def audit(self) -> str:
@@ -55,18 +57,24 @@ OPERATIONS: dict[str, OperationSpec] = {
             Permission.OPERATE_INSTANCE,
             frozenset({State.WAIT_TIME, State.WAIT_TRIGGER, State.WAIT_RESOURCE}) | LIVE,
             danger=True,
+            point="pre-kill-instance",
+            event="kill-instance",
         ),
         OperationSpec(
             "rerun",
             pgettext_lazy("operation", "Rerun"),
             Permission.OPERATE_INSTANCE,
             frozenset({State.SUCCESS, State.FAILURE}),
+            point="pre-rerun-instance",
+            event="rerun-instance",
         ),
         OperationSpec(
             "set_success",
             gettext_lazy("Set to succeeded"),
             Permission.OPERATE_INSTANCE,
             frozenset({State.FAILURE}),
+            point="pre-set-instance-success",
+            event="set-instance-success",
         ),
         OperationSpec(
             "freeze",
@@ -74,6 +82,8 @@ OPERATIONS: dict[str, OperationSpec] = {
             Permission.OPERATE_INSTANCE,
             WAITING | {State.FAILURE},
             frozen=False,
+            point="pre-freeze-instance",
+            event="freeze-instance",
         ),
         OperationSpec(
             "unfreeze",
@@ -81,6 +91,8 @@ OPERATIONS: dict[str, OperationSpec] = {
             Permission.OPERATE_INSTANCE,
             frozenset(State),
             frozen=True,
+            point="pre-unfreeze-instance",
+            event="unfreeze-instance",
         ),
         OperationSpec(
             "freeze_task",
@@ -89,6 +101,7 @@ OPERATIONS: dict[str, OperationSpec] = {
             frozen=False,
             object_type="task",
             point="freeze-node",
+            event="node-change-updated",
         ),
         OperationSpec(
             "unfreeze_task",
@@ -97,6 +110,7 @@ OPERATIONS: dict[str, OperationSpec] = {
             frozen=True,
             object_type="task",
             point="unfreeze-node",
+            event="node-change-updated",
         ),
     )
 }

@@ -335,7 +335,7 @@ def _events(request: ConsoleRequest, extension: Extension) -> dict[str, Any]:
 
 
 def _deliveries(request: ConsoleRequest, extension: Extension) -> dict[str, Any]:
-    found = deliveries_visible_to(actor(request), extension).select_related("of_check__event", "extension")
+    found = deliveries_visible_to(actor(request), extension).select_related("event", "of_check__event", "extension")
     shown, live_context = _logged(request, found)
     is_open = any(one.status == Delivery.Status.PENDING for one in shown.rows)
     return {"rows": log.delivery_rows(request, extension, shown.rows), **live_context, "every": _every(is_open)}
