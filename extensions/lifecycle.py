@@ -101,7 +101,7 @@ def held_listeners(
 def _listening(workspaces: Workspace | Iterable[Workspace], point: str) -> "QuerySet[Enablement]":
     where = [workspaces] if isinstance(workspaces, Workspace) else list(workspaces)
     found = _in_effect().filter(workspace__in=where, extension__points__contains=[point])
-    return found.select_related("extension", "workspace__tenant")
+    return found.select_related("extension__owner", "workspace__tenant")
 
 
 def _in_effect() -> "QuerySet[Enablement]":

@@ -58,6 +58,7 @@ class Extension(models.Model):
     failing_since = models.DateTimeField(null=True, help_text="the first failure after the last success")
     failures = models.IntegerField(default=0, help_text="requests that failed since then")
     created_at = models.DateTimeField(db_default=Now())
+    created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     modified_at = models.DateTimeField(db_default=Now())
     modified_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
 

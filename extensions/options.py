@@ -18,7 +18,9 @@ LONGEST = 64 * 1024
 """Characters of a definition."""
 MOST = 50
 """Options of one extension."""
-_MOST_CHOICES, _LONGEST_WORD, _LONGEST_VALUE = 500, 256, 4000
+LONGEST_VALUE = 4000
+"""Characters of a value."""
+_MOST_CHOICES, _LONGEST_WORD = 500, 256
 TEXT, INPUT, TEXT_AREA = "PreviewText.Input", "Input", "Input.TextArea"
 SELECT, CHECKBOXES, RADIO = "Select", "Checkbox.Group", "Radio.Group"
 COMPONENTS = (TEXT, INPUT, TEXT_AREA, SELECT, CHECKBOXES, RADIO)
@@ -177,8 +179,8 @@ def _one(option: Option, value: Any) -> str:
     if option.choices:
         if text not in dict(option.choices):
             raise Invalid("options.choice", field=f"option.{option.name}", option=option.title, value=text[:64])
-    elif len(text) > _LONGEST_VALUE or "\0" in text:
-        raise Invalid("extension.too_long", field=f"option.{option.name}", most=_LONGEST_VALUE)
+    elif len(text) > LONGEST_VALUE or "\0" in text:
+        raise Invalid("extension.too_long", field=f"option.{option.name}", most=LONGEST_VALUE)
     return text
 
 

@@ -391,7 +391,7 @@ def _stop(pk: int, url: str, reason: Reason, now: datetime) -> list[int]:
         "extension.stopped",
         workspace=extension.test_workspace,
         obj=("extension", extension.code, extension.name),
-        params={"reason": reason.as_json()},
+        params={"reason": Reason(reason.code, {**reason.params, "extension": extension.name}).as_json()},
     )
     others = Delivery.objects.filter(extension=pk, status=Delivery.Status.PENDING)
     checks = dict(others.select_for_update(skip_locked=True, no_key=True).order_by("pk").values_list("pk", "of_check"))

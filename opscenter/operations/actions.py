@@ -222,8 +222,7 @@ def _ended_checks(params: Params) -> str:
 
 
 def _stopped(params: Params) -> str:
-    reason = params["reason"]
-    return say(reason["code"], {**reason["params"], "extension": ""}).replace("“” ", "").replace("“”", "")
+    return say(params["reason"]["code"], params["reason"]["params"])
 
 
 def _replayed_since(params: Params) -> str:

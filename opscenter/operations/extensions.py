@@ -84,7 +84,7 @@ def register(actor: Actor, facts: Facts) -> tuple[Extension, str]:
     """
     require(actor, facts.test_workspace, Permission.DEVELOP_EXTENSIONS)
     values = _checked(facts, actor.user)
-    extension = Extension(tenant=facts.test_workspace.tenant, modified_by=actor.user, **values)
+    extension = Extension(tenant=facts.test_workspace.tenant, created_by=actor.user, modified_by=actor.user, **values)
     _save(extension)
     secret = lifecycle.new_secret(extension)
     record(actor, "extension.register", extension, {"points": values["points"], "owner": str(extension.owner)})
