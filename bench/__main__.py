@@ -20,10 +20,11 @@ BENCHMARKS = {
     "courier": courier.courier,
     "generation": scheduling.generation,
     "rerun": jobs.rerun,
+    "freezes": checks.freezes,
     "chaos": chaos.chaos,
 }
 
-BY_NAME_ONLY = {"chaos"}
+BY_NAME_ONLY = {"chaos", "freezes"}
 """Too long for a look at the figures."""
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from extensions import checks, lifecycle
-from extensions.envelope import node_change
+from extensions.envelope import nodes
 from extensions.models import Check, Event, Extension
 from extensions.tokens import token_of
 from opscenter.base.reasons import Forbidden, NotFound, Refused
@@ -146,7 +146,7 @@ def test_another_tenant_learns_nothing(cast: Guarded) -> None:
 # what is named
 
 
-@pytest.mark.parametrize("message", [str(uuid.uuid4()), "", "no-uuid", "x" * 5000, "\0", "7", "\ud800"])
+@pytest.mark.parametrize("message", [str(uuid.UUID(int=1)), "", "no-uuid", "x" * 5000, "\0", "7", "\ud800"])
 def test_an_unknown_message(cast: Guarded, message: str) -> None:
     extension = cast.extension()
     check = check_of(cast.freeze(cast.task()))
@@ -154,7 +154,7 @@ def test_an_unknown_message(cast: Guarded, message: str) -> None:
     assert len(refused(NotFound, "verdict.unknown_message", call)["message"]) <= 64
 
 
-@pytest.mark.parametrize("code", [uuid.uuid4().hex, "", "x" * 5000, "\0", "\ud800"])
+@pytest.mark.parametrize("code", [uuid.UUID(int=1).hex, "", "x" * 5000, "\0", "\ud800"])
 def test_an_unknown_extension(cast: Guarded, code: str) -> None:
     extension = cast.extension()
     check = check_of(cast.freeze(cast.task()))
@@ -337,7 +337,7 @@ def test_a_verdict_that_comes_before_anybody_noticed_the_limit_counts(cast: Guar
 def message(cast: Guarded, extension: Extension) -> Check:
     """A test message: real but for the operation."""
     (listener,) = lifecycle.listeners(cast.workspace, "freeze-node")
-    data = node_change(cast.workspace, cast.operator, [], "", "") | {"isTest": True}
+    data = nodes([]) | {"isTest": True}
     event = checks.open_event("freeze-node", cast.workspace, "Prod", extension.owner, [listener], data, operation=None)
     return event.checks.select_related("extension", "event").get()
 
