@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from opscenter.base import clock, notify
 from opscenter.base.reasons import sentence
-from opscenter.engine import advance, http_calls, wiring
+from opscenter.engine import advance, http_calls, misfires, wiring
 from opscenter.engine.locks import lock_with_downstream
 from opscenter.operations.models import Operation
 from opscenter.production.models import Attempt, InstanceEdge, TaskInstance, Transition, TriggerCommand
@@ -52,6 +52,7 @@ def _rerun(instances: Sequence[TaskInstance], operation: Operation) -> None:
     TriggerCommand.objects.filter(
         instance__in=ids, status__in=[TriggerCommand.Status.HELD, TriggerCommand.Status.FIRED]
     ).update(status=TriggerCommand.Status.SPENT, settled_at=clock.now())
+    misfires.run_after_all(ids)
     for instance in instances:
         TaskInstance.objects.filter(pk=instance.pk).update(reruns_left=instance.version.rerun_times)
     advance.place(ids, {State.SUCCESS, State.FAILURE}, operation=operation.pk)
