@@ -25,7 +25,7 @@ from opscenter.production.models import (
     WorkflowInstance,
 )
 from opscenter.production.rules.states import Kind, State
-from opscenter.workspaces.models import Member
+from opscenter.workspaces.models import AuditEntry, Member
 from tests.engine.graphs import Scene
 
 pytestmark = pytest.mark.django_db
@@ -226,7 +226,7 @@ def test_who_reruns_a_missed_instance_wants_it_run(outage: Outage, node_type: st
     (missed,) = outage.hourly("None", 3, node_type=node_type)
     back()
     assert states([missed]) == [DRY]
-    apply("rerun", Actor(outage.user, "console"), outage.workspace, "Prod", [missed.pk])
+    apply("rerun", Actor(outage.user, AuditEntry.Face.CONSOLE), outage.workspace, "Prod", [missed.pk])
     missed.refresh_from_db()
     assert (missed.kind, missed.needs_worker, missed.state) == (Kind.NORMAL, runs, State.WAIT_RESOURCE)
 
