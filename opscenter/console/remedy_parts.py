@@ -65,9 +65,13 @@ def trigger_refusal(member: Member, instance: TaskInstance) -> Reason | None:
 
 
 class Remedies:
-    """What helps with the conditions of one instance: the instances it would be done to are read once for all."""
+    """What helps with conditions: the instances it would be done to are read once for all.
 
-    def __init__(self, request: ConsoleRequest, instance: TaskInstance, conditions: Sequence[Condition]) -> None:
+    Args:
+        instance: whose conditions they are; None for those of many.
+    """
+
+    def __init__(self, request: ConsoleRequest, instance: TaskInstance | None, conditions: Sequence[Condition]) -> None:
         self._request = request
         self._instance = instance
         unmet = [condition for condition in conditions if not condition.met]
@@ -85,7 +89,7 @@ class Remedies:
             .defer("version__content")
         }
         self._members: dict[int, Member | None] = {request.workspace.pk: request.member}
-        self._own = Place(instance.workspace_id, instance.task.owner_id)
+        self._own = Place(request.workspace.pk, instance.task.owner_id if instance is not None else 0)
         places = [self._own, *(_place(target) for target in self._targets.values())]
         self._helpers = Helpers(places, request.workspace.tenant_id)
 
@@ -148,6 +152,7 @@ class Remedies:
 
     def _unfreeze_task(self) -> dict[str, Any]:
         """For the instance's own task: the instances to come are then not born frozen."""
+        assert self._instance is not None  # nothing else has such a remedy
         (button,) = (one for one in buttons(self._request, self._instance.task) if one["code"] == "unfreeze_task")
         return {**button, "label": _("Unfreeze the task")}
 
@@ -166,7 +171,7 @@ class Remedies:
         return reverse(f"console:{view}", kwargs={"workspace_id": target.workspace_id, "env": env, "pk": target.pk})
 
     def _label(self, operation: str, targets: list[TaskInstance]) -> str:
-        if [target.pk for target in targets] == [self._instance.pk]:
+        if self._instance is None or [target.pk for target in targets] == [self._instance.pk]:
             return operation
         count = len(targets)
         return ngettext("%(operation)s: upstream", "%(operation)s: %(n)s upstream", count) % {

@@ -2,7 +2,15 @@
 
 from django.urls import include, path
 
-from opscenter.console.views import instance, instances, operation_history, operation_page, operations, tasks
+from opscenter.console.views import (
+    instance,
+    instances,
+    operation_history,
+    operation_page,
+    operations,
+    tasks,
+    waiting,
+)
 
 _in_workspace = [
     path("tasks/", tasks.task_list, name="task_list"),
@@ -10,6 +18,7 @@ _in_workspace = [
     path("tasks/<int:number>/run/", tasks.run_now, name="task_run"),
     path("tasks/do/<slug:code>/", operations.operate_tasks, name="task_operate"),
     path("instances/", instances.instance_list, name="instance_list"),
+    path("instances/waiting/", waiting.waiting, name="instance_waiting"),
     path("test-instances/", instances.test_instance_list, name="test_instance_list"),
     path("instances/<int:pk>/", instance.instance, name="instance"),
     path("instances/<int:pk>/glance/", instance.glance, name="instance_glance"),

@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import Count
 
 from opscenter.base import clock, sql
-from opscenter.base.reasons import Reason
+from opscenter.base.reasons import Reason, say
 from opscenter.production import capacity, roots
 from opscenter.production.models import (
     Attempt,
@@ -54,6 +54,25 @@ def explain_instance(instance: TaskInstance) -> Explanation:
 def explain_instances(instances: Sequence[TaskInstance]) -> dict[int, Explanation]:
     """The same for several; by instance id."""
     return _explain(instances, in_full=True)
+
+
+def told(explanation: Explanation) -> str:
+    """An explanation as text, a line for each condition that is not met; what ended is one line."""
+    unmet = [one.reason for one in explanation.conditions if not one.met and one.reason.code != "explain.run_waiting"]
+    lines = dict.fromkeys(say(one.code, one.params) for one in (explanation.headline, *unmet))
+    return "\n".join(lines) + "\n"
+
+
+def headline(instance: TaskInstance) -> str:
+    """Why the instance is in its state, in the one sentence that matters most."""
+    first = explain_instance(instance).headline
+    return say(first.code, first.params)
+
+
+def failures(instances: Sequence[TaskInstance]) -> dict[int, str]:
+    """Why those of the instances that failed did, in a sentence each."""
+    explained = _explain([one for one in instances if one.state == State.FAILURE], in_full=False)
+    return {pk: say(one.headline.code, one.headline.params) for pk, one in explained.items()}
 
 
 def short_reasons(instances: Sequence[TaskInstance]) -> dict[int, Reason]:
