@@ -23,7 +23,7 @@ from opscenter.workspaces.models import Tenant, Workspace
 
 MOST_CULPRITS = 200
 """Culprits that are walked from, those of the latest days first."""
-MOST_STEPS = 40_000
+MOST_STEPS = 30_000
 """Pairs of culprit and instance that are walked, over all culprits, the nearest first. Counts beyond are "at least"."""
 DAYS_BACK = timedelta(days=7)
 """How many business dates before the list's day a culprit may be of: cross-cycle dependencies lead there."""
@@ -91,7 +91,7 @@ class HoldUps:
     Attributes:
         waiting: how many of them do.
         reasons: those that need somebody first, then by count. An instance with two culprits is counted at each.
-        others: how many wait only for what runs, or for times that have not come.
+        others: how many wait only for what runs, or for times that have not come; 0 where the walk was cut.
         is_capped: the walk was cut: counts are at least what they say.
     """
 
@@ -130,7 +130,8 @@ def holdups(
     not_run = sum(row[3] for row in counted if row[0] == State.NOT_RUN and not row[1])
     order = list(Cause)
     reasons.sort(key=lambda one: (order.index(one.cause) >= order.index(Cause.FULL), -one.count))
-    return HoldUps(sum(row[3] for row in counted), tuple(reasons), max(not_run - reached, 0), is_capped)
+    others = 0 if is_capped else max(not_run - reached, 0)
+    return HoldUps(sum(row[3] for row in counted), tuple(reasons), others, is_capped)
 
 
 def _held(
