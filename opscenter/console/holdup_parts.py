@@ -51,6 +51,7 @@ def rows_of(
             "workspace": known.get(one.workspace, "") if one.workspace != request.workspace.pk else "",
             "why": str(CAUSES[one.cause]) if one.culprit else "",
             "since": one.since,
+            "groups_url": here(request, "group_list") if one.group else "",
             "held_url": here(request, "instance_list") + query_string(_filter(one, kept)),
             "remedies": remedies.buttons(condition) if remedies else [],
             "help": remedies.help(condition) if remedies else [],

@@ -126,11 +126,14 @@ class Remedies:
     def culprits(self, condition: Condition) -> list[dict[str, str]]:
         """Links to the instances that stand in the way, as far as the reader may open them."""
         found = [self._targets[pk] for pk in _shown(condition) if pk in self._targets]
-        return [
+        links = [
             {"name": one.task.name, "url": self._url("instance", one)}
             for one in found
             if self._member(one.workspace_id) is not None
         ]
+        if condition.code == "resources":
+            links.append({"name": _("Resource groups"), "url": here(self._request, "group_list")})
+        return links
 
     def _on(self, remedy: Remedy) -> list[TaskInstance]:
         if not _is_on_instances(remedy):

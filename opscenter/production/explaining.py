@@ -63,10 +63,10 @@ def told(explanation: Explanation) -> str:
     return "\n".join(lines) + "\n"
 
 
-def headline(instance: TaskInstance) -> str:
-    """Why the instance is in its state, in the one sentence that matters most."""
-    first = explain_instance(instance).headline
-    return say(first.code, first.params)
+def in_short(instance: TaskInstance) -> str:
+    """Why the instance is in its state, as one short phrase."""
+    reason = short_reasons([instance])[instance.pk]
+    return say(reason.code, reason.params)
 
 
 def failures(instances: Sequence[TaskInstance]) -> dict[int, str]:

@@ -124,7 +124,10 @@ def test_a_full_group_names_who_holds_its_slots_and_who_may_add_some(cast: Cast)
     holder = cast.instance(cast.task("long_run"), State.RUNNING)
     (condition,) = unmet(cast, cast.visitor, cast.instance(cast.task("next"), State.WAIT_RESOURCE))
     assert "1 of 1 slots are taken. Those who hold them: “long_run”." in condition["text"]
-    assert condition["links"] == [{"name": "long_run", "url": url(cast, "instance", pk=holder.pk)}]
+    assert condition["links"] == [
+        {"name": "long_run", "url": url(cast, "instance", pk=holder.pk)},
+        {"name": "Resource groups", "url": url(cast, "group_list")},
+    ]
     assert "Who can give the group more slots: acme-admin." in condition["help"]
     worker.delete()
     (condition,) = unmet(cast, cast.visitor, cast.instance(cast.task("after"), State.WAIT_RESOURCE))

@@ -201,7 +201,7 @@ def _log_of(request: ConsoleRequest, found: TaskInstance, attempt: Attempt | Non
             "attempt": None,
             "log_url": here(request, "instance_log", pk=found.pk),
             "needs_worker": found.needs_worker,
-            "why": explaining.headline(found),
+            "why": explaining.in_short(found),
         }
     is_growing = log_tail.is_growing(attempt)
     part = log_tail.tail(attempt)

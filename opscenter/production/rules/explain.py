@@ -278,7 +278,8 @@ def _resources(snapshot: InstanceSnapshot) -> Condition:
         return Condition("resources", False, reason, since, (Remedy("start_worker"),))
     if snapshot.used >= snapshot.slots:
         reason = Reason("explain.resources_full", params)
-        return Condition("resources", False, reason, since, (Remedy("add_slots"), Remedy("wait")))
+        by_itself = (Remedy("wait"),) if snapshot.slots > 0 else ()
+        return Condition("resources", False, reason, since, (Remedy("add_slots"), *by_itself))
     return Condition("resources", True, Reason("explain.resources_free", params))
 
 
