@@ -63,6 +63,8 @@ def rows_of(
 def _condition(one: HoldUp) -> Condition:
     """What is to blame as a condition, so that what helps is told as everywhere."""
     remedies = one.culprit.remedies if one.culprit else _OF_GROUPS.get(one.cause, ())
+    if one.group and not one.slots:  # none that could become free
+        remedies = tuple(remedy for remedy in remedies if remedy.operation != "wait")
     return Condition("upstream", False, Reason("explain.upstream_unmet"), one.since, remedies)
 
 

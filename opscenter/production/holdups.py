@@ -64,7 +64,7 @@ class HoldUp:
         held: how many of the list wait for it, directly or through others.
         own: how many of the list it is the reason of without others between: those that wait for a slot or for time.
         culprit: the instance that is to blame; its workspace, its task's owner, and since when it is so.
-        group: the resource group, where that is the reason.
+        group, slots: the resource group, where that is the reason, and how large it is.
         at: when the first of them goes on by itself.
     """
 
@@ -76,6 +76,7 @@ class HoldUp:
     owner: int = 0
     since: datetime | None = None
     group: str = ""
+    slots: int = 0
     at: datetime | None = None
 
     @property
@@ -189,11 +190,12 @@ def _of_groups(
         if state == State.WAIT_RESOURCE and not frozen and group in usage:
             one = usage[group]
             cause = Cause.STARTING if one.has_room else Cause.FULL if one.workers else Cause.UNSERVED
-            found[group] = HoldUp(cause, own=n, group=one.name, since=since)
+            found[group] = HoldUp(cause, own=n, group=one.name, slots=one.slots, since=since)
     for label, count in held.items():
         if label < 0:
             one = usage[-label]
-            known = found.get(-label, HoldUp(Cause.FULL if one.workers else Cause.UNSERVED, group=one.name))
+            cause = Cause.FULL if one.workers else Cause.UNSERVED
+            known = found.get(-label, HoldUp(cause, group=one.name, slots=one.slots))
             found[-label] = replace(known, held=count)
     return list(found.values())
 

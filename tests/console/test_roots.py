@@ -110,9 +110,8 @@ def test_the_list_explains_a_page_of_chains_with_as_many_queries_as_one(
     culprit = cast.instance(cast.task("load"), State.FAILURE)
     rows = [chain(cast, culprit, 3) for _ in range(8)]
     with django_assert_max_num_queries(8):
-        told = short_reasons(
-            TaskInstance.objects.filter(pk__in=[row.pk for row in rows]).select_related("task", "resource_group")
-        )
+        listed = TaskInstance.objects.filter(pk__in=[row.pk for row in rows]).select_related("task", "resource_group")
+        told = short_reasons(list(listed))
     assert {say(one.code, one.params) for one in told.values()} == {"Waits for load (Failed)"}
 
 

@@ -19,7 +19,7 @@ from tests.cast import BIZDATE, Cast
 from tests.console.visits import as_user, url
 
 pytestmark = pytest.mark.django_db
-DAY = {"bizdate": BIZDATE.isoformat()}
+DAY: dict[str, Any] = {"bizdate": BIZDATE.isoformat()}
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def test_a_group_of_no_workspace_of_mine_is_not_there(cast: Cast, groups: Any) -
 
 def test_association_and_its_refusal(cast: Cast, groups: Any) -> None:
     wire = Wire(cast.admin)
-    named = {"ProjectId": cast.workspace.pk, "ResourceGroupId": "fast"}
+    named: dict[str, Any] = {"ProjectId": cast.workspace.pk, "ResourceGroupId": "fast"}
     assert wire.call("AssociateProjectToResourceGroup", **named)["Success"] is True
     assert names(wire, ProjectId=cast.workspace.pk) == ["default", "fast"]
     task = cast.task("nightly", resource_group=groups["fast"])

@@ -61,7 +61,8 @@ def test_an_administrator_of_the_tenant_adds_a_group_that_nobody_uses_yet(cast: 
 )
 def test_what_cannot_be_is_told_at_its_field(cast: Cast, values: dict[str, Any], field: str) -> None:
     with pytest.raises(Invalid) as error:
-        resource_groups.create(by(cast.owner), **({"name": "fast", "slots": 4} | values))
+        wrong: dict[str, Any] = {"name": "fast", "slots": 4} | values
+        resource_groups.create(by(cast.owner), **wrong)
     assert error.value.reason.params["field"] == field
     assert not AuditEntry.objects.filter(action="resource_group.create").exists()
 

@@ -28,8 +28,8 @@ def waiting(request: ConsoleRequest) -> HttpResponse:
     list_url = here(request, "instance_list") + query_string(kept)
     crumbs = [(_("Instances"), list_url)]
     if not filters.is_valid():
-        context = {"filters": filters, "list_url": list_url, "crumbs": crumbs}
-        return render(request, "console/instances/waiting.html", context, status=422)
+        wrong = {"filters": filters, "list_url": list_url, "crumbs": crumbs}
+        return render(request, "console/instances/waiting.html", wrong, status=422)
     wanted = filters.wanted()
     found = listings.instances(
         request.user, request.workspace, request.environment, WorkflowInstance.Type.NORMAL, wanted

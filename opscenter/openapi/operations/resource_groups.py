@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from django.db.models import QuerySet
+
 from opscenter.openapi import finding
 from opscenter.openapi.fields import Integer, Items, Request, Structure, Text, Word
 from opscenter.openapi.paging import Paged, SortBy, page
@@ -70,6 +72,7 @@ def get_resource_group(actor: Actor, args: Args) -> Args:
 @operation("2024-05-18", "ListResourceGroups", ListResourceGroups, Permission.VIEW)
 def list_resource_groups(actor: Actor, args: Args) -> Args:
     """With ProjectId those associated with the workspace; else all that the caller may know of."""
+    found: QuerySet[ResourceGroup]
     if args["ProjectId"] is not None:
         found = ResourceGroup.objects.usable_in(finding.workspace(actor, args["ProjectId"]))
     else:

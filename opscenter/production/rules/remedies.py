@@ -155,7 +155,7 @@ def together(culprits: Iterable[Culprit]) -> tuple[Remedy, ...]:
     """What would help these, each operation once with all that it would be done to; where people can help, waiting is not
     among it."""
     offered = [remedy for culprit in culprits for remedy in culprit.remedies]
-    found = []
+    found: list[Remedy] = []
     for operation in WHO:
         same = [remedy for remedy in offered if remedy.operation == operation]
         if not same or (operation in ("wait", "look") and found):
