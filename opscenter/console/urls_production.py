@@ -5,6 +5,7 @@ from django.urls import include, path
 from opscenter.console.views import (
     instance,
     instances,
+    operation_csv,
     operation_history,
     operation_page,
     operations,
@@ -28,6 +29,8 @@ _in_workspace = [
     path("instances/<int:pk>/log/<int:number>/raw/", instance.log_raw, name="instance_log_raw"),
     path("instances/do/<slug:code>/", operations.operate_instances, name="instance_operate"),
     path("operations/", operation_history.operation_list, name="operation_list"),
+    path("operations/history.csv", operation_csv.history_csv, name="operation_history_csv"),
+    path("operations/<int:pk>/results.csv", operation_csv.results_csv, name="operation_results_csv"),
     path("operations/open/", operation_history.open_list, name="operation_open"),
     path("operations/<int:pk>/", operation_page.operation, name="operation"),
     path("operations/<int:pk>/checks/", operation_page.checks, name="operation_checks"),

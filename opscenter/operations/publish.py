@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from opscenter.base import clock, ids
 from opscenter.base.reasons import Invalid, sentence
-from opscenter.engine import generate
+from opscenter.engine import generate, limits
 from opscenter.operations.actor import Actor
 from opscenter.operations.permits import require
 from opscenter.operations.publish_checks import (
@@ -26,6 +26,7 @@ from opscenter.operations.publish_checks import (
     recurrences_before,
 )
 from opscenter.operations.publish_groups import group_problems
+from opscenter.operations.publish_isolation import isolated
 from opscenter.production.models import (
     Environment,
     ProductionWorkflow,
@@ -57,6 +58,8 @@ _TASK_FIELDS = (
     "recurrence",
     "thawed_recurrence",
     "priority",
+    "max_parallel",
+    "misfire_policy",
     "status",
     "modified_at",
     "modified_by",
@@ -108,6 +111,7 @@ def publish(actor: Actor, workspace: Workspace, nodes: Sequence[Node], message: 
     upstreams = Upstreams(workspace, Environment.PROD, candidates)
     problems, warnings = check(upstreams)
     problems += group_problems(upstreams)
+    warnings += isolated(upstreams)
     if workspace.mode == Workspace.Mode.STANDARD:
         in_dev = Upstreams(workspace, Environment.DEV, candidates)
         problems += output_problems(in_dev) + data_source_problems(in_dev)
@@ -228,6 +232,7 @@ class _Publication:
         tasks = {task.number: task for task in found.select_for_update(no_key=True)}
         fresh = []
         before = list(tasks.values())
+        limit_before = {task.pk: task.max_parallel for task in before}
         for candidate in self.candidates:
             task = tasks.get(candidate.number)
             if task is None:
@@ -237,6 +242,9 @@ class _Publication:
                 fresh.append(task)
             self._fill(task, candidate, workflows)
         Task.objects.bulk_update(before, _TASK_FIELDS, batch_size=_BATCH)
+        relimited = [task for task in before if task.max_parallel != limit_before[task.pk]]
+        if relimited:
+            limits.changed(relimited)
         Task.objects.bulk_create(fresh, batch_size=_BATCH)
         return tasks | {task.number: task for task in fresh}, {task.pk for task in fresh}
 
@@ -250,6 +258,8 @@ class _Publication:
         task.owner = node.owner
         task.resource_group = self._groups[definition.resource_group or ResourceGroup.DEFAULT]
         task.priority = definition.priority
+        task.max_parallel = definition.max_parallel or None
+        task.misfire_policy = definition.misfire_policy
         task.status = Task.Status.ONLINE
         task.modified_at, task.modified_by = self.at, self.publisher
         recurrence = candidate.recurrence_of(task)

@@ -27,6 +27,7 @@ for _code, _text in {
     "stop": gettext_lazy("Stop it."),
     "publish": gettext_lazy("Publish its node again."),
     "start_worker": gettext_lazy("Start a worker that serves the resource group."),
+    "start_scheduler": gettext_lazy("Start a scheduler."),
     "add_slots": gettext_lazy("Give the resource group more slots."),
     "look": gettext_lazy("Look at what it waits for."),
 }.items():

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opscenter.base.reasons import Reason
-from opscenter.production.rules.explain import InstanceSnapshot, Occupant, Success, Upstream, explain
+from opscenter.production.rules.explain import InstanceSnapshot, Occupant, Parallel, Success, Upstream, explain
 from opscenter.production.rules.remedies import NEED_SOMEBODY, WHO, Cause, Remedy, Who, together
 from opscenter.production.rules.states import LIVE, WAITING, Kind, State
 
@@ -47,10 +47,19 @@ HEADLINES = [
     (READY, {"state": State.NOT_RUN, "upstream_unmet": 1, "not_before": NOW + HOUR}, "explain.upstream_unmet"),
     (READY, {"state": State.WAIT_TIME, "not_before": NOW + HOUR}, "explain.time_unmet"),
     (READY, {"state": State.WAIT_TIME, "not_before": NOW}, "explain.run_next"),
+    (READY, {"state": State.WAIT_TIME, "not_before": NOW, "scheduler": False}, "explain.time_unreleased"),
+    (READY, {"state": State.WAIT_TIME, "not_before": NOW + HOUR, "scheduler": False}, "explain.time_unmet"),
+    (READY, {"not_before": NOW, "scheduler": False}, "explain.run_next"),
     (READY, {"not_before": None}, "explain.run_next"),
     (READY, {"used": 4}, "explain.resources_full"),
     (READY, {"workers": 0}, "explain.resources_unserved"),
     (READY, {"workers": 0, "needs_worker": False}, "explain.run_next"),
+    (READY, {"parallel": Parallel(2, 1)}, "explain.run_next"),
+    (READY, {"parallel": Parallel(2, 2)}, "explain.parallel_full"),
+    (READY, {"parallel": Parallel(2, 2), "workers": 0}, "explain.parallel_full"),
+    (READY, {"parallel": Parallel(2, 2), "state": State.WAIT_TIME, "not_before": NOW + HOUR}, "explain.time_unmet"),
+    (READY, {"parallel": Parallel(2, 2), "state": State.RUNNING, "attempt": 1}, "explain.running"),
+    (READY, {"parallel": Parallel(2, 2), "state": State.FAILURE, "attempt": 1}, "explain.failed"),
     (READY, {"state": State.CLAIMED, "attempt": 1}, "explain.claimed"),
     (READY, {"state": State.RUNNING, "attempt": 1}, "explain.running"),
     (READY, {"state": State.CHECKING, "attempt": 1}, "explain.checking"),
@@ -58,6 +67,8 @@ HEADLINES = [
     (READY, {"state": State.RUNNING, "attempt": 1, "upstream_unmet": 1}, "explain.running"),
     (READY, {"state": State.FAILURE, "attempt": 1}, "explain.failed"),
     (READY, {"state": State.FAILURE, "attempt": 1, "next_rerun_at": NOW + HOUR}, "explain.failed_rerun"),
+    (READY, {"state": State.FAILURE, "attempt": 1, "next_rerun_at": NOW, "scheduler": False}, "explain.failed_overdue"),
+    (READY, {"state": State.FAILURE, "next_rerun_at": NOW + HOUR, "scheduler": False}, "explain.failed_rerun"),
     (READY, {"state": State.SUCCESS, "attempt": 1}, "explain.succeeded_ran"),
     (READY, {"state": State.SUCCESS, "needs_worker": False}, "explain.succeeded_zero_load"),
     (READY, {"state": State.SUCCESS, "kind": Kind.SKIP}, "explain.succeeded_dry_run"),
@@ -65,6 +76,7 @@ HEADLINES = [
     (READY, {"state": State.SUCCESS, "kind": Kind.SKIP_UNCHOSEN}, "explain.succeeded_not_chosen"),
     (READY, {"state": State.SUCCESS, "kind": Kind.CONDITION_UNCHOSEN}, "explain.succeeded_branch_not_taken"),
     (READY, {"state": State.SUCCESS, "kind": Kind.EXPIRED}, "explain.succeeded_expired"),
+    (READY, {"state": State.SUCCESS, "kind": Kind.MISSED}, "explain.succeeded_missed"),
     (READY, {"state": State.SUCCESS, "set_success": True, "attempt": 2}, "explain.succeeded_by_hand"),
     (TRIGGER, {}, "explain.trigger_none"),
     (TRIGGER, {"state": State.NOT_RUN, "upstream_unmet": 1}, "explain.upstream_unmet"),
@@ -246,6 +258,29 @@ def test_a_full_group_says_who_occupies_it():
     assert [remedy.who for remedy in condition.remedies] == [Who.TENANT_ADMINS, Who.ITSELF]
 
 
+PARALLEL = [  # changes, running of 2, met, code, since
+    ({}, 1, True, "explain.parallel_free", None),
+    ({}, 2, False, "explain.parallel_full", NOW - HOUR),
+    ({}, 3, False, "explain.parallel_full", NOW - HOUR),  # the maximum was lowered
+    ({"state": State.NOT_RUN, "upstream_unmet": 1}, 2, False, "explain.parallel_full", None),
+    ({"state": State.FAILURE}, 2, False, "explain.parallel_full", None),  # it never ran
+    ({"state": State.CLAIMED, "attempt": 1}, 2, True, "explain.parallel_passed", None),
+    ({"state": State.SUCCESS, "attempt": 1}, 2, True, "explain.parallel_passed", None),
+]
+
+
+@pytest.mark.parametrize(("changes", "running", "met", "code", "since"), PARALLEL)
+def test_parallel_runs_are_told_one_by_one(changes, running, met, code, since):
+    runs = ((31, NOW - 5 * HOUR), (32, NOW - 4 * HOUR))
+    condition = _condition(replace(READY, parallel=Parallel(2, running, runs), **changes), "parallel")
+    assert (condition.met, condition.reason.code, condition.since) == (met, code, since)
+    if not met:
+        assert condition.reason.params["runs"] == [
+            {"id": 31, "scheduled_at": NOW - 5 * HOUR},
+            {"id": 32, "scheduled_at": NOW - 4 * HOUR},
+        ]
+
+
 def test_resources_name_the_group():
     condition = _condition(replace(READY, used=4), "resources")
     assert condition.reason.params == {"group": "etl", "slots": 4, "used": 4, "workers": 1, "occupants": []}
@@ -352,7 +387,7 @@ def test_every_instance_has_an_explanation(snapshot):
     conditions = explanation.conditions
     assert explanation.headline in [one.reason for one in conditions]
     assert all(one.reason.code.startswith("explain.") for one in conditions)
-    on_something = set(WHO) - {"wait", "add_slots", "start_worker"}
+    on_something = set(WHO) - {"wait", "add_slots", "start_worker", "start_scheduler"}
     assert all(
         bool(remedy.targets) is (remedy.operation in on_something) for one in conditions for remedy in one.remedies
     )
@@ -380,6 +415,7 @@ UNMET = [  # a condition, and what of a snapshot makes it unmet
     ("time", {"not_before": NOW + HOUR}),
     ("resources", {"workers": 0}),
     ("resources", {"used": 4}),
+    ("parallel", {"parallel": Parallel(1, 1, ((31, NOW - HOUR),))}),
 ]
 
 
@@ -404,7 +440,7 @@ def test_of_what_waits_exactly_the_unmet_conditions_are_told_each_with_since_whe
             assert set(told) == unmet, snapshot
             blocked_call = {"trigger"} if snapshot.frozen else set()
             assert {code for code, one in told.items() if not one.remedies} <= blocked_call, snapshot
-            assert {code for code, one in told.items() if one.since is None} <= {"resources"}, snapshot
+            assert {code for code, one in told.items() if one.since is None} <= {"resources", "parallel"}, snapshot
         elif snapshot.state is not State.FAILURE:
             assert set(told) <= {"not_frozen"}, snapshot
         seen += 1

@@ -4,6 +4,7 @@ from opscenter.production.models.calls import HttpCall
 from opscenter.production.models.data_sources import DataSource
 from opscenter.production.models.instances import (
     Attempt,
+    Attendance,
     GenerationRun,
     InstanceEdge,
     LogChunk,
@@ -13,6 +14,7 @@ from opscenter.production.models.instances import (
 )
 from opscenter.production.models.tasks import (
     Environment,
+    MisfirePolicy,
     ProductionWorkflow,
     Recurrence,
     Resource,
@@ -28,12 +30,14 @@ from opscenter.production.models.triggers import TriggerCommand
 
 __all__ = [
     "Attempt",
+    "Attendance",
     "DataSource",
     "Environment",
     "GenerationRun",
     "HttpCall",
     "InstanceEdge",
     "LogChunk",
+    "MisfirePolicy",
     "ProductionWorkflow",
     "Recurrence",
     "Resource",

@@ -1,24 +1,28 @@
 """Why an instance is in its state, and what would change that: the same questions for every instance at any time.
 
 Conditions come in the order in which an instance passes them: ``not_frozen``, ``upstream``, ``time``, ``trigger``
-(only where a command is waited for), ``resources``, ``run``. Reasons are codes with parameters; a headline's code with
-``.short`` behind it is its short form for lists, with the same parameters.
+(only where a command is waited for), ``parallel`` (only where the task limits its parallel runs), ``resources``, ``run``.
+Reasons are codes with parameters; a headline's code with ``.short`` behind it is its short form for lists, with the same
+parameters.
 
 * not frozen: ``explain.not_frozen``; ``explain.frozen``, ``explain.born_frozen``
 * upstream: ``explain.upstream_met`` (total), ``explain.upstream_passed`` (as below; it did not wait for them);
   ``explain.upstream_unmet`` (total, unmet, succeeded, blocking: id, name, state, frozen; roots: the same and cause,
   what those in turn wait for, at the bottom of the chain)
 * time: ``explain.time_met`` (at), ``explain.time_none``, ``explain.time_passed`` (at; it did not wait);
-  ``explain.time_unmet`` (at, seconds)
+  ``explain.time_unmet`` (at, seconds); ``explain.time_unreleased`` (at; no scheduler is there to let it pass)
 * trigger: ``explain.trigger_fired``, ``explain.trigger_held`` (until), ``explain.trigger_passed`` (ended by hand);
   ``explain.trigger_none``, ``explain.trigger_expired`` (at); ``explain.trigger_offline``,
   ``explain.trigger_task_frozen`` (a call would be refused)
+* parallel: ``explain.parallel_free``, ``explain.parallel_full`` (limit, running, runs: id, scheduled_at);
+  ``explain.parallel_passed`` (limit; it runs or has run)
 * resources: ``explain.resources_not_needed``, ``explain.resources_taken``, ``explain.resources_free``;
   ``explain.resources_unserved``, ``explain.resources_full`` (each but the first: group, slots, used, workers,
   occupants: id, name)
 * run: ``explain.run_waiting``, ``explain.run_next``, ``explain.claimed``, ``explain.running``, ``explain.checking``,
   ``explain.checking_condition`` (the last four: attempt, worker); ``explain.http_request``, ``explain.http_asking``,
-  ``explain.http_polling`` (attempt, at); ``explain.failed``, ``explain.failed_rerun``
+  ``explain.http_polling`` (attempt, at); ``explain.failed``, ``explain.failed_rerun``,
+  ``explain.failed_overdue`` (its rerun is due, and no scheduler is there)
   (attempt, result, exit_code, at, reruns_left); ``explain.succeeded_`` + how (attempt): see ``Success``
 """
 
@@ -47,6 +51,7 @@ class Success(StrEnum):
     NOT_CHOSEN = "not_chosen"
     BRANCH_NOT_TAKEN = "branch_not_taken"
     EXPIRED = "expired"
+    MISSED = "missed"
 
 
 _DRY_RUNS = {
@@ -55,6 +60,7 @@ _DRY_RUNS = {
     Kind.SKIP_CYCLE: Success.NOT_ITS_DAY,
     Kind.CONDITION_UNCHOSEN: Success.BRANCH_NOT_TAKEN,
     Kind.EXPIRED: Success.EXPIRED,
+    Kind.MISSED: Success.MISSED,
 }
 
 
@@ -68,6 +74,15 @@ class Occupant:
 
     id: int
     name: str
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """A task's maximum of parallel runs, how many it has, and the first few of them: id and scheduled time."""
+
+    limit: int
+    running: int = 0
+    runs: tuple[tuple[int, datetime], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,6 +106,7 @@ class InstanceSnapshot:
         command_held_until, command_held_since: end of the command that is held for it, and when it came.
         command_expired_at: when the latest command expired, if no other came since.
         triggered_at: when a command opened it.
+        parallel: where its task limits how many of its instances run at the same time, and it will be one of them.
         needs_worker: it must be executed; others succeed where they stand.
         group, slots, used, workers: its resource group, how large that is, how many slots are taken, how many live
             workers serve it.
@@ -100,6 +116,7 @@ class InstanceSnapshot:
         exit_code: of the latest attempt's process.
         next_rerun_at, reruns_left: automatic reruns; when the next is due and how many are left.
         set_success: a person set it to succeeded.
+        scheduler: a scheduler is alive; without one nothing that waits for a moment goes on.
         calls: of a running HTTP node: ``request``, ``asking`` or ``polling``.
         poll_at: when it polls next.
     """
@@ -126,6 +143,7 @@ class InstanceSnapshot:
     command_held_since: datetime | None = None
     command_expired_at: datetime | None = None
     triggered_at: datetime | None = None
+    parallel: Parallel | None = None
     needs_worker: bool = True
     group: str = ""
     slots: int = 0
@@ -141,6 +159,7 @@ class InstanceSnapshot:
     next_rerun_at: datetime | None = None
     reruns_left: int = 0
     set_success: bool = False
+    scheduler: bool = True
     calls: str = ""
     poll_at: datetime | None = None
 
@@ -179,6 +198,8 @@ def explain(snapshot: InstanceSnapshot) -> Explanation:
     gates = [_not_frozen(snapshot), _upstream(snapshot), _time(snapshot)]
     if snapshot.awaits_trigger:
         gates.append(_trigger(snapshot))
+    if snapshot.parallel is not None:
+        gates.append(_parallel(snapshot, snapshot.parallel))
     gates.append(_resources(snapshot))
     run = _run(snapshot, ready=all(gate.met for gate in gates))
     deciding = run
@@ -223,6 +244,8 @@ def _time(snapshot: InstanceSnapshot) -> Condition:
     at = snapshot.not_before
     if at is None:
         return Condition("time", True, Reason("explain.time_none"))
+    if snapshot.now >= at and snapshot.state is State.WAIT_TIME and not snapshot.scheduler:
+        return Condition("time", False, Reason("explain.time_unreleased", {"at": at}), at, (Remedy("start_scheduler"),))
     if snapshot.now >= at:
         return Condition("time", True, Reason("explain.time_met", {"at": at}), at)
     if snapshot.has_passed:
@@ -256,6 +279,20 @@ def _trigger(snapshot: InstanceSnapshot) -> Condition:
         frozen = Reason("explain.trigger_task_frozen")
         return Condition("trigger", False, frozen, since, (Remedy("unfreeze_task", (snapshot.task_id,)),))
     return Condition("trigger", False, reason, since, (Remedy("trigger", (snapshot.id,)),))
+
+
+def _parallel(snapshot: InstanceSnapshot, parallel: Parallel) -> Condition:
+    if snapshot.has_passed or (snapshot.state is State.FAILURE and snapshot.attempt > 0):
+        return Condition("parallel", True, Reason("explain.parallel_passed", {"limit": parallel.limit}))
+    params = {
+        "limit": parallel.limit,
+        "running": parallel.running,
+        "runs": [{"id": pk, "scheduled_at": at} for pk, at in parallel.runs],
+    }
+    if parallel.running < parallel.limit:
+        return Condition("parallel", True, Reason("explain.parallel_free", params))
+    since = snapshot.state_since if snapshot.state is State.WAIT_RESOURCE else None
+    return Condition("parallel", False, Reason("explain.parallel_full", params), since, (Remedy("wait"),))
 
 
 def _resources(snapshot: InstanceSnapshot) -> Condition:
@@ -321,10 +358,12 @@ def _failed(snapshot: InstanceSnapshot) -> Condition:
         "at": snapshot.next_rerun_at,
         "reruns_left": snapshot.reruns_left,
     }
-    code = "explain.failed" if snapshot.next_rerun_at is None else "explain.failed_rerun"
+    code = "explain.failed"
     remedies: tuple[Remedy, ...] = (Remedy("rerun", (snapshot.id,)), Remedy("set_success", (snapshot.id,)))
     if snapshot.next_rerun_at is not None:
-        remedies += (Remedy("wait", at=snapshot.next_rerun_at),)
+        overdue = snapshot.next_rerun_at <= snapshot.now and not snapshot.scheduler
+        code = "explain.failed_overdue" if overdue else "explain.failed_rerun"
+        remedies += (Remedy("start_scheduler"),) if overdue else (Remedy("wait", at=snapshot.next_rerun_at),)
     return Condition("run", False, Reason(code, params), snapshot.finished_at or snapshot.state_since, remedies)
 
 

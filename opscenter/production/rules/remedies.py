@@ -33,6 +33,7 @@ WHO: dict[str, Who] = {
     "stop": Who.OPERATORS,
     "publish": Who.PUBLISHERS,
     "start_worker": Who.HOSTS,
+    "start_scheduler": Who.HOSTS,
     "add_slots": Who.TENANT_ADMINS,
     "look": Who.OPERATORS,
     "wait": Who.ITSELF,
