@@ -59,6 +59,8 @@ def calls(cast: Cast, instance: TaskInstance, guard: Guard) -> dict[Key, dict[st
         (V2024, "ListProjects"): {"Names": [cast.workspace.name]},
         (V2024, "GetTask"): {"Id": instance.task.number},
         (V2024, "ListTasks"): {"ProjectId": project},
+        (V2024, "ListUpstreamTasks"): {"Id": instance.task.number},
+        (V2024, "ListDownstreamTasks"): {"Id": instance.task.number},
         (V2024, "ListTaskInstances"): {"ProjectId": project, "Bizdate": day},
         (V2024, "GetTaskInstance"): {"Id": instance.pk},
         (V2024, "GetTaskInstanceLog"): {"Id": instance.pk},
