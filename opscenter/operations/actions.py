@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 
 from opscenter.base.reasons import say
-from opscenter.operations.registry import OPERATIONS
+from opscenter.operations.registry import OPERATIONS, arguments_in_words
 from opscenter.production.models import Environment
 from opscenter.workspaces.roles import ROLES
 
@@ -54,6 +54,15 @@ def _operated_tasks(params: Params) -> str:
     """The same of tasks."""
     done = len(params["done"])
     return _results(ngettext("%(n)s task", "%(n)s tasks", done) % {"n": done}, params)
+
+
+def _told(code: str, words: Callable[[Params], str]) -> Callable[[Params], str]:
+    """The same with the arguments of the operation first."""
+
+    def say_both(params: Params) -> str:
+        return f"{arguments_in_words(code, params['arguments'])}; {words(params)}"
+
+    return say_both
 
 
 def _results(done: str, params: Params) -> str:
@@ -280,6 +289,16 @@ ACTIONS: dict[str, Action] = {
         Action("instance.set_success", gettext_lazy("Set instances to succeeded"), _operated),
         Action("instance.freeze", gettext_lazy("Froze instances"), _operated),
         Action("instance.unfreeze", gettext_lazy("Unfroze instances"), _operated),
+        Action(
+            "instance.set_priority",
+            gettext_lazy("Changed the priority of instances"),
+            _told("set_priority", _operated),
+        ),
+        Action(
+            "instance.set_resource_group",
+            gettext_lazy("Changed the resource group of instances"),
+            _told("set_resource_group", _operated),
+        ),
         Action("extension.register", gettext_lazy("Registered the extension"), _bound),
         Action("extension.update", gettext_lazy("Changed the extension"), _changed_facts),
         Action("extension.submit", gettext_lazy("Submitted the extension for approval")),

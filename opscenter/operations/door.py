@@ -13,6 +13,7 @@ from opscenter.base.reasons import Forbidden, Invalid, Refused, sentence
 from opscenter.engine.locks import repeated
 from opscenter.operations import checked
 from opscenter.operations.actor import Actor
+from opscenter.operations.arguments import arguments_of, read_arguments
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.permits import member_of, missing
 from opscenter.operations.registry import OPERATIONS, OperationSpec
@@ -36,6 +37,7 @@ def apply(
     environment: str,
     ids: Sequence[int],
     *,
+    arguments: Mapping[str, Any] | None = None,
     comment: str = "",
     client_token: str | None = None,
 ) -> Operation:
@@ -47,11 +49,12 @@ def apply(
 
     Args:
         ids: primary keys of task instances or of tasks, as the operation's ``object_type`` says.
+        arguments: what the operation is told beside its objects, as its spec's ``arguments`` reads it.
 
     Raises:
         NotFound: the actor is a stranger to the workspace.
         Forbidden: none of the objects may be operated by the actor at all.
-        Invalid: no objects, too many, too long a comment, or a client token of another request.
+        Invalid: no objects, too many, wrong arguments, too long a comment, or a client token of another request.
     """
     spec = OPERATIONS[code]
     ids = list(dict.fromkeys(ids))
@@ -63,15 +66,16 @@ def apply(
     member = member_of(actor.user, workspace.pk)
     if not (member.may(spec.permission) or member.may(spec.permission, own=True)):
         raise Forbidden("permission.missing", **missing(spec.permission))
+    values = read_arguments(spec.arguments, arguments, member.workspace)
     if client_token and (earlier := Operation.objects.filter(client_token=client_token).first()):
-        return _same(earlier, spec, actor, member, environment, ids)
+        return _same(earlier, spec, actor, member, environment, ids, values)
     try:
-        return _apply(spec, actor, member, environment, ids, comment, client_token)
+        return _apply(spec, actor, member, environment, ids, values, comment, client_token)
     except IntegrityError:
         earlier = Operation.objects.filter(client_token=client_token).first() if client_token else None
         if earlier is None:
             raise
-        return _same(earlier, spec, actor, member, environment, ids)
+        return _same(earlier, spec, actor, member, environment, ids, values)
 
 
 def raise_if_refused(operation: Operation) -> None:
@@ -95,12 +99,18 @@ def _listeners(spec: OperationSpec, workspace: Workspace, environment: str, *, h
 
 
 def _same(
-    earlier: Operation, spec: OperationSpec, actor: Actor, member: Member, environment: str, ids: list[int]
+    earlier: Operation,
+    spec: OperationSpec,
+    actor: Actor,
+    member: Member,
+    environment: str,
+    ids: list[int],
+    values: dict[str, Any],
 ) -> Operation:
     """The operation that the client token named before, if it is this one."""
-    asked = (spec.code, actor.user.pk, member.workspace_id, environment, ids)
-    named = (earlier.code, earlier.actor_id, earlier.workspace_id, earlier.environment, ids_of(earlier, spec))
-    if asked != named:
+    asked = (spec.code, actor.user.pk, member.workspace_id, environment, ids, values)
+    named = (earlier.code, earlier.actor_id, earlier.workspace_id, earlier.environment)
+    if asked != (*named, ids_of(earlier, spec), arguments_of(earlier)):
         raise Invalid("operation.client_token")
     return earlier
 
@@ -112,13 +122,14 @@ def _apply(
     member: Member,
     environment: str,
     ids: list[int],
+    values: dict[str, Any],
     comment: str,
     client_token: str | None,
 ) -> Operation:
     workspace = member.workspace
     listening = _listeners(spec, workspace, environment, hold=True)  # extensions are locked before what they guard
     objects = KINDS[spec.object_type].read(ids, workspace, environment)
-    refusals = judge(spec, objects, ids, member)
+    refusals = judge(spec, objects, ids, member, values)
     todo = [pk for pk in ids if refusals[pk] is None]
     listeners = listening if todo else []
     operation = Operation.objects.create(
@@ -129,7 +140,7 @@ def _apply(
         face=actor.face,
         comment=comment,
         client_token=client_token or None,
-        params={f"{spec.object_type}s": ids},
+        params={f"{spec.object_type}s": ids} | ({"arguments": values} if values else {}),
         status=Status.CHECKING if listeners else Status.REFUSED,
     )
     OperationTarget.objects.bulk_create(

@@ -1,15 +1,16 @@
-"""What the operations on instances do: stop, rerun, set to succeeded, freeze, unfreeze. The door to them is door.py."""
+"""What the operations on instances do: stop, rerun, set to succeeded, freeze, change the priority. The door is door.py."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from opscenter.base import clock, notify
 from opscenter.base.reasons import sentence
 from opscenter.engine import advance, http_calls, wiring
 from opscenter.engine.locks import lock_with_downstream
+from opscenter.operations.arguments import arguments_of
 from opscenter.operations.models import Operation
 from opscenter.production.models import Attempt, InstanceEdge, TaskInstance, Transition, TriggerCommand
 from opscenter.production.rules.states import LIVE, WAITING, State
@@ -115,12 +116,31 @@ def _set_frozen(instances: Sequence[TaskInstance], frozen: bool, operation: Oper
     )
 
 
+def _set_priority(instances: Sequence[TaskInstance], operation: Operation) -> None:
+    """A claim reads it from the instance: what waits for a worker has its new place at once."""
+    _chosen(instances).update(priority=arguments_of(operation)["priority"])
+
+
+def _set_resource_group(instances: Sequence[TaskInstance], operation: Operation) -> None:
+    """The new group may have room, and workers, where the old one had none."""
+    _chosen(instances).update(resource_group=arguments_of(operation)["resource_group_id"])
+    advance.fire([i.pk for i in instances])
+    notify.notify(notify.WORK)
+    notify.notify(notify.COURIER)
+
+
+def _chosen(instances: Sequence[TaskInstance]) -> "QuerySet[TaskInstance]":
+    return TaskInstance.objects.filter(pk__in=[i.pk for i in instances])
+
+
 EFFECTS: dict[str, Callable[[Sequence[TaskInstance], Operation], None]] = {
     "stop": _stop,
     "rerun": _rerun,
     "set_success": _set_success,
     "freeze": _freeze,
     "unfreeze": _unfreeze,
+    "set_priority": _set_priority,
+    "set_resource_group": _set_resource_group,
 }
 
 

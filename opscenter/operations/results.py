@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from opscenter.base import clock
 from opscenter.base.reasons import Invalid, Reason, sentence
 from opscenter.operations import instances, tasks
+from opscenter.operations.arguments import arguments_of
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.registry import OPERATIONS, OperationSpec, refusal
 from opscenter.workspaces import audit
@@ -53,9 +54,17 @@ def ids_of(operation: Operation, spec: OperationSpec) -> list[int]:
 
 
 def judge(
-    spec: OperationSpec, objects: Mapping[int, Any], ids: Sequence[int], member: Member
+    spec: OperationSpec,
+    objects: Mapping[int, Any],
+    ids: Sequence[int],
+    member: Member,
+    values: Mapping[str, Any] | None = None,
 ) -> dict[int, Reason | None]:
-    """Why each object cannot be operated on; None where it can. The objects must be locked."""
+    """Why each object cannot be operated on; None where it can. The objects must be locked.
+
+    Args:
+        values: the operation's arguments, if it takes any and they are known yet.
+    """
     unknown = Reason(KINDS[spec.object_type].unknown)
     found = {pk: refusal(spec, objects[pk], member) if pk in objects else unknown for pk in ids}
     if spec.point:
@@ -64,6 +73,9 @@ def judge(
         ).values_list("object_id", "operation_id")
         for pk, operation in open_ones:
             found[pk] = found[pk] or Reason("operation.open_already", {"operation": operation})
+    if spec.arguments is not None and values is not None:
+        able = [objects[pk] for pk, reason in found.items() if reason is None]
+        found |= spec.arguments.refuse(able, values)
     return found
 
 
@@ -100,7 +112,8 @@ def carry_out(
         spec.audit,
         workspace=operation.workspace,
         obj=("operation", operation.pk, KINDS[spec.object_type].name(objects[todo[0]]) if todo else ""),
-        params={"done": todo, "refused": [pk for pk in ids if pk not in todo], "comment": operation.comment},
+        params={"done": todo, "refused": [pk for pk in ids if pk not in todo], "comment": operation.comment}
+        | ({"arguments": values} if (values := arguments_of(operation)) else {}),
         address=address,
     )
 
@@ -114,7 +127,7 @@ def _look_again(
     operation.targets.filter(done=None).update(open_code=None)
     if member is None:
         return objects, dict.fromkeys(waiting, Reason("operation.asker_left", {"user": str(operation.actor)}))
-    return objects, judge(spec, objects, waiting, member)
+    return objects, judge(spec, objects, waiting, member, arguments_of(operation))
 
 
 def _write_results(operation: Operation, refusals: Mapping[int, Reason | None]) -> None:

@@ -22,9 +22,10 @@ from opscenter.console.operation_rows import results_of, title_for
 from opscenter.console.operation_words import RUN_NOW
 from opscenter.console.questions import ReasonForm, ask, back_url
 from opscenter.operations import checked, extension_messages
+from opscenter.operations.arguments import arguments_of
 from opscenter.operations.models import Operation
 from opscenter.operations.permits import missing
-from opscenter.operations.registry import OPERATIONS
+from opscenter.operations.registry import OPERATIONS, arguments_in_words
 from opscenter.workspaces.roles import Permission
 
 SOON = 0.5
@@ -47,6 +48,7 @@ def operation(request: ConsoleRequest, pk: int) -> HttpResponse:
         return answer
     context |= {
         "results": results_of(request, found),
+        "arguments": arguments_in_words(found.code, arguments_of(found)),
         "zone": request.workspace.tenant.time_zone,
         "again": _again(request, found),
         "crumbs": [(_("Operation history"), here(request, "operation_list"))]

@@ -17,9 +17,10 @@ from django.views.decorators.http import require_http_methods
 from extensions.models import Check
 from opscenter.base.reasons import Invalid, say
 from opscenter.console.access import ConsoleRequest, actor, go, here, in_workspace, is_partial, permitted
+from opscenter.console.operation_forms import FORMS, OperationForm
 from opscenter.console.operation_parts import told
 from opscenter.console.operation_words import WORDS
-from opscenter.console.questions import CommentForm, ask, back_url
+from opscenter.console.questions import ask, back_url
 from opscenter.console.templatetags.ui import scheduled
 from opscenter.console.views.operation_page import checks_dialog
 from opscenter.operations import door
@@ -107,7 +108,7 @@ def _operate(request: ConsoleRequest, spec: OperationSpec | None) -> HttpRespons
     values = request.POST if request.method == "POST" else request.GET
     again = request.GET.get("again", "")
     ids = _left_by(request, spec, again) if again else _ids(values.getlist("id"), spec.object_type)
-    form = CommentForm(request.POST if request.method == "POST" else None)
+    form = FORMS.get(spec.code, OperationForm)(request)
     back = back_url(request, values.get("next", ""))
     if request.method != "POST" or not form.is_valid():
         return _question(request, spec, ids, form, back)
@@ -117,6 +118,7 @@ def _operate(request: ConsoleRequest, spec: OperationSpec | None) -> HttpRespons
         request.workspace,
         request.environment,
         ids,
+        arguments=form.arguments(),
         comment=form.cleaned_data["comment"],
         client_token=values.get("token", "")[:64] or None,
     )
@@ -141,7 +143,7 @@ def _left_by(request: ConsoleRequest, spec: OperationSpec, number: str) -> list[
 
 
 def _question(
-    request: ConsoleRequest, spec: OperationSpec, ids: list[int], form: CommentForm, back: str
+    request: ConsoleRequest, spec: OperationSpec, ids: list[int], form: OperationForm, back: str
 ) -> HttpResponse:
     kind = _KINDS[spec.object_type]
     targets = {target.pk: target for target in kind.read(request, ids)}
