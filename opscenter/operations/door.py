@@ -15,7 +15,7 @@ from opscenter.operations.asking import ask
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.permits import member_of, missing
 from opscenter.operations.registry import OPERATIONS, OperationSpec
-from opscenter.operations.results import KINDS, carry_out, check_comment, ids_of, judge
+from opscenter.operations.results import KINDS, carry_out, check_comment, ids_of, judge, read
 from opscenter.production.models import Environment
 from opscenter.workspaces.models import Member, Workspace
 
@@ -124,7 +124,7 @@ def _apply(
 ) -> Operation:
     workspace = member.workspace
     listening = _listeners(spec, workspace, environment, hold=True)  # extensions are locked before what they guard
-    objects = KINDS[spec.object_type].read(ids, workspace, environment)
+    objects = read(spec, ids, workspace, environment)
     refusals = judge(spec, objects, ids, member, values)
     todo = [pk for pk in ids if refusals[pk] is None]
     listeners = listening if todo else []

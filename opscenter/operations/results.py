@@ -14,7 +14,7 @@ from opscenter.operations.arguments import arguments_of
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.registry import OPERATIONS, OperationSpec, refusal
 from opscenter.workspaces import audit
-from opscenter.workspaces.models import Member, Workspace
+from opscenter.workspaces.models import Member, Tenant, Workspace
 
 Status = Operation.Status
 _LONGEST_COMMENT = 1000
@@ -68,6 +68,13 @@ def ids_of(operation: Operation, spec: OperationSpec) -> list[int]:
     return ids
 
 
+def read(spec: OperationSpec, ids: Sequence[int], workspace: Workspace, environment: str) -> Mapping[int, Any]:
+    """The objects of an operation, locked, with the tenant first where it needs that."""
+    if spec.holds_tenant:
+        Tenant.objects.select_for_update(no_key=True).get(pk=workspace.tenant_id)
+    return KINDS[spec.object_type].read(ids, workspace, environment)
+
+
 def judge(
     spec: OperationSpec,
     objects: Mapping[int, Any],
@@ -91,6 +98,8 @@ def judge(
     if spec.arguments is not None and values is not None:
         able = [objects[pk] for pk, reason in found.items() if reason is None]
         found |= spec.arguments.refuse(able, values)
+    if spec.together is not None:
+        found |= spec.together([objects[pk] for pk, reason in found.items() if reason is None])
     return found
 
 
@@ -138,7 +147,7 @@ def _look_again(
 ) -> tuple[Mapping[int, Any], dict[int, Reason | None]]:
     """The targets that waited, as they are now: gone, changed and out of reach ones are refused."""
     waiting = list(operation.targets.filter(done=None).values_list("object_id", flat=True))
-    objects = KINDS[spec.object_type].read(waiting, operation.workspace, operation.environment)
+    objects = read(spec, waiting, operation.workspace, operation.environment)
     operation.targets.filter(done=None).update(open_code=None)
     if member is None:
         return objects, dict.fromkeys(waiting, Reason("operation.asker_left", {"user": str(operation.actor)}))
