@@ -50,7 +50,7 @@ def calls(cast: Cast, instance: TaskInstance, guard: Guard) -> dict[Key, dict[st
     }
     trigger = {"TaskId": gate.task.number, "TriggerTime": ms(gate.scheduled_at)}
     run = {"NodeId": gate.task.number, "CycleTime": ms(gate.scheduled_at), "BizDate": day, "AppId": project}
-    first, second, third = (cast.task(name) for name in ("first", "second", "third"))
+    first, second, third, fourth, fifth = (cast.task(name) for name in ("first", "second", "third", "fourth", "fifth"))
     passed, failed = (verdict(guard.asked()), verdict(guard.asked(), "FAIL"))
     failed["CheckMessage"] = "Not at night"
     freeze = {"Trigger": {"Recurrence": "Pause"}}
@@ -89,6 +89,9 @@ def calls(cast: Cast, instance: TaskInstance, guard: Guard) -> dict[Key, dict[st
         (V2024, "BatchUpdateTasks"): {"Tasks": [{"Id": second.number} | freeze], "Comment": "because"},
         (V2024, "ListTaskOperationLogs"): {"Id": first.number},
         (V2020, "UpdateNodeRunMode"): {"NodeId": third.number, "ProjectEnv": "PROD", "SchedulerType": 2},
+        (V2020, "UpdateNodeOwner"): {"NodeId": third.number, "ProjectEnv": "PROD", "UserId": str(cast.operator.uid)},
+        (V2020, "OfflineNode"): {"NodeId": fourth.number, "ProjectId": project},
+        (V2024, "DeleteTask"): {"Id": fifth.number},
         (V2020, "UpdateWorkbenchEventResult"): passed,
         (V2020, "CallbackExtension"): failed,
         (V2020, "GetExtension"): {"ExtensionCode": guard.code},
