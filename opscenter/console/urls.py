@@ -5,7 +5,7 @@ from django.urls import include, path
 from opscenter.console.styleguide import styleguide
 from opscenter.console.urls_extensions import urlpatterns as extensions
 from opscenter.console.urls_production import urlpatterns as production
-from opscenter.console.views import audit, authoring, data_sources, keys, members, resources, session, workspace
+from opscenter.console.views import audit, authoring, data_sources, keys, members, resources, roles, session, workspace
 
 app_name = "console"
 
@@ -17,7 +17,10 @@ _in_workspace = [
     path("members/new-user/", members.create_user, name="member_create_user"),
     path("members/<int:uid>/roles/", members.change, name="member_change"),
     path("members/<int:uid>/remove/", members.remove, name="member_remove"),
-    path("members/roles/", members.roles, name="member_roles"),
+    path("members/roles/", roles.show, name="member_roles"),
+    path("members/roles/new/", roles.create, name="member_role_create"),
+    path("members/roles/<int:pk>/change/", roles.change, name="member_role_change"),
+    path("members/roles/<int:pk>/delete/", roles.delete, name="member_role_delete"),
     path("import/", authoring.import_document, name="import"),
     path("workflows/", authoring.workflow_list, name="workflow_list"),
     path("workflows/<int:pk>/", authoring.workflow, name="workflow"),

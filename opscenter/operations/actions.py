@@ -9,9 +9,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 
 from opscenter.base.reasons import say
+from opscenter.operations.permits import role_names
 from opscenter.operations.registry import OPERATIONS, arguments_in_words
 from opscenter.production.models import Environment
-from opscenter.workspaces.roles import ROLES
+from opscenter.workspaces.roles import PERMISSION_NAMES, Permission
 
 Params = Mapping[str, Any]
 
@@ -36,12 +37,41 @@ class Action:
             return " ".join(f"{name}={value}" for name, value in params.items())
 
 
-def _roles(codes: list[str]) -> str:
-    return ", ".join(str(ROLES[code].name) if code in ROLES else code for code in codes)
+def _roles(params: Params) -> str:
+    return role_names(params["roles"], params.get("names"))
 
 
 def _changed_roles(params: Params) -> str:
-    return _("%(before)s → %(after)s") % {"before": _roles(params["before"]), "after": _roles(params["after"])}
+    names = params.get("names")
+    return _("%(before)s → %(after)s") % {
+        "before": role_names(params["before"], names),
+        "after": role_names(params["after"], names),
+    }
+
+
+def _role(params: Params) -> str:
+    """What a role of the workspace's own allows."""
+    return "; ".join(
+        [_permission(code) for code in params["grants"]]
+        + [_("%(permission)s (own tasks)") % {"permission": _permission(code)} for code in params["own_only"]]
+    )
+
+
+def _changed_role(params: Params) -> str:
+    """What was added and what was taken away, and a new name."""
+    before, after = _rights(params["before"]), _rights(params["after"])
+    changes = [f"+ {one}" for one in after if one not in before] + [f"− {one}" for one in before if one not in after]
+    if params["before"]["name"] != params["after"]["name"]:
+        changes.insert(0, _("%(before)s → %(after)s") % {side: params[side]["name"] for side in ("before", "after")})
+    return "; ".join(changes)
+
+
+def _rights(role: Params) -> list[str]:
+    return [text for text in _role(role).split("; ") if text]
+
+
+def _permission(code: str) -> str:
+    return str(PERMISSION_NAMES[Permission(code)])
 
 
 def _operated(params: Params) -> str:
@@ -265,9 +295,12 @@ ACTIONS: dict[str, Action] = {
         Action("workspace.create", gettext_lazy("Created the workspace")),
         Action("workspace.update", gettext_lazy("Changed the workspace"), _changed_settings),
         Action("retention.remove", gettext_lazy("Removed what the workspace no longer keeps"), _removed),
-        Action("member.add", gettext_lazy("Added the member"), lambda params: _roles(params["roles"])),
+        Action("member.add", gettext_lazy("Added the member"), _roles),
         Action("member.change_roles", gettext_lazy("Changed roles"), _changed_roles),
-        Action("member.remove", gettext_lazy("Removed the member"), lambda params: _roles(params["roles"])),
+        Action("member.remove", gettext_lazy("Removed the member"), _roles),
+        Action("role.create", gettext_lazy("Made the role"), _role),
+        Action("role.change", gettext_lazy("Changed the role"), _changed_role),
+        Action("role.delete", gettext_lazy("Deleted the role"), _role),
         Action("workflow.import", pgettext_lazy("action", "Imported"), _imported),
         Action("workflow.publish", pgettext_lazy("action", "Published"), _published),
         Action("resource.upload", gettext_lazy("Uploaded the resource"), _uploaded),

@@ -61,7 +61,7 @@ def apply(
         raise Invalid("operation.long_token", most=_LONGEST_TOKEN)
     member = member_of(actor.user, workspace.pk)
     if not (member.may(spec.permission) or member.may(spec.permission, own=True)):
-        raise Forbidden("permission.missing", **missing(spec.permission))
+        raise Forbidden("permission.missing", **missing(spec.permission, member))
     values = read_arguments(spec.arguments, arguments, member.workspace)
     if client_token and (earlier := Operation.objects.filter(client_token=client_token).first()):
         return _same(earlier, spec, actor, member, environment, ids, values)

@@ -173,7 +173,7 @@ def refusal(spec: OperationSpec, target: TaskInstance | Task, member: Member) ->
     """Why the member cannot do this to the target now; None when they can."""
     owner = target.task.owner_id if isinstance(target, TaskInstance) else target.owner_id
     if not member.may(spec.permission, own=owner == member.user_id):
-        return Reason("permission.missing", missing(spec.permission))
+        return Reason("permission.missing", missing(spec.permission, member))
     return state_refusal(spec, target)
 
 

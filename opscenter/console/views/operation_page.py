@@ -225,7 +225,7 @@ def _again(request: ConsoleRequest, found: Operation) -> dict[str, Any] | None:
     return {
         "label": _("%(operation)s again") % {"operation": spec.name},
         "url": operation_url(request, spec.code, []) + query_string({"again": found.pk}),
-        "why_not": "" if may else say("permission.missing", missing(spec.permission)),
+        "why_not": "" if may else say("permission.missing", missing(spec.permission, request.member)),
     }
 
 

@@ -170,7 +170,7 @@ def _schedule(found: Task) -> dict[str, str]:
 
 def _run_why_not(request: ConsoleRequest, found: Task) -> str:
     if not request.member.may(Permission.TEST_TASK, own=found.owner_id == request.user.pk):
-        return say("permission.missing", missing(Permission.TEST_TASK))
+        return say("permission.missing", missing(Permission.TEST_TASK, request.member))
     if found.status != Task.Status.ONLINE:
         return say("task.offline", {"task": found.name})
     return ""

@@ -150,7 +150,7 @@ def delete_task(actor: Actor, args: Args) -> Args:
 def _require(member: Member, task: Task) -> None:
     """The door asks the same; what needs no operation does not come to the door."""
     if not member.may(Permission.OPERATE_TASK, own=task.owner_id == member.user_id):
-        raise Forbidden("permission.missing", **lacking(Permission.OPERATE_TASK))
+        raise Forbidden("permission.missing", **lacking(Permission.OPERATE_TASK, member))
 
 
 def _apply_to(actor: Actor, task: Task, changes: Sequence[Change]) -> Args:
