@@ -15,8 +15,8 @@ from opscenter.openapi.signature import Sent
 from opscenter.operations.models import Operation
 from opscenter.production.models import Task, TaskInstance
 from opscenter.production.rules.states import State
-from opscenter.workspaces.models import AuditEntry, Member, Workspace
-from opscenter.workspaces.roles import ROLES, Permission, granted
+from opscenter.workspaces.models import AuditEntry, Member, Workspace, WorkspaceRole
+from opscenter.workspaces.roles import OWNABLE, ROLES, Permission, granted
 from tests.cast import Cast
 from tests.openapi.good_calls import calls, rerun_instance
 from tests.openapi.guards import Guard
@@ -112,6 +112,29 @@ def test_members(scene: Scene, role: str, own: bool) -> None:
             return "Forbidden.Check.ForeignKey"
         needed = operation.permission or Permission.VIEW
         return "done" if granted([role], needed, own=own) else needed.value
+
+    assert differing(scene, Wire(user), expected) == {}
+
+
+@pytest.mark.parametrize("half", [0, 1])
+@pytest.mark.parametrize("own", [False, True], ids=["of others", "own"])
+def test_members_with_a_role_of_the_workspaces_own(scene: Scene, half: int, own: bool) -> None:
+    """Half of the permissions everywhere; of the rest, what can be, for own tasks. Between the halves all are tried."""
+    everywhere = {Permission.VIEW, *list(Permission)[half::2]}
+    role = WorkspaceRole.objects.create(
+        workspace=scene.cast.workspace, code="role_custom_1", name="Half of it", modified_by=scene.cast.owner,
+        grants=sorted(everywhere), own_only=sorted(OWNABLE - everywhere),
+    )  # fmt: skip
+    user = scene.cast.user("somebody", role.code)
+    if own:
+        Task.objects.update(owner=user)
+
+    def expected(operation: ApiOperation) -> str:
+        if operation.action in ("UpdateWorkbenchEventResult", "CallbackExtension"):
+            return "Forbidden.Check.ForeignKey"
+        needed = operation.permission or Permission.VIEW
+        may = needed in everywhere or (own and needed in OWNABLE)
+        return "done" if may else needed.value
 
     assert differing(scene, Wire(user), expected) == {}
 

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
 from django.views.decorators.http import require_http_methods
 
 from extensions.models import Check
-from opscenter.base.reasons import Invalid, say
+from opscenter.base.reasons import Forbidden, Invalid, say
 from opscenter.console.access import ConsoleRequest, actor, go, here, in_workspace, is_partial, permitted
 from opscenter.console.operation_forms import FORMS, OperationForm
 from opscenter.console.operation_parts import told
@@ -26,6 +26,7 @@ from opscenter.console.views.operation_page import checks_dialog
 from opscenter.operations import door
 from opscenter.operations import trigger as trigger_operation
 from opscenter.operations.models import Operation
+from opscenter.operations.permits import missing
 from opscenter.operations.registry import OperationSpec, operations_on
 from opscenter.operations.results import judge
 from opscenter.production import selectors
@@ -87,7 +88,6 @@ _KINDS = {
 
 
 @in_workspace
-@permitted(Permission.OPERATE_INSTANCE, own=True)
 @require_http_methods(["GET", "HEAD", "POST"])
 def operate_instances(request: ConsoleRequest, code: str) -> HttpResponse:
     """Ask whether to do an operation to the instances ``id``, and do it when the question is answered."""
@@ -95,7 +95,6 @@ def operate_instances(request: ConsoleRequest, code: str) -> HttpResponse:
 
 
 @in_workspace
-@permitted(Permission.OPERATE_TASK, own=True)
 @require_http_methods(["GET", "HEAD", "POST"])
 def operate_tasks(request: ConsoleRequest, code: str) -> HttpResponse:
     """The same for the tasks ``id``; where extensions are asked first, the answer is their checks."""
@@ -105,6 +104,9 @@ def operate_tasks(request: ConsoleRequest, code: str) -> HttpResponse:
 def _operate(request: ConsoleRequest, spec: OperationSpec | None) -> HttpResponse:
     if spec is None:
         raise Http404
+    member = request.member
+    if not (member.may(spec.permission) or member.may(spec.permission, own=True)):
+        raise Forbidden("permission.missing", **missing(spec.permission, member))
     values = request.POST if request.method == "POST" else request.GET
     again = request.GET.get("again", "")
     ids = _left_by(request, spec, again) if again else _ids(values.getlist("id"), spec.object_type)
