@@ -283,7 +283,6 @@ ACTIONS: dict[str, Action] = {
         Action("data_source.test", gettext_lazy("Tested the data source"), _tested),
         Action("task.run_now", gettext_lazy("Ran the task now"), _ran),
         Action("task.run_manually", gettext_lazy("Ran tasks manually"), _ran_manually),
-        Action("workflow.run", gettext_lazy("Ran the workflow manually"), _ran_manually),
         Action("task.freeze", gettext_lazy("Froze tasks"), _operated_tasks),
         Action("task.unfreeze", gettext_lazy("Unfroze tasks"), _operated_tasks),
         Action("operation.ask", gettext_lazy("Asked extensions first"), _asked),

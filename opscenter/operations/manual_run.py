@@ -263,7 +263,7 @@ def _record(
     audit.record(
         actor.user,
         actor.face,
-        "workflow.run" if workflow else "task.run_manually",
+        "task.run_manually",
         workspace=family.workspace,
         obj=thing,
         params={

@@ -100,7 +100,7 @@ def test_it_is_written_down(cast: Cast) -> None:
     )  # fmt: skip
     assert operation.params == {"workflow_instance": family.pk, "bizdate": "2026-03-14"}
     entry = AuditEntry.objects.get()
-    assert (entry.action, entry.object_id, entry.params["count"]) == ("workflow.run", str(workflow.number), 2)
+    assert (entry.action, entry.object_id, entry.params["count"]) == ("task.run_manually", str(workflow.number), 2)
 
 
 # a part of it

@@ -79,7 +79,7 @@ def create_workflow_instances(actor: Actor, args: Args) -> Args:
     for name in ("DefaultRunProperties", "Periods"):
         if args[name] is None:
             raise missing(name)
-    task = finding.task(actor, _only_root(args["DefaultRunProperties"]["RootTaskIds"]), args["EnvType"])
+    task = finding.task(actor, _only_root(args["DefaultRunProperties"].get("RootTaskIds")), args["EnvType"])
     if task.workspace_id != workspace.pk:
         raise fault("Invalid.Task.NotExist", detail=f"The task {task.number} is not in the project {workspace.pk}.")
     periods = args["Periods"]
