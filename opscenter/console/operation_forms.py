@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from opscenter.console.access import ConsoleRequest
 from opscenter.console.questions import CommentForm
 from opscenter.production.models import ResourceGroup
+from opscenter.workspaces.models import Member
 from workflows.flowspec.settings import PRIORITIES
 
 
@@ -47,5 +48,27 @@ class ResourceGroupForm(OperationForm):
         choices.choices = [(group.name, group.name) for group in groups]
 
 
-FORMS: dict[str, type[OperationForm]] = {"set_priority": PriorityForm, "set_resource_group": ResourceGroupForm}
+class OwnerForm(OperationForm):
+    owner = forms.ChoiceField(label=_("Owner"), help_text=_("A member of this workspace."))
+    field_order = ("owner", "comment")
+
+    def prepare(self, request: ConsoleRequest) -> None:
+        members = Member.objects.filter(workspace=request.workspace, user__is_active=True).select_related("user")
+        choices = self.fields["owner"]
+        assert isinstance(choices, forms.ChoiceField)
+        choices.choices = [(one.user.username, _label(one)) for one in members.order_by("user__username")]
+
+
+def _label(member: Member) -> str:
+    name, shown = member.user.username, str(member.user)
+    return name if name == shown else f"{name} ({shown})"
+
+
+FORMS: dict[str, type[OperationForm]] = {
+    "set_priority": PriorityForm,
+    "set_resource_group": ResourceGroupForm,
+    "set_owner_task": OwnerForm,
+    "set_priority_task": PriorityForm,
+    "set_resource_group_task": ResourceGroupForm,
+}
 """By the operation's code; the others ask for a comment alone."""

@@ -110,6 +110,45 @@ WORDS: dict[str, Words] = {
             "set them to succeeded."
         ),
     ),
+    "undeploy_task": Words(
+        _("Undeploy tasks"),
+        "circle-slash",
+        "",
+        ngettext_lazy("Undeploy %(n)s task", "Undeploy %(n)s tasks", "n"),
+        _(
+            "They go offline: no more instances are made, and those that have not started become dry runs. Their drafts stay; "
+            "publish them to bring the tasks back."
+        ),
+    ),
+    "set_owner_task": Words(
+        _("Change owner of tasks"),
+        "user",
+        "",
+        ngettext_lazy("Change owner of %(n)s task", "Change owner of %(n)s tasks", "n"),
+        _(
+            "At once, for the tasks and all their instances. It stays so until the owner of the draft is changed and published."
+        ),
+    ),
+    "set_resource_group_task": Words(
+        _("Change resource group of tasks"),
+        "layers",
+        "",
+        ngettext_lazy("Change resource group of %(n)s task", "Change resource group of %(n)s tasks", "n"),
+        _(
+            "For instances made from now on; those that exist keep their group. It stays so until the resource group of the "
+            "draft is changed and published."
+        ),
+    ),
+    "set_priority_task": Words(
+        _("Change priority of tasks"),
+        "chevrons-up-down",
+        "",
+        ngettext_lazy("Change priority of %(n)s task", "Change priority of %(n)s tasks", "n"),
+        _(
+            "For instances made from now on; those that exist keep their priority. It stays so until the priority of the draft "
+            "is changed and published."
+        ),
+    ),
 }
 
 RUNS: dict[str, Promise] = {"run_now": _("Run now"), "run_manually": _("Run manually")}

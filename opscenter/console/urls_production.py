@@ -3,6 +3,7 @@
 from django.urls import include, path
 
 from opscenter.console.views import (
+    dag,
     instance,
     instances,
     manual,
@@ -15,6 +16,7 @@ from opscenter.console.views import (
 _in_workspace = [
     path("tasks/", tasks.task_list, name="task_list"),
     path("tasks/<int:number>/", tasks.task, name="task"),
+    path("tasks/<int:number>/dag/", dag.task_dag, name="task_dag"),
     path("tasks/<int:number>/run/", tasks.run_now, name="task_run"),
     path("tasks/do/<slug:code>/", operations.operate_tasks, name="task_operate"),
     path("instances/", instances.instance_list, name="instance_list"),
@@ -25,6 +27,7 @@ _in_workspace = [
     path("manual-instances/", instances.manual_instance_list, name="manual_instance_list"),
     path("test-instances/", instances.test_instance_list, name="test_instance_list"),
     path("instances/<int:pk>/", instance.instance, name="instance"),
+    path("instances/<int:pk>/dag/", dag.instance_dag, name="instance_dag"),
     path("instances/<int:pk>/glance/", instance.glance, name="instance_glance"),
     path("instances/<int:pk>/trigger/", operations.trigger, name="instance_trigger"),
     path("instances/<int:pk>/log/", instance.log, name="instance_log"),

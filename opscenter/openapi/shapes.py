@@ -268,6 +268,13 @@ def listed_task(row: Task, zone: ZoneInfo) -> Json:
     return task(row, zone) | {"ScriptParameters": row.version.parameters if row.version else ""}
 
 
+def related_task(row: Task, zone: ZoneInfo) -> Json:
+    """An upstream or downstream task."""
+    shown = task(row, zone) | {"EnvType": row.environment}
+    del shown["ProjectEnv"]
+    return shown
+
+
 def _script(row: Task, version: TaskVersion) -> Json:
     return {"Content": shown(row.node_type, version.content), "Parameters": version.parameters}
 

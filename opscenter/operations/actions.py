@@ -285,6 +285,18 @@ ACTIONS: dict[str, Action] = {
         Action("task.run_manually", gettext_lazy("Ran tasks manually"), _ran_manually),
         Action("task.freeze", gettext_lazy("Froze tasks"), _operated_tasks),
         Action("task.unfreeze", gettext_lazy("Unfroze tasks"), _operated_tasks),
+        Action("task.undeploy", gettext_lazy("Undeployed tasks"), _operated_tasks),
+        Action("task.set_owner", gettext_lazy("Changed the owner of tasks"), _told("set_owner_task", _operated_tasks)),
+        Action(
+            "task.set_resource_group",
+            gettext_lazy("Changed the resource group of tasks"),
+            _told("set_resource_group_task", _operated_tasks),
+        ),
+        Action(
+            "task.set_priority",
+            gettext_lazy("Changed the priority of tasks"),
+            _told("set_priority_task", _operated_tasks),
+        ),
         Action("operation.ask", gettext_lazy("Asked extensions first"), _asked),
         Action("operation.block", gettext_lazy("Blocked the operation"), _blocked),
         Action("operation.cancel", gettext_lazy("Cancelled the operation"), _operation),

@@ -23,7 +23,7 @@ from opscenter.operations.publish_checks import (
     check,
     data_source_problems,
     output_problems,
-    recurrences_before,
+    published_before,
 )
 from opscenter.production.models import (
     Environment,
@@ -86,9 +86,9 @@ class PublishReport:
 def publish(actor: Actor, workspace: Workspace, nodes: Sequence[Node], message: str) -> PublishReport:
     """Make production tasks of draft nodes, as they are saved now.
 
-    In a workspace of the standard mode the same tasks are made in the development environment too. Owner, priority and
-    resource group are set from the draft; a recurrence that was changed in production stays, unless the draft's own
-    changed since it was last published.
+    In a workspace of the standard mode the same tasks are made in the development environment too. An owner, a priority,
+    a resource group or a recurrence that was changed in production stays, unless the draft's own changed since it was
+    last published.
 
     Raises:
         NotFound, Forbidden: the actor may not publish in the workspace.
@@ -161,7 +161,7 @@ def _candidates(nodes: Sequence[Node]) -> list[Candidate]:
     """The nodes with the numbers of their tasks. A refused publication leaves a gap in them, which is harmless."""
     missing = [node for node in nodes if node.number is None]
     fresh = dict(zip((node.pk for node in missing), ids.next_value("task_number", len(missing)), strict=True))
-    before = recurrences_before(nodes)
+    before = published_before(nodes)
     return [
         Candidate(node, NodeDefinition.from_json(node.definition), node.number or fresh[node.pk], before.get(node.pk))
         for node in nodes
@@ -247,9 +247,12 @@ class _Publication:
         task.description = definition.description
         task.node_type = definition.type
         task.trigger = definition.trigger
-        task.owner = node.owner
-        task.resource_group = self._groups.get(definition.resource_group) or self._default_group()
-        task.priority = definition.priority
+        if task.pk is None or candidate.sets("owner"):
+            task.owner = node.owner
+        if task.pk is None or candidate.sets("resource_group"):
+            task.resource_group = self._groups.get(definition.resource_group) or self._default_group()
+        if task.pk is None or candidate.sets("priority"):
+            task.priority = definition.priority
         task.status = Task.Status.ONLINE
         task.modified_at, task.modified_by = self.at, self.publisher
         recurrence = candidate.recurrence_of(task)

@@ -81,13 +81,13 @@ class Candidate:
 
     Attributes:
         number: the one its task has, or will have.
-        recurrence_before: the draft's when it was last published; None if it never was.
+        before: what the draft said of ``KEPT`` when it was last published; None if it never was, or was undeployed since.
     """
 
     node: Node
     definition: NodeDefinition
     number: int
-    recurrence_before: str | None = None
+    before: Mapping[str, Any] | None = None
 
     def problem(self, field: str, code: str, **params: Any) -> PublishProblem:
         """A finding about this node."""
@@ -100,14 +100,30 @@ class Candidate:
 
     def recurrence_of(self, task: Task) -> str:
         """The recurrence that its task gets: the one it has in production, unless the draft's own changed."""
-        has_changed = self.recurrence_before not in (None, self.definition.recurrence)
-        return self.definition.recurrence if has_changed else task.recurrence
+        if (
+            self.before is None and task.recurrence != Recurrence.PAUSE
+        ):  # what was frozen stays so through an undeployment
+            return self.definition.recurrence
+        return self.definition.recurrence if self.changes("recurrence") else task.recurrence
+
+    def changes(self, name: str) -> bool:
+        """Whether the draft says another value of one of ``KEPT`` than when it was last published."""
+        return self.before is not None and self.before[name] != getattr(self.definition, name)
+
+    def sets(self, name: str) -> bool:
+        """Whether its task gets the draft's value of one of ``KEPT`` but the recurrence, rather than keep its own."""
+        return self.before is None or self.changes(name)
 
 
-def recurrences_before(nodes: Sequence[Node]) -> dict[int, str]:
-    """By node id: the recurrence that the draft had when it was last published."""
+KEPT = ("recurrence", "owner", "resource_group", "priority")
+"""What is changed in production too: a publication leaves it as it is there, unless the draft's own changed."""
+
+
+def published_before(nodes: Sequence[Node]) -> dict[int, dict[str, Any]]:
+    """By node id: what the draft said of ``KEPT`` when it was last published."""
     rows = NodeVersion.objects.filter(node__in=nodes, number=F("node__published_version"))
-    return dict(rows.values_list("node_id", "definition__recurrence"))
+    found = rows.values_list("node_id", *(f"definition__{name}" for name in KEPT))
+    return {node: dict(zip(KEPT, values, strict=True)) for node, *values in found}
 
 
 @dataclass

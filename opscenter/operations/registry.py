@@ -3,7 +3,7 @@
 States are those of spec/opscenter.md 2.3, with what its notes leave open decided here; DESIGN.md 6 names the rest.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from opscenter.base.reasons import Reason, sentence
-from opscenter.operations.arguments import PRIORITY, RESOURCE_GROUP, Arguments
+from opscenter.operations.arguments import OWNER, PRIORITY, RESOURCE_GROUP, Arguments
 from opscenter.operations.permits import missing
+from opscenter.operations.undeploy import refused_by_downstream
 from opscenter.production.models import Recurrence, Task, TaskInstance, TaskVersion
 from opscenter.production.rules.states import LIVE, WAITING, State
 from opscenter.workspaces.models import Member
@@ -32,6 +33,9 @@ class OperationSpec:
         danger: cannot be undone; the button says so in red.
         point: the extension point that is asked first, in production; empty for none.
         arguments: what it is told beside its objects; None for nothing.
+        together: which of the objects that allow it by themselves are refused for what is or is not among them.
+        holds_tenant: the tenant is locked before its objects, as by generation and publishing.
+        on_root: it may be done to a workspace's root task.
     """
 
     code: str
@@ -43,6 +47,9 @@ class OperationSpec:
     object_type: str = "instance"
     point: str = ""
     arguments: Arguments | None = None
+    together: Callable[[Sequence[Any]], Mapping[int, Reason]] | None = None
+    holds_tenant: bool = False
+    on_root: bool = False
 
     @property
     def audit(self) -> str:
@@ -115,6 +122,38 @@ OPERATIONS: dict[str, OperationSpec] = {
             object_type="task",
             point="unfreeze-node",
         ),
+        OperationSpec(
+            "undeploy_task",
+            pgettext_lazy("operation", "Undeploy"),
+            Permission.OPERATE_TASK,
+            danger=True,
+            object_type="task",
+            point="undeploy-node",
+            together=refused_by_downstream,
+            holds_tenant=True,
+        ),
+        OperationSpec(
+            "set_owner_task",
+            gettext_lazy("Change owner"),
+            Permission.OPERATE_TASK,
+            object_type="task",
+            arguments=OWNER,
+            on_root=True,
+        ),
+        OperationSpec(
+            "set_resource_group_task",
+            gettext_lazy("Change resource group"),
+            Permission.OPERATE_TASK,
+            object_type="task",
+            arguments=RESOURCE_GROUP,
+        ),
+        OperationSpec(
+            "set_priority_task",
+            gettext_lazy("Change priority"),
+            Permission.OPERATE_TASK,
+            object_type="task",
+            arguments=PRIORITY,
+        ),
     )
 }
 
@@ -144,7 +183,7 @@ def state_refusal(spec: OperationSpec, target: TaskInstance | Task) -> Reason | 
 
 
 def _task_refusal(spec: OperationSpec, task: Task) -> Reason | None:
-    if task.is_root:
+    if task.is_root and not spec.on_root:
         return Reason("task.is_root", {"task": task.name})
     if task.status != Task.Status.ONLINE:
         return Reason("task.offline", {"task": task.name})
@@ -201,7 +240,7 @@ def _rerun_denied(params: Mapping[str, Any]) -> str:
 
 @sentence("task.is_root")
 def _is_root(params: Mapping[str, Any]) -> str:
-    return _("“%(task)s” is the workspace's root node: everything hangs on it, so it cannot be frozen.") % params
+    return _("“%(task)s” is the workspace's root node: everything hangs on it, so this cannot be done to it.") % params
 
 
 @sentence("task.frozen")

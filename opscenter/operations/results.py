@@ -6,6 +6,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from extensions import envelope
 from opscenter.base import clock
 from opscenter.base.reasons import Invalid, Reason, sentence
 from opscenter.operations import instances, tasks
@@ -13,7 +14,7 @@ from opscenter.operations.arguments import arguments_of
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.registry import OPERATIONS, OperationSpec, refusal
 from opscenter.workspaces import audit
-from opscenter.workspaces.models import Member, Workspace
+from opscenter.workspaces.models import Member, Tenant, Workspace
 
 Status = Operation.Status
 _LONGEST_COMMENT = 1000
@@ -26,18 +27,32 @@ class _Kind:
     Attributes:
         read: the objects of a workspace and environment among these ids, locked in the order of ids.
         effects: what each operation does to those that allow it.
+        message: what a message to extensions says of these.
         unknown: the reason when there is no such object.
     """
 
     read: Callable[[Sequence[int], Workspace, str], Mapping[int, Any]]
     effects: Mapping[str, Callable[[Any, Operation], None]]
     name: Callable[[Any], str]
+    message: Callable[[Sequence[Any]], dict[str, Any]]
     unknown: str
 
 
 KINDS = {
-    "instance": _Kind(instances.read, instances.EFFECTS, lambda one: str(one.task.name), "instance.unknown"),
-    "task": _Kind(tasks.read, tasks.EFFECTS, lambda one: str(one.name), "task.unknown"),
+    "instance": _Kind(
+        instances.read,
+        instances.EFFECTS,
+        lambda one: str(one.task.name),
+        lambda some: envelope.instances([one.pk for one in some]),
+        "instance.unknown",
+    ),
+    "task": _Kind(
+        tasks.read,
+        tasks.EFFECTS,
+        lambda one: str(one.name),
+        lambda some: envelope.nodes([one.number for one in some]),
+        "task.unknown",
+    ),
 }
 
 
@@ -51,6 +66,13 @@ def ids_of(operation: Operation, spec: OperationSpec) -> list[int]:
     """The objects that an operation was asked for."""
     ids: list[int] = operation.params.get(f"{spec.object_type}s", [])
     return ids
+
+
+def read(spec: OperationSpec, ids: Sequence[int], workspace: Workspace, environment: str) -> Mapping[int, Any]:
+    """The objects of an operation, locked, with the tenant first where it needs that."""
+    if spec.holds_tenant:
+        Tenant.objects.select_for_update(no_key=True).get(pk=workspace.tenant_id)
+    return KINDS[spec.object_type].read(ids, workspace, environment)
 
 
 def judge(
@@ -76,6 +98,8 @@ def judge(
     if spec.arguments is not None and values is not None:
         able = [objects[pk] for pk, reason in found.items() if reason is None]
         found |= spec.arguments.refuse(able, values)
+    if spec.together is not None:
+        found |= spec.together([objects[pk] for pk, reason in found.items() if reason is None])
     return found
 
 
@@ -123,7 +147,7 @@ def _look_again(
 ) -> tuple[Mapping[int, Any], dict[int, Reason | None]]:
     """The targets that waited, as they are now: gone, changed and out of reach ones are refused."""
     waiting = list(operation.targets.filter(done=None).values_list("object_id", flat=True))
-    objects = KINDS[spec.object_type].read(waiting, operation.workspace, operation.environment)
+    objects = read(spec, waiting, operation.workspace, operation.environment)
     operation.targets.filter(done=None).update(open_code=None)
     if member is None:
         return objects, dict.fromkeys(waiting, Reason("operation.asker_left", {"user": str(operation.actor)}))

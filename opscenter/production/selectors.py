@@ -9,6 +9,7 @@ from opscenter.production.models import (
     InstanceEdge,
     LogChunk,
     Task,
+    TaskDependency,
     TaskInstance,
     TriggerCommand,
 )
@@ -40,6 +41,29 @@ def _neighbours(ids: "QuerySet[InstanceEdge, tuple[int]]") -> QuerySet[TaskInsta
         .select_related("task__owner", "workflow_instance", "resource_group", "workspace")
         .order_by("scheduled_at", "pk")
     )
+
+
+def neighbours_of(task: Task, side: str) -> dict[int, str]:
+    """The tasks directly ``upstream`` or ``downstream``, by primary key, with the kind of their dependency: ``Normal`` of the
+    same cycle, or ``CrossCycle`` of the previous one.
+
+    What waits for itself is no neighbour; who waits for its children's previous cycle has them upstream too.
+    """
+    kinds = TaskDependency.Type
+    normal = TaskDependency.objects.filter(type=kinds.NORMAL)
+    other = TaskDependency.objects.filter(type=kinds.OTHER)
+    if side == "upstream":
+        same = normal.filter(task=task).values_list("upstream_id", flat=True)
+        crossing = list(other.filter(task=task).values_list("upstream_id", flat=True))
+        if TaskDependency.objects.filter(task=task, type=kinds.CHILDREN).exists():
+            crossing += normal.filter(upstream=task).values_list("task_id", flat=True)
+    else:
+        same = normal.filter(upstream=task).values_list("task_id", flat=True)
+        crossing = list(other.filter(upstream=task).values_list("task_id", flat=True))
+        crossing += TaskDependency.objects.filter(
+            type=kinds.CHILDREN, task__dependents__task=task, task__dependents__type=kinds.NORMAL
+        ).values_list("task_id", flat=True)
+    return dict.fromkeys(crossing, "CrossCycle") | dict.fromkeys(same, "Normal")
 
 
 def log_text(attempt: Attempt) -> str:
@@ -91,6 +115,7 @@ __all__ = [
     "instances",
     "log_since",
     "log_text",
+    "neighbours_of",
     "receipts_of",
     "tasks",
     "upstream_of",

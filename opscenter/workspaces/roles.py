@@ -33,7 +33,7 @@ class Permission(StrEnum):
 
 PERMISSION_NAMES: dict[Permission, Promise] = {
     Permission.VIEW: _("View tasks, instances and logs"),
-    Permission.OPERATE_TASK: _("Freeze, unfreeze and undeploy tasks"),
+    Permission.OPERATE_TASK: _("Freeze, unfreeze and undeploy tasks, change their owner, resource group and priority"),
     Permission.TEST_TASK: _("Run tasks now (smoke test)"),
     Permission.OPERATE_INSTANCE: _("Stop, rerun, set to succeeded, freeze and unfreeze instances"),
     Permission.EMERGENCY: _("Remove dependencies, change priorities"),

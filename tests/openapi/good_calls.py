@@ -52,7 +52,7 @@ def calls(cast: Cast, instance: TaskInstance, guard: Guard) -> dict[Key, dict[st
     run = {"NodeId": gate.task.number, "CycleTime": ms(gate.scheduled_at), "BizDate": day, "AppId": project}
     flow = cast.workflow("by_hand")
     cast.task("by_hand", trigger="Manual", cron="", workflow=flow)
-    first, second, third = (cast.task(name) for name in ("first", "second", "third"))
+    first, second, third, fourth, fifth = (cast.task(name) for name in ("first", "second", "third", "fourth", "fifth"))
     passed, failed = (verdict(guard.asked()), verdict(guard.asked(), "FAIL"))
     failed["CheckMessage"] = "Not at night"
     freeze = {"Trigger": {"Recurrence": "Pause"}}
@@ -61,6 +61,8 @@ def calls(cast: Cast, instance: TaskInstance, guard: Guard) -> dict[Key, dict[st
         (V2024, "ListProjects"): {"Names": [cast.workspace.name]},
         (V2024, "GetTask"): {"Id": instance.task.number},
         (V2024, "ListTasks"): {"ProjectId": project},
+        (V2024, "ListUpstreamTasks"): {"Id": instance.task.number},
+        (V2024, "ListDownstreamTasks"): {"Id": instance.task.number},
         (V2024, "ListTaskInstances"): {"ProjectId": project, "Bizdate": day},
         (V2024, "GetTaskInstance"): {"Id": instance.pk},
         (V2024, "GetTaskInstanceLog"): {"Id": instance.pk},
@@ -92,6 +94,9 @@ def calls(cast: Cast, instance: TaskInstance, guard: Guard) -> dict[Key, dict[st
         (V2024, "BatchUpdateTasks"): {"Tasks": [{"Id": second.number} | freeze], "Comment": "because"},
         (V2024, "ListTaskOperationLogs"): {"Id": first.number},
         (V2020, "UpdateNodeRunMode"): {"NodeId": third.number, "ProjectEnv": "PROD", "SchedulerType": 2},
+        (V2020, "UpdateNodeOwner"): {"NodeId": third.number, "ProjectEnv": "PROD", "UserId": str(cast.operator.uid)},
+        (V2020, "OfflineNode"): {"NodeId": fourth.number, "ProjectId": project},
+        (V2024, "DeleteTask"): {"Id": fifth.number},
         (V2020, "UpdateWorkbenchEventResult"): passed,
         (V2020, "CallbackExtension"): failed,
         (V2020, "GetExtension"): {"ExtensionCode": guard.code},

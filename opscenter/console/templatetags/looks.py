@@ -43,6 +43,7 @@ STATES: dict[str, Look] = {
 }
 FROZEN = Look("frozen", "snowflake", _("Frozen"))
 DRY_RUN = Look("dry_run", "dry-run", _("Dry run"))
+OFFLINE = Look("not_run", "circle-slash", _("Offline"))
 
 RECEIPTS: dict[str, Look] = {
     "fired": Look("success", "circle-check", _("Fired")),

@@ -99,7 +99,7 @@ def operate_instances(request: ConsoleRequest, code: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def operate_tasks(request: ConsoleRequest, code: str) -> HttpResponse:
     """The same for the tasks ``id``; where extensions are asked first, the answer is their checks."""
-    return _operate(request, operations_on("task").get(f"{code}_task"))
+    return _operate(request, operations_on("task").get(f"{code.replace('-', '_')}_task"))
 
 
 def _operate(request: ConsoleRequest, spec: OperationSpec | None) -> HttpResponse:

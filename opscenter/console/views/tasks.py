@@ -220,10 +220,11 @@ def _overview(request: ConsoleRequest, found: Task) -> dict[str, Any]:
         .order_by("-scheduled_at", "-pk")[:LATEST_SHOWN]
     )
     of_mine = Task.objects.visible_to(request.user)
+    online = Task.Status.ONLINE
     return {
         "outputs": found.outputs.order_by("name"),
         "upstream": _linked(request, of_mine, Task.objects.filter(dependents__task=found)),
-        "downstream": _linked(request, of_mine, Task.objects.filter(dependencies__upstream=found)),
+        "downstream": _linked(request, of_mine, Task.objects.filter(dependencies__upstream=found, status=online)),
         "rows": rows_of(instances, request.workspace.tenant.time_zone),
         "instances_url": _instances_url(request, found),
     }
