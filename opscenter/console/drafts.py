@@ -19,6 +19,7 @@ from workflows.models import Node, Workflow
 FIELD_NAMES: dict[str, Promise] = {
     "type": gettext_lazy("Type"),
     "cron": gettext_lazy("Schedule"),
+    "trigger": gettext_lazy("Trigger"),
     "content": gettext_lazy("Code"),
     "parameters": gettext_lazy("Parameters"),
     "dependencies": gettext_lazy("Dependencies"),

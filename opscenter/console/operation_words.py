@@ -151,22 +151,18 @@ WORDS: dict[str, Words] = {
     ),
 }
 
-RUN_NOW = "run_now"
-"""The code of an operation that is asked for by a form of its own, and of one object alone."""
+RUNS: dict[str, Promise] = {"run_now": _("Run now"), "run_manually": _("Run manually")}
+"""Operations that make instances; they are asked for by forms of their own."""
 
 
 def name_of(code: str) -> str:
     """What histories call an operation."""
-    return str(WORDS[code].name) if code in WORDS else _run_now()
+    return str(WORDS[code].name if code in WORDS else RUNS[code])
 
 
 def title_of(code: str, count: int, name: str = "") -> str:
     """What was asked for: of one object with its name, where that is known, else with the number of objects."""
     if count == 1 and name:
-        verb = OPERATIONS[code].name if code in OPERATIONS else _run_now()
+        verb = OPERATIONS[code].name if code in OPERATIONS else RUNS[code]
         return gettext("%(operation)s %(name)s") % {"operation": verb, "name": name}
-    return WORDS[code].for_count(count) if code in WORDS else _run_now()
-
-
-def _run_now() -> str:
-    return gettext("Run now")
+    return WORDS[code].for_count(count) if code in WORDS else str(RUNS[code])

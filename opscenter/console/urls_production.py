@@ -2,7 +2,16 @@
 
 from django.urls import include, path
 
-from opscenter.console.views import dag, instance, instances, operation_history, operation_page, operations, tasks
+from opscenter.console.views import (
+    dag,
+    instance,
+    instances,
+    manual,
+    operation_history,
+    operation_page,
+    operations,
+    tasks,
+)
 
 _in_workspace = [
     path("tasks/", tasks.task_list, name="task_list"),
@@ -11,6 +20,11 @@ _in_workspace = [
     path("tasks/<int:number>/run/", tasks.run_now, name="task_run"),
     path("tasks/do/<slug:code>/", operations.operate_tasks, name="task_operate"),
     path("instances/", instances.instance_list, name="instance_list"),
+    path("manual-tasks/", manual.task_list, name="manual_task_list"),
+    path("manual-tasks/run/", manual.run_tasks, name="manual_task_run"),
+    path("manual-tasks/workflows/", manual.workflow_list, name="manual_task_workflows"),
+    path("manual-tasks/workflows/<int:number>/run/", manual.run_workflow, name="manual_task_workflow_run"),
+    path("manual-instances/", instances.manual_instance_list, name="manual_instance_list"),
     path("test-instances/", instances.test_instance_list, name="test_instance_list"),
     path("instances/<int:pk>/", instance.instance, name="instance"),
     path("instances/<int:pk>/dag/", dag.instance_dag, name="instance_dag"),

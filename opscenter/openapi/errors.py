@@ -99,6 +99,7 @@ FAULTS: dict[str, Fault] = {
     ),
     "Invalid.Tenant.ProjectNotExists": Fault(404, "{detail}", _LOOK_UP),
     "Invalid.Task.NotExist": Fault(404, "{detail}", _LOOK_UP),
+    "Invalid.Workflow.NotExist": Fault(404, "{detail}", _LOOK_UP),
     "Invalid.TaskInstance.NotExist": Fault(404, "{detail}", _LOOK_UP),
     "Invalid.TaskInstance.RunNotExist": Fault(404, "{detail}", "List the instance's runs and name one of them."),
     "Invalid.WorkflowInstance.OperationNotExist": Fault(404, "{detail}", "Use the OperationId that was answered."),

@@ -246,7 +246,7 @@ def task(task: Task, zone: ZoneInfo) -> Json:
             "RuntimeResource": {"ResourceGroupId": task.resource_group.name},
             "DataSource": _data_source(version),
             "Trigger": {
-                "Type": "Scheduler",
+                "Type": task.trigger,
                 "Cron": version.cron,
                 "Recurrence": task.recurrence,
                 "StartTime": _local(version.start_at, zone) or _ALWAYS[0],

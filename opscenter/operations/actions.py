@@ -126,6 +126,11 @@ def _ran(params: Params) -> str:
     return _with_comment(_("business date %(bizdate)s") % {"bizdate": params["bizdate"]}, params)
 
 
+def _ran_manually(params: Params) -> str:
+    count = ngettext("%(n)s instance", "%(n)s instances", params["count"]) % {"n": params["count"]}
+    return f"{count}, {_ran(params)}"
+
+
 def _with_comment(text: str, params: Params) -> str:
     return (
         _("%(text)s: “%(comment)s”") % {"text": text, "comment": params["comment"]} if params.get("comment") else text
@@ -310,6 +315,7 @@ ACTIONS: dict[str, Action] = {
         Action("data_source.delete", gettext_lazy("Deleted the data source"), _connected),
         Action("data_source.test", gettext_lazy("Tested the data source"), _tested),
         Action("task.run_now", gettext_lazy("Ran the task now"), _ran),
+        Action("task.run_manually", gettext_lazy("Ran tasks manually"), _ran_manually),
         Action("task.freeze", gettext_lazy("Froze tasks"), _operated_tasks),
         Action("task.unfreeze", gettext_lazy("Unfroze tasks"), _operated_tasks),
         Action("task.undeploy", gettext_lazy("Undeployed tasks"), _operated_tasks),

@@ -51,6 +51,7 @@ _TASK_FIELDS = (
     "name",
     "description",
     "node_type",
+    "trigger",
     "owner",
     "resource_group",
     "recurrence",
@@ -245,6 +246,7 @@ class _Publication:
         task.name = node.name
         task.description = definition.description
         task.node_type = definition.type
+        task.trigger = definition.trigger
         if task.pk is None or candidate.sets("owner"):
             task.owner = node.owner
         if task.pk is None or candidate.sets("resource_group"):

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from extensions import lifecycle
 from opscenter.base.reasons import Invalid, Reason, Refused, say, sentence
 from opscenter.engine.generate import root_output
+from opscenter.operations.publish_triggers import trigger_problems
 from opscenter.operations.registry import OPERATIONS
 from opscenter.production import http_settings
 from opscenter.production.models import (
@@ -28,7 +29,7 @@ from opscenter.production.node_types import HTTP, NODE_TYPES
 from opscenter.production.rules import parameters
 from opscenter.production.rules.dependencies import find_cycle
 from opscenter.workspaces.models import Workspace
-from workflows.definitions import NORMAL, ON_ITSELF, UNKNOWN_TYPE, Dependency, NodeDefinition
+from workflows.definitions import MANUAL, NORMAL, ON_ITSELF, UNKNOWN_TYPE, Dependency, NodeDefinition
 from workflows.models import Node, NodeVersion
 
 ROOT = 0
@@ -196,7 +197,8 @@ class Upstreams:
         return None if task is None or task.number in self._numbers else task
 
     def edges(self) -> dict[int, dict[int, str]]:
-        """For each candidate's number its upstream numbers, each with the output name, if they resolve."""
+        """For each candidate's number its upstream numbers, each with the output name, if they resolve; who waits for
+        nothing else waits for the root, unless it is triggered manually."""
         found: dict[int, dict[int, str]] = {}
         for candidate in self.candidates:
             upstream: dict[int, str] = {}
@@ -204,7 +206,11 @@ class Upstreams:
                 number = self.resolve(item) if item.type == NORMAL else None
                 if isinstance(number, int):
                     upstream.setdefault(number, item.output)
-            found[candidate.number] = upstream or {ROOT: root_output(self.workspace)}
+            if candidate.definition.trigger == MANUAL:
+                roots = {ROOT, *(task.number for task in self.in_production.values() if task.is_root)}
+                found[candidate.number] = {number: name for number, name in upstream.items() if number not in roots}
+            else:
+                found[candidate.number] = upstream or {ROOT: root_output(self.workspace)}
         return found
 
     def previous(self) -> dict[int, list[tuple[str, int, str]]]:
@@ -236,6 +242,7 @@ def check(upstreams: Upstreams) -> tuple[list[PublishProblem], list[PublishProbl
         if known is not None and known.has_code and not candidate.definition.content.strip():
             warnings.append(candidate.problem("content", "publish.no_code"))
     problems += _changed_types(upstreams)
+    problems += trigger_problems(upstreams)
     problems += _guarded(upstreams)
     problems += output_problems(upstreams)
     problems += data_source_problems(upstreams)
@@ -251,7 +258,7 @@ def _own_problems(candidate: Candidate, resources: set[str]) -> list[PublishProb
         found.append(candidate.problem("type", "publish.type_missing"))
     elif definition.type not in NODE_TYPES:
         found.append(candidate.problem("type", "publish.type_not_run", type=definition.type))
-    if not definition.cron:
+    if not definition.cron and definition.trigger != MANUAL:
         found.append(candidate.problem("cron", "publish.no_schedule"))
     try:
         parameters.resolve(parameters.parse_assignments(definition.parameters), _SOME_DAY)

@@ -50,6 +50,8 @@ def calls(cast: Cast, instance: TaskInstance, guard: Guard) -> dict[Key, dict[st
     }
     trigger = {"TaskId": gate.task.number, "TriggerTime": ms(gate.scheduled_at)}
     run = {"NodeId": gate.task.number, "CycleTime": ms(gate.scheduled_at), "BizDate": day, "AppId": project}
+    flow = cast.workflow("by_hand")
+    cast.task("by_hand", trigger="Manual", cron="", workflow=flow)
     first, second, third, fourth, fifth = (cast.task(name) for name in ("first", "second", "third", "fourth", "fifth"))
     passed, failed = (verdict(guard.asked()), verdict(guard.asked(), "FAIL"))
     failed["CheckMessage"] = "Not at night"
@@ -84,6 +86,9 @@ def calls(cast: Cast, instance: TaskInstance, guard: Guard) -> dict[Key, dict[st
         (V2020, "SetSuccessInstance"): one,
         (V2020, "RunSmokeTest"): {
             "NodeId": instance.task.number, "ProjectEnv": "PROD", "Bizdate": "2026-11-20 00:00:00", "Name": "try",
+        },
+        (V2020, "RunManualDagNodes"): {
+            "ProjectName": cast.workspace.name, "ProjectEnv": "PROD", "FlowName": flow.name, "BizDate": "2026-11-20 00:00:00",
         },
         (V2024, "UpdateTask"): {"Id": first.number} | freeze,
         (V2024, "BatchUpdateTasks"): {"Tasks": [{"Id": second.number} | freeze], "Comment": "because"},

@@ -19,7 +19,7 @@ from opscenter.console.check_parts import Card, cards_of, elapsed
 from opscenter.console.filters import query_string
 from opscenter.console.operation_parts import operation_url
 from opscenter.console.operation_rows import results_of, title_for
-from opscenter.console.operation_words import RUN_NOW
+from opscenter.console.operation_words import RUNS
 from opscenter.console.questions import ReasonForm, ask, back_url
 from opscenter.operations import checked, extension_messages
 from opscenter.operations.arguments import arguments_of
@@ -190,8 +190,8 @@ def _headline(found: Operation, cards: list[Card], done: int, count: int) -> str
     if found.status in (Status.BLOCKED, Status.CANCELLED):
         reason = found.targets.filter(reason__code=f"operation.{found.status}").values_list("reason", flat=True).first()
         return say(reason["code"], reason["params"]) if reason else ""
-    if found.code == RUN_NOW:
-        return _("A test instance was made.")
+    if found.code in RUNS:
+        return ngettext("%(n)s instance was made.", "%(n)s instances were made.", count) % {"n": count}
     if done == count:
         return ngettext("Done.", "Done for all %(n)s objects.", count) % {"n": count}
     return ngettext("Done for %(done)s of %(n)s object.", "Done for %(done)s of %(n)s objects.", count) % {

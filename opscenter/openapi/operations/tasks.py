@@ -28,7 +28,7 @@ class ListTasks(Paged):
     Name = Text(required=False)
     Owner = Text(required=False)
     TaskType = Text(required=False)
-    TriggerType = Word("Scheduler", "Manual", required=False)
+    TriggerType = Word(*Task.Trigger.values, required=False)
     TriggerRecurrence = Word(*Recurrence.values, required=False)
     RuntimeResource = Text(required=False)
     WorkflowId = Integer(required=False)
@@ -75,8 +75,8 @@ def _filtered(found: QuerySet[Task], args: Args) -> QuerySet[Task]:
     if args["TaskType"]:
         node_type = by_wire(args["TaskType"])
         found = found.filter(node_type=node_type.code) if node_type else found.none()
-    if args["TriggerType"] == "Manual":  # there are no manual tasks here
-        found = found.none()
+    if args["TriggerType"]:
+        found = found.filter(trigger=args["TriggerType"])
     if args["TriggerRecurrence"]:
         found = found.filter(recurrence=args["TriggerRecurrence"])
     if args["RuntimeResource"]:
