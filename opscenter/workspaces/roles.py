@@ -35,7 +35,7 @@ class Permission(StrEnum):
 
 PERMISSION_NAMES: dict[Permission, Promise] = {
     Permission.VIEW: _("View tasks, instances and logs"),
-    Permission.OPERATE_TASK: _("Freeze, unfreeze and undeploy tasks, change their owner, resource group and priority"),
+    Permission.OPERATE_TASK: _("Freeze, undeploy and change tasks"),
     Permission.TEST_TASK: _("Run tasks now (smoke test)"),
     Permission.OPERATE_INSTANCE: _("Stop, rerun, set to succeeded, freeze and unfreeze instances"),
     Permission.EMERGENCY: _("Remove dependencies, change priorities"),

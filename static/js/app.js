@@ -190,7 +190,8 @@ const CLICKS = {
   "[data-copy]": async (element) => {
     await navigator.clipboard.writeText(element.dataset.copy);
     element.classList.add("is-done");
-    document.getElementById("live").textContent = element.dataset.done;
+    const live = document.getElementById("live");
+    live.textContent = element.dataset.done ?? live.dataset.done;
     setTimeout(() => element.classList.remove("is-done"), 1500);
   },
   "time[data-relative]": (time) => { time.dataset.absolute = time.dataset.absolute ? "" : "1"; say(time); },

@@ -293,7 +293,7 @@ def test_everything_is_in_the_audit_trail_in_words(cast: Guarded) -> None:
     assert [entry.action for entry in entries] == ["role.create", "role.change", "role.delete"], "no change, no entry"
     words = [ACTIONS[entry.action].details(entry.params) for entry in entries]
     assert "Run tasks now (smoke test) (own tasks)" in words[0]
-    assert words[1].startswith("Night shift → Day shift; + Publish to production; − Freeze, unfreeze")
+    assert words[1].startswith("Night shift → Day shift; + Publish to production; − Freeze, undeploy")
     assert words[2] == "View tasks, instances and logs; Publish to production"
 
 
