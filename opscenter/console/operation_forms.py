@@ -1,6 +1,7 @@
 """What operations ask for beside a comment; the arguments that the door reads."""
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
@@ -13,7 +14,13 @@ from workflows.flowspec.settings import PRIORITIES
 
 
 class OperationForm(CommentForm):
-    """The form of an operation; those that are told more add fields, and answer with them in ``arguments``."""
+    """The form of an operation; those that are told more add fields, and answer with them in ``arguments``.
+
+    Attributes:
+        of: for each such field, what a target has at present.
+    """
+
+    of: ClassVar[dict[str, Callable[[Any], Any]]] = {}
 
     def __init__(self, request: ConsoleRequest) -> None:
         super().__init__(request.POST if request.method == "POST" else None)
@@ -22,12 +29,20 @@ class OperationForm(CommentForm):
     def prepare(self, request: ConsoleRequest) -> None:
         """Fill in choices."""
 
+    def start_from(self, targets: Sequence[Any]) -> None:
+        """Choose what the targets have at present, where all have the same."""
+        for name, value in self.of.items():
+            present = {value(target) for target in targets}
+            if len(present) == 1:
+                self.initial[name] = present.pop()
+
     def arguments(self) -> dict[str, Any]:
         """What the door is told, of a valid form: every field that is not the comment."""
         return {name: value for name, value in self.cleaned_data.items() if name != "comment"}
 
 
 class PriorityForm(OperationForm):
+    of: ClassVar = {"priority": lambda target: target.priority}
     priority = forms.TypedChoiceField(
         label=_("Priority"),
         coerce=int,
@@ -38,6 +53,7 @@ class PriorityForm(OperationForm):
 
 
 class ResourceGroupForm(OperationForm):
+    of: ClassVar = {"resource_group": lambda target: target.resource_group.name}
     resource_group = forms.ChoiceField(label=_("Resource group"))
     field_order = ("resource_group", "comment")
 
@@ -49,6 +65,7 @@ class ResourceGroupForm(OperationForm):
 
 
 class OwnerForm(OperationForm):
+    of: ClassVar = {"owner": lambda target: target.owner.username}
     owner = forms.ChoiceField(label=_("Owner"), help_text=_("A member of this workspace."))
     field_order = ("owner", "comment")
 

@@ -151,6 +151,7 @@ def _question(
     targets = {target.pk: target for target in kind.read(request, ids)}
     refusals = judge(spec, targets, ids, request.member)
     able = [target for pk, target in targets.items() if refusals[pk] is None]
+    form.start_from(able)
     zone = request.workspace.tenant.time_zone
     left = [
         {"name": kind.named(target, zone)["name"], **told(request, reason)}
