@@ -148,8 +148,8 @@ class WorkspaceRole(models.Model):
 def _role(code: str, name: str, grants: list[str], own_only: list[str]) -> Role:
     """A permission that this version does not know grants nothing."""
     known = {permission.value: permission for permission in Permission}
-    found = (frozenset(known[value] for value in values if value in known) for values in (grants, own_only))
-    return Role(code, name, *found)
+    everywhere, own = (frozenset(known[value] for value in values if value in known) for values in (grants, own_only))
+    return Role(code, name, everywhere, own)
 
 
 class MemberManager(models.Manager["Member"]):
