@@ -57,7 +57,7 @@ WORDS: dict[str, Words] = {
         _("Rerun instances with downstream"),
         "rotate-ccw",
         "",
-        ngettext_lazy("Rerun %(n)s instance", "Rerun %(n)s instances", "n"),
+        ngettext_lazy("Rerun %(n)s instance with downstream", "Rerun %(n)s instances with downstream", "n"),
         _(
             "The instance and the chosen ones run once more, one after the other in the order of their dependencies. Those "
             "that have not started only wait for what is rerun above them."
