@@ -53,6 +53,36 @@ WORDS: dict[str, Words] = {
             "started wait for the new result; those that have finished stay as they are. An HTTP trigger needs a new trigger."
         ),
     ),
+    "rerun_downstream": Words(
+        _("Rerun instances with downstream"),
+        "rotate-ccw",
+        "",
+        ngettext_lazy("Rerun %(n)s instance with downstream", "Rerun %(n)s instances with downstream", "n"),
+        _(
+            "The instance and the chosen ones run once more, one after the other in the order of their dependencies. Those "
+            "that have not started only wait for what is rerun above them."
+        ),
+    ),
+    "force_rerun": Words(
+        _("Force rerun of everything downstream"),
+        "chevrons-up-down",
+        "",
+        ngettext_lazy("Force rerun downstream of %(n)s instance", "Force rerun downstream of %(n)s instances", "n"),
+        _(
+            "Every instance downstream goes back and runs again, whatever its task's rerun setting says; what runs now is "
+            "stopped first. One such operation at a time is done in a tenant."
+        ),
+    ),
+    "remove_dependencies": Words(
+        _("Remove dependencies of instances"),
+        "circle-minus",
+        "",
+        ngettext_lazy("Remove dependencies of %(n)s instance", "Remove dependencies of %(n)s instances", "n"),
+        _(
+            "The instance no longer waits for the chosen ones, and runs without their result. Other instances of its task "
+            "keep their dependencies."
+        ),
+    ),
     "set_success": Words(
         _("Set instances to succeeded"),
         "circle-check",

@@ -29,6 +29,7 @@ _in_workspace = [
     path("instances/<int:pk>/", instance.instance, name="instance"),
     path("instances/<int:pk>/dag/", dag.instance_dag, name="instance_dag"),
     path("instances/<int:pk>/glance/", instance.glance, name="instance_glance"),
+    path("instances/<int:pk>/descendants/", operations.instance_descendants, name="instance_descendants"),
     path("instances/<int:pk>/trigger/", operations.trigger, name="instance_trigger"),
     path("instances/<int:pk>/log/", instance.log, name="instance_log"),
     path("instances/<int:pk>/log/<int:number>/more/", instance.log_more, name="instance_log_more"),

@@ -337,6 +337,21 @@ ACTIONS: dict[str, Action] = {
         Action("instance.trigger", gettext_lazy("Triggered"), _triggered),
         Action("instance.stop", gettext_lazy("Stopped instances"), _operated),
         Action("instance.rerun", gettext_lazy("Reran instances"), _operated),
+        Action(
+            "instance.rerun_downstream",
+            gettext_lazy("Reran instances with chosen downstream"),
+            _operated,
+        ),
+        Action(
+            "instance.force_rerun",
+            gettext_lazy("Forced reruns of everything downstream"),
+            _told("force_rerun", _operated),
+        ),
+        Action(
+            "instance.remove_dependencies",
+            gettext_lazy("Removed dependencies of instances"),
+            _told("remove_dependencies", _operated),
+        ),
         Action("instance.set_success", gettext_lazy("Set instances to succeeded"), _operated),
         Action("instance.freeze", gettext_lazy("Froze instances"), _operated),
         Action("instance.unfreeze", gettext_lazy("Unfroze instances"), _operated),

@@ -13,6 +13,7 @@ class Operation(models.Model):
 
     class Status(models.TextChoices):
         CHECKING = "checking", _("Checking")
+        RUNNING = "running", _("Under way")
         APPLIED = "applied", _("Applied")
         PARTLY = "partly", _("Partly applied")
         REFUSED = "refused", _("Refused")
@@ -37,11 +38,14 @@ class Operation(models.Model):
             models.Index(  # open checks in the top bar
                 fields=["workspace", "environment"], condition=models.Q(status="checking"), name="operation_checking"
             ),
+            models.Index(  # what goes on until running instances have ended
+                fields=["id"], condition=models.Q(status="running"), name="operation_running"
+            ),
         ]
 
 
 class OperationTarget(models.Model):
-    """What the operation did to one object. ``done`` is None while extensions are asked."""
+    """What the operation did to one object. ``done`` is None while extensions are asked, or while it is under way."""
 
     operation = models.ForeignKey(Operation, on_delete=models.CASCADE, related_name="targets")
     object_type = models.CharField(max_length=16)

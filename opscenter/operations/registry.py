@@ -13,10 +13,14 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from opscenter.base.reasons import Reason, sentence
 from opscenter.operations.arguments import OWNER, PRIORITY, RESOURCE_GROUP, Arguments
+from opscenter.operations.dependencies import UPSTREAM
+from opscenter.operations.downstream import DOWNSTREAM
+from opscenter.operations.force_rerun import FORCE
+from opscenter.operations.force_rerun import refused as refused_to_force
 from opscenter.operations.permits import missing
 from opscenter.operations.undeploy import refused_by_downstream
 from opscenter.production.models import Recurrence, Task, TaskInstance, TaskVersion
-from opscenter.production.rules.states import LIVE, WAITING, State
+from opscenter.production.rules.states import ENDED, LIVE, WAITING, State
 from opscenter.workspaces.models import Member
 from opscenter.workspaces.roles import Permission
 
@@ -73,6 +77,13 @@ OPERATIONS: dict[str, OperationSpec] = {
             frozenset({State.SUCCESS, State.FAILURE}),
         ),
         OperationSpec(
+            "rerun_downstream",
+            gettext_lazy("Rerun with downstream"),
+            Permission.OPERATE_INSTANCE,
+            WAITING | ENDED,
+            arguments=DOWNSTREAM,
+        ),
+        OperationSpec(
             "set_success",
             gettext_lazy("Set to succeeded"),
             Permission.OPERATE_INSTANCE,
@@ -93,6 +104,14 @@ OPERATIONS: dict[str, OperationSpec] = {
             frozen=True,
         ),
         OperationSpec(
+            "remove_dependencies",
+            gettext_lazy("Remove dependencies"),
+            Permission.EMERGENCY,
+            WAITING | {State.FAILURE},
+            danger=True,
+            arguments=UPSTREAM,
+        ),
+        OperationSpec(
             "set_priority",
             gettext_lazy("Change priority"),
             Permission.EMERGENCY,
@@ -105,6 +124,16 @@ OPERATIONS: dict[str, OperationSpec] = {
             Permission.EMERGENCY,
             WAITING | {State.FAILURE},
             arguments=RESOURCE_GROUP,
+        ),
+        OperationSpec(
+            "force_rerun",
+            gettext_lazy("Force rerun downstream"),
+            Permission.FORCE_RERUN,
+            ENDED,
+            danger=True,
+            arguments=FORCE,
+            together=refused_to_force,
+            holds_tenant=True,
         ),
         OperationSpec(
             "freeze_task",
@@ -199,7 +228,7 @@ def _instance_refusal(spec: OperationSpec, instance: TaskInstance) -> Reason | N
         return Reason("operation.frozen" if instance.frozen else "operation.not_frozen")
     if state not in spec.states:
         return Reason("operation.state", {"state": state.code, "operation": spec.code})
-    if spec.code == "rerun":
+    if spec.code in ("rerun", "rerun_downstream") and state in ENDED:
         mode = instance.version.rerun_mode
         denied = mode == TaskVersion.RerunMode.ALL_DENIED or (
             mode == TaskVersion.RerunMode.FAILURE_ALLOWED and state is State.SUCCESS

@@ -127,7 +127,10 @@ def carry_out(
     if todo:
         KINDS[spec.object_type].effects[spec.code]([objects[pk] for pk in todo], operation)
     _write_results(operation, refusals)
-    operation.status = Status.APPLIED if len(todo) == len(ids) else Status.PARTLY if todo else Status.REFUSED
+    if operation.targets.filter(done=None).exists():  # an effect goes on by itself
+        operation.status = Status.RUNNING
+    else:
+        operation.status = Status.APPLIED if len(todo) == len(ids) else Status.PARTLY if todo else Status.REFUSED
     operation.settled_at = clock.now()
     operation.save(update_fields=["status", "settled_at"])
     audit.record(

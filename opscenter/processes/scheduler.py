@@ -6,10 +6,10 @@ from opscenter.base import due, notify, sql
 from opscenter.base.locks import Leadership
 from opscenter.base.models import Process
 from opscenter.engine import due as engine_due
-from opscenter.operations import checked
+from opscenter.operations import checked, force_rerun
 from opscenter.processes.beating import Beating
 
-SOURCES = [*engine_due.SOURCES, *checked.SOURCES]
+SOURCES = [*engine_due.SOURCES, *checked.SOURCES, *force_rerun.SOURCES]
 """Everything that time moves, in the order in which it is run."""
 
 

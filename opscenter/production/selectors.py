@@ -1,6 +1,8 @@
 """Reads that both faces share. Each returns a queryset that is restricted to what the asker may see, or plain values."""
 
-from django.db.models import QuerySet
+from collections.abc import Collection
+
+from django.db.models import F, QuerySet
 from django.db.models.functions import Length
 
 from opscenter.production.explaining import explain_instance
@@ -33,6 +35,16 @@ def upstream_of(instance: TaskInstance) -> QuerySet[TaskInstance]:
 def downstream_of(instance: TaskInstance) -> QuerySet[TaskInstance]:
     """What waits for the instance, directly. Index: the edges' upstream."""
     return _neighbours(InstanceEdge.objects.filter(upstream=instance).values_list("downstream_id"))
+
+
+def edges_in_run(upstream: Collection[int]) -> QuerySet[InstanceEdge]:
+    """Edges from these instances to others of the same run: of the same business date and kind. Index: the edges' upstream."""
+    kind = "workflow_instance__type"
+    return InstanceEdge.objects.filter(
+        upstream__in=upstream,
+        downstream__bizdate=F("upstream__bizdate"),
+        **{f"downstream__{kind}": F(f"upstream__{kind}")},
+    )
 
 
 def _neighbours(ids: "QuerySet[InstanceEdge, tuple[int]]") -> QuerySet[TaskInstance]:
@@ -111,6 +123,7 @@ def tasks(user: User, workspace: Workspace, environment: str) -> QuerySet[Task]:
 __all__ = [
     "attempts_of",
     "downstream_of",
+    "edges_in_run",
     "explain_instance",
     "instances",
     "log_since",

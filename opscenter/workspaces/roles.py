@@ -21,6 +21,7 @@ class Permission(StrEnum):
     TEST_TASK = "task.test"
     OPERATE_INSTANCE = "instance.operate"
     EMERGENCY = "instance.emergency"
+    FORCE_RERUN = "instance.force_rerun"
     TRIGGER = "instance.trigger"
     DEVELOP = "workflow.develop"
     PUBLISH = "workflow.publish"
@@ -38,7 +39,8 @@ PERMISSION_NAMES: dict[Permission, Promise] = {
     Permission.OPERATE_TASK: _("Freeze, undeploy and change tasks"),
     Permission.TEST_TASK: _("Run tasks now (smoke test)"),
     Permission.OPERATE_INSTANCE: _("Stop, rerun, set to succeeded, freeze and unfreeze instances"),
-    Permission.EMERGENCY: _("Remove dependencies, change priorities"),
+    Permission.EMERGENCY: _("Remove dependencies, change priorities and resource groups of instances"),
+    Permission.FORCE_RERUN: _("Force reruns of everything downstream"),
     Permission.TRIGGER: _("Trigger HTTP trigger nodes"),
     Permission.DEVELOP: _("Develop workflows"),
     Permission.PUBLISH: _("Publish to production"),

@@ -3,13 +3,18 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from opscenter.production.models import Attempt, LogChunk, TaskInstance
+from opscenter.production.models import Attempt, LogChunk, TaskInstance, WorkflowInstance
 from opscenter.production.rules.states import State
 from tests.cast import BIZDATE, MIDNIGHT, Cast
 from tests.openapi.guards import Guard, verdict
 from tests.openapi.wire import V2020, V2024
 
 Key = tuple[str, str]
+LATER = {
+    (V2024, "GetCreateWorkflowInstancesResult"): (V2024, "CreateWorkflowInstances"),
+    (V2024, "GetRerunWorkflowInstancesResult"): (V2024, "RerunWorkflowInstances"),
+}
+"""Calls that need the OperationId of another one."""
 VERDICTS = {(V2020, "UpdateWorkbenchEventResult"), (V2020, "CallbackExtension")}
 """Calls that the guard makes; all others an administrator."""
 
@@ -39,8 +44,8 @@ def rerun_instance(cast: Cast) -> TaskInstance:
 
 
 def calls(cast: Cast, instance: TaskInstance, guard: Guard) -> dict[Key, dict[str, Any]]:
-    """One good call of each operation, in an order in which each succeeds; only GetCreateWorkflowInstancesResult
-    needs what another one answers."""
+    """One good call of each operation, in an order in which each succeeds; only the two that ask for
+    a result (LATER) need what another one answers."""
     gate = instance.upstream_edges.get().upstream
     one, many = {"InstanceId": instance.pk, "ProjectEnv": "PROD"}, {"Ids": [instance.pk], "Comment": "because"}
     project, day = cast.workspace.pk, ms(MIDNIGHT) - 86_400_000
@@ -51,7 +56,8 @@ def calls(cast: Cast, instance: TaskInstance, guard: Guard) -> dict[Key, dict[st
     trigger = {"TaskId": gate.task.number, "TriggerTime": ms(gate.scheduled_at)}
     run = {"NodeId": gate.task.number, "CycleTime": ms(gate.scheduled_at), "BizDate": day, "AppId": project}
     flow = cast.workflow("by_hand")
-    cast.task("by_hand", trigger="Manual", cron="", workflow=flow)
+    failed = cast.task("by_hand", trigger="Manual", cron="", workflow=flow)
+    cast.instance(failed, State.FAILURE, kind_of_run=WorkflowInstance.Type.MANUAL_WORKFLOW)
     first, second, third, fourth, fifth = (cast.task(name) for name in ("first", "second", "third", "fourth", "fifth"))
     passed, failed = (verdict(guard.asked()), verdict(guard.asked(), "FAIL"))
     failed["CheckMessage"] = "Not at night"
@@ -69,11 +75,17 @@ def calls(cast: Cast, instance: TaskInstance, guard: Guard) -> dict[Key, dict[st
         (V2024, "ListUpstreamTaskInstances"): {"Id": instance.pk},
         (V2024, "ListDownstreamTaskInstances"): {"Id": instance.pk},
         (V2024, "TriggerSchedulerTaskInstance"): trigger,
+        (V2024, "UpdateTaskInstances"): {"TaskInstances": [{"Id": instance.pk, "Priority": 7}], "Comment": "because"},
+        (V2024, "RemoveTaskInstanceDependencies"): {"Id": instance.pk, "UpstreamTaskInstanceIds": [gate.pk]},
         (V2024, "RerunTaskInstances"): many | {"UseLatestConfig": True},
         (V2024, "SuspendTaskInstances"): many,
         (V2024, "ResumeTaskInstances"): many,
         (V2024, "StopTaskInstances"): many,
         (V2024, "SetSuccessTaskInstances"): many,
+        (V2024, "RerunWorkflowInstances"): {
+            "ProjectId": project, "Type": "ManualWorkflow", "WorkflowId": flow.number,
+            "Filter": {"RerunDownstreamEnabled": True, "TaskInstanceStatuses": ["Failure"]},
+        },
         (V2024, "CreateWorkflowInstances"): smoke,
         (V2020, "GetInstance"): one,
         (V2020, "ListInstances"): {"ProjectId": project, "ProjectEnv": "PROD"},

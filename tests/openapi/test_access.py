@@ -18,7 +18,7 @@ from opscenter.production.rules.states import State
 from opscenter.workspaces.models import AuditEntry, Member, Workspace, WorkspaceRole
 from opscenter.workspaces.roles import OWNABLE, ROLES, Permission, granted
 from tests.cast import Cast
-from tests.openapi.good_calls import calls, rerun_instance
+from tests.openapi.good_calls import LATER, calls, rerun_instance
 from tests.openapi.guards import Guard
 from tests.openapi.signer import stamp
 from tests.openapi.wire import V2024, Answer, Wire, send
@@ -60,8 +60,10 @@ class Scene:
 def scene(cast: Cast) -> Scene:
     guard, instance = Guard(cast), rerun_instance(cast)
     good = calls(cast, instance, guard)
-    made = Wire(cast.admin).call("CreateWorkflowInstances", **good[(V2024, "CreateWorkflowInstances")])
-    good[(V2024, "GetCreateWorkflowInstancesResult")] = {"OperationId": made["OperationId"]}
+    for later, first in LATER.items():
+        made = Wire(cast.admin).call(first[1], **good[first])
+        good[later] = {"OperationId": made["OperationId"]}
+    TaskInstance.objects.filter(workflow_instance__type="ManualWorkflow").update(state=State.FAILURE)
     return Scene(cast, guard, instance, good)
 
 

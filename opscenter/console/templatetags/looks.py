@@ -46,6 +46,7 @@ DRY_RUN = Look("dry_run", "dry-run", _("Dry run"))
 OFFLINE = Look("not_run", "circle-slash", _("Offline"))
 
 RECEIPTS: dict[str, Look] = {
+    "changed": Look("not_run", "circle-dot", _("Changed")),
     "fired": Look("success", "circle-check", _("Fired")),
     "held": Look("wait_trigger", "hourglass", _("Held")),
     "no_effect": Look("not_run", "circle-minus", _("No effect")),
@@ -66,6 +67,7 @@ ATTEMPTS: dict[str, Look] = {
 
 OPERATIONS: dict[str, Look] = {
     Operation.Status.CHECKING: Look("checking", "shield", Operation.Status.CHECKING.label),
+    Operation.Status.RUNNING: Look("running", "running", Operation.Status.RUNNING.label),
     Operation.Status.APPLIED: Look("success", "circle-check", Operation.Status.APPLIED.label),
     Operation.Status.PARTLY: Look("wait_trigger", "circle-alert", Operation.Status.PARTLY.label),
     Operation.Status.REFUSED: Look("failure", "circle-slash", Operation.Status.REFUSED.label),

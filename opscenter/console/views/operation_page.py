@@ -170,7 +170,7 @@ def _standing(request: ConsoleRequest, found: Operation, query: dict[str, str]) 
         "title": title_for(request, found, count),
         "cards": [(card, used.get(card.pk, 0)) for card in cards],
         "is_checking": is_checking,
-        "every": SOON if is_checking else live.QUICK if is_open else None,
+        "every": SOON if is_checking else live.QUICK if is_open or found.status == Status.RUNNING else None,
         "headline": _headline(found, cards, done, count),
         "blocked_by": _blocked_by(found, cards),
         "cancel": _cancel_button(request, found, query) if is_checking else None,
@@ -187,6 +187,12 @@ def _headline(found: Operation, cards: list[Card], done: int, count: int) -> str
             "Waiting for %(n)s extensions. Nothing has been done yet.",
             waiting,
         ) % {"n": waiting}
+    if found.status == Status.RUNNING:
+        return ngettext(
+            "%(done)s of %(n)s instance is back. What ran is being stopped, and goes back when it has ended.",
+            "%(done)s of %(n)s instances are back. What ran is being stopped, and goes back when it has ended.",
+            count,
+        ) % {"done": done, "n": count}
     if found.status in (Status.BLOCKED, Status.CANCELLED):
         reason = found.targets.filter(reason__code=f"operation.{found.status}").values_list("reason", flat=True).first()
         return say(reason["code"], reason["params"]) if reason else ""
@@ -219,7 +225,7 @@ def _cancel_button(request: ConsoleRequest, found: Operation, query: dict[str, s
 def _again(request: ConsoleRequest, found: Operation) -> dict[str, Any] | None:
     """The button that asks for what was left undone once more."""
     spec = OPERATIONS.get(found.code)
-    if spec is None or found.status in (Status.CHECKING, Status.APPLIED):
+    if spec is None or found.status in (Status.CHECKING, Status.RUNNING, Status.APPLIED):
         return None
     may = request.member.may(spec.permission) or request.member.may(spec.permission, own=True)
     return {

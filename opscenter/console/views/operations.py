@@ -8,14 +8,15 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpResponse
-from django.shortcuts import get_object_or_404
+from django.shortcuts import get_object_or_404, render
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from extensions.models import Check
 from opscenter.base.reasons import Forbidden, Invalid, say
+from opscenter.console import descendants, live
 from opscenter.console.access import ConsoleRequest, actor, go, here, in_workspace, is_partial, permitted
 from opscenter.console.operation_forms import FORMS, OperationForm
 from opscenter.console.operation_parts import told
@@ -119,7 +120,7 @@ def _operate(request: ConsoleRequest, spec: OperationSpec | None) -> HttpRespons
         actor(request),
         request.workspace,
         request.environment,
-        ids,
+        form.objects(ids),
         arguments=form.arguments(),
         comment=form.cleaned_data["comment"],
         client_token=values.get("token", "")[:64] or None,
@@ -172,6 +173,9 @@ def _question(
         "asked": _asked(request, spec) if able else [],
         "ids": [target.pk for target in able],
         "form": form,
+        "part": form.part if able else "",
+        "shown": form.shown(request, able) if able else None,
+        "zone": zone,
         "back": back,
         "token": request.POST.get("token") or uuid.uuid4().hex,
         "action_url": request.path,
@@ -215,6 +219,20 @@ def _after(request: ConsoleRequest, done: Operation, back: str) -> HttpResponse:
 
 def _page(request: ConsoleRequest, done: Operation) -> str:
     return here(request, "operation", pk=done.pk)
+
+
+@in_workspace
+@permitted(Permission.OPERATE_INSTANCE, own=True)
+@require_safe
+def instance_descendants(request: ConsoleRequest, pk: int) -> HttpResponse:
+    """One level of descendants to tick, put under the instance in the question that shows it."""
+    found = selectors.instances(request.user, request.workspace, request.environment)
+    level = descendants.level(request, get_object_or_404(found, pk=pk))
+    return live.as_part(render(request, "console/operations/level.html", {"level": level, "zone": _zone(request)}))
+
+
+def _zone(request: ConsoleRequest) -> str:
+    return request.workspace.tenant.time_zone
 
 
 @in_workspace

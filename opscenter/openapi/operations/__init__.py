@@ -12,6 +12,7 @@ from opscenter.openapi.operations import (
     task_logs,
     tasks,
     triggers,
+    workflow_reruns,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "task_logs",
     "tasks",
     "triggers",
+    "workflow_reruns",
 ]
