@@ -81,17 +81,30 @@ def raise_if_refused(operation: Operation) -> None:
         raise Refused(target.reason["code"], **target.reason["params"])
 
 
-def asked_first(spec: OperationSpec, workspace: Workspace, environment: str, *, is_mandatory: bool = True) -> list[str]:
-    """Names of the extensions that will be asked before such an operation takes effect; or of those that only advise."""
-    listeners = _listeners(spec, workspace, environment)
+def asked_first(
+    spec: OperationSpec,
+    workspace: Workspace,
+    environment: str,
+    *,
+    is_mandatory: bool = True,
+    ids: Sequence[int] | None = None,
+) -> list[str]:
+    """Names of the extensions that will be asked before such an operation takes effect; or of those that only advise.
+
+    Args:
+        ids: what it will be done to, where that is known: extensions may be interested in some node types alone.
+    """
+    listeners = _listeners(spec, workspace, environment, ids)
     return [listener.extension.name for listener in listeners if listener.is_mandatory is is_mandatory]
 
 
-def _listeners(spec: OperationSpec, workspace: Workspace, environment: str, *, hold: bool = False) -> list[Any]:
+def _listeners(
+    spec: OperationSpec, workspace: Workspace, environment: str, ids: Sequence[int] | None, *, hold: bool = False
+) -> list[Any]:
     if not spec.point or environment != Environment.PROD:
         return []
     find = lifecycle.held_listeners if hold else lifecycle.listeners
-    return find(workspace, spec.point)
+    return find(workspace, spec.point, None if ids is None else lambda: KINDS[spec.object_type].types(ids))
 
 
 def _same(
@@ -123,7 +136,8 @@ def _apply(
     client_token: str | None,
 ) -> Operation:
     workspace = member.workspace
-    listening = _listeners(spec, workspace, environment, hold=True)  # extensions are locked before what they guard
+    # extensions are locked before what they guard
+    listening = _listeners(spec, workspace, environment, ids, hold=True)
     objects = read(spec, ids, workspace, environment)
     refusals = judge(spec, objects, ids, member, values)
     todo = [pk for pk in ids if refusals[pk] is None]

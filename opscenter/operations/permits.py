@@ -40,9 +40,9 @@ def require(actor: Actor, workspace: Workspace, permission: Permission, *, own: 
     return member
 
 
-def missing(permission: Permission, member: Member) -> dict[str, Any]:
-    """The parameters of the reason "permission.missing"; ``member`` is who lacks it."""
-    found = holders(permission, member.custom_roles)
+def missing(permission: Permission, member: Member | None) -> dict[str, Any]:
+    """The parameters of the reason "permission.missing"; ``member`` is who lacks it, None for somebody who left."""
+    found = holders(permission, member.custom_roles if member else {})
     own = {role.code: str(role.name) for role in found if role.code not in ROLES}
     return {"permission": permission.value, "roles": [role.code for role in found], **({"names": own} if own else {})}
 

@@ -40,6 +40,7 @@ class OperationSpec:
         together: which of the objects that allow it by themselves are refused for what is or is not among them.
         holds_tenant: the tenant is locked before its objects, as by generation and publishing.
         on_root: it may be done to a workspace's root task.
+        event: the regular event that tells of it when it is done.
     """
 
     code: str
@@ -54,6 +55,7 @@ class OperationSpec:
     together: Callable[[Sequence[Any]], Mapping[int, Reason]] | None = None
     holds_tenant: bool = False
     on_root: bool = False
+    event: str = ""
 
     @property
     def audit(self) -> str:
@@ -69,12 +71,16 @@ OPERATIONS: dict[str, OperationSpec] = {
             Permission.OPERATE_INSTANCE,
             frozenset({State.WAIT_TIME, State.WAIT_TRIGGER, State.WAIT_RESOURCE}) | LIVE,
             danger=True,
+            point="pre-kill-instance",
+            event="kill-instance",
         ),
         OperationSpec(
             "rerun",
             pgettext_lazy("operation", "Rerun"),
             Permission.OPERATE_INSTANCE,
             frozenset({State.SUCCESS, State.FAILURE}),
+            point="pre-rerun-instance",
+            event="rerun-instance",
         ),
         OperationSpec(
             "rerun_downstream",
@@ -88,6 +94,8 @@ OPERATIONS: dict[str, OperationSpec] = {
             gettext_lazy("Set to succeeded"),
             Permission.OPERATE_INSTANCE,
             frozenset({State.FAILURE}),
+            point="pre-set-instance-success",
+            event="set-instance-success",
         ),
         OperationSpec(
             "freeze",
@@ -95,6 +103,8 @@ OPERATIONS: dict[str, OperationSpec] = {
             Permission.OPERATE_INSTANCE,
             WAITING | {State.FAILURE},
             frozen=False,
+            point="pre-freeze-instance",
+            event="freeze-instance",
         ),
         OperationSpec(
             "unfreeze",
@@ -102,6 +112,8 @@ OPERATIONS: dict[str, OperationSpec] = {
             Permission.OPERATE_INSTANCE,
             frozenset(State),
             frozen=True,
+            point="pre-unfreeze-instance",
+            event="unfreeze-instance",
         ),
         OperationSpec(
             "remove_dependencies",
@@ -142,6 +154,7 @@ OPERATIONS: dict[str, OperationSpec] = {
             frozen=False,
             object_type="task",
             point="freeze-node",
+            event="node-change-updated",
         ),
         OperationSpec(
             "unfreeze_task",
@@ -150,6 +163,7 @@ OPERATIONS: dict[str, OperationSpec] = {
             frozen=True,
             object_type="task",
             point="unfreeze-node",
+            event="node-change-updated",
         ),
         OperationSpec(
             "undeploy_task",
@@ -158,6 +172,7 @@ OPERATIONS: dict[str, OperationSpec] = {
             danger=True,
             object_type="task",
             point="undeploy-node",
+            event="node-change-deleted",
             together=refused_by_downstream,
             holds_tenant=True,
         ),
@@ -167,6 +182,7 @@ OPERATIONS: dict[str, OperationSpec] = {
             Permission.OPERATE_TASK,
             object_type="task",
             arguments=OWNER,
+            event="node-change-updated",
             on_root=True,
         ),
         OperationSpec(
@@ -175,6 +191,7 @@ OPERATIONS: dict[str, OperationSpec] = {
             Permission.OPERATE_TASK,
             object_type="task",
             arguments=RESOURCE_GROUP,
+            event="node-change-updated",
         ),
         OperationSpec(
             "set_priority_task",
@@ -182,6 +199,7 @@ OPERATIONS: dict[str, OperationSpec] = {
             Permission.OPERATE_TASK,
             object_type="task",
             arguments=PRIORITY,
+            event="node-change-updated",
         ),
     )
 }

@@ -9,10 +9,11 @@ from django.utils.translation import gettext as _
 from extensions import envelope
 from opscenter.base import clock
 from opscenter.base.reasons import Invalid, Reason, sentence
-from opscenter.operations import instances, tasks
+from opscenter.operations import instances, tasks, telling
 from opscenter.operations.arguments import arguments_of
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.registry import OPERATIONS, OperationSpec, refusal
+from opscenter.production.models import Task, TaskInstance
 from opscenter.workspaces import audit
 from opscenter.workspaces.models import Member, Tenant, Workspace
 
@@ -27,6 +28,7 @@ class _Kind:
     Attributes:
         read: the objects of a workspace and environment among these ids, locked in the order of ids.
         effects: what each operation does to those that allow it.
+        types: the node types of the objects with these ids.
         message: what a message to extensions says of these.
         unknown: the reason when there is no such object.
     """
@@ -34,6 +36,7 @@ class _Kind:
     read: Callable[[Sequence[int], Workspace, str], Mapping[int, Any]]
     effects: Mapping[str, Callable[[Any, Operation], None]]
     name: Callable[[Any], str]
+    types: Callable[[Sequence[int]], set[str]]
     message: Callable[[Sequence[Any]], dict[str, Any]]
     unknown: str
 
@@ -43,6 +46,7 @@ KINDS = {
         instances.read,
         instances.EFFECTS,
         lambda one: str(one.task.name),
+        lambda ids: set(TaskInstance.objects.filter(pk__in=ids).values_list("node_type", flat=True)),
         lambda some: envelope.instances([one.pk for one in some]),
         "instance.unknown",
     ),
@@ -50,6 +54,7 @@ KINDS = {
         tasks.read,
         tasks.EFFECTS,
         lambda one: str(one.name),
+        lambda ids: set(Task.objects.filter(pk__in=ids).values_list("node_type", flat=True)),
         lambda some: envelope.nodes([one.number for one in some]),
         "task.unknown",
     ),
@@ -125,7 +130,9 @@ def carry_out(
     objects, refusals = judged
     todo = [pk for pk in ids if pk in refusals and refusals[pk] is None]
     if todo:
-        KINDS[spec.object_type].effects[spec.code]([objects[pk] for pk in todo], operation)
+        changed = [objects[pk] for pk in todo]
+        KINDS[spec.object_type].effects[spec.code](changed, operation)
+        telling.done(spec, operation, changed)
     _write_results(operation, refusals)
     if operation.targets.filter(done=None).exists():  # an effect goes on by itself
         operation.status = Status.RUNNING
