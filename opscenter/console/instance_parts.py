@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
@@ -15,8 +15,9 @@ from opscenter.console.access import ConsoleRequest, here
 from opscenter.console.operation_parts import buttons
 from opscenter.console.operation_words import name_of
 from opscenter.console.remedy_parts import Remedies, trigger_action
+from opscenter.operations.arguments import arguments_of
 from opscenter.operations.models import Operation, OperationTarget
-from opscenter.operations.registry import OPERATIONS
+from opscenter.operations.registry import OPERATIONS, arguments_in_words
 from opscenter.production import selectors
 from opscenter.production.models import Attempt, TaskInstance, Transition, TriggerCommand
 from opscenter.production.node_types import HTTP_TRIGGER
@@ -27,6 +28,8 @@ NEIGHBOURS_SHOWN = 25
 HISTORY_SHOWN = 200
 ATTEMPTS_SHOWN = 20
 RECEIPTS_SHOWN = 50
+_STATELESS = ("set_priority", "set_resource_group", "remove_dependencies")
+"""Operations that leave no transition, or none of their own."""
 _LOOKS = {
     "not_frozen": "frozen",
     "upstream": "not_run",
@@ -150,10 +153,11 @@ def _outcome(command: TriggerCommand) -> str:
 
 
 def history(request: ConsoleRequest, instance: TaskInstance) -> list[dict[str, Any]]:
-    """Changes of state, and operations that were refused for it, the latest first."""
+    """Changes of state; operations that were refused for it, or that changed something else of it; the latest first."""
     transitions = list(instance.transitions.order_by("-at", "-pk")[:HISTORY_SHOWN])
-    refused = OperationTarget.objects.filter(object_type="instance", object_id=instance.pk, done=False)
-    targets = list(refused.select_related("operation__actor").order_by("-pk")[:HISTORY_SHOWN])
+    named = OperationTarget.objects.filter(object_type="instance", object_id=instance.pk)
+    told = named.filter(Q(done=False) | Q(done=True, operation__code__in=_STATELESS))
+    targets = list(told.select_related("operation__actor").order_by("-pk")[:HISTORY_SHOWN])
     ids = {transition.operation for transition in transitions if transition.operation}
     operations = {one.pk: one for one in Operation.objects.filter(pk__in=ids).select_related("actor")}
     entries = [
@@ -168,8 +172,10 @@ def history(request: ConsoleRequest, instance: TaskInstance) -> list[dict[str, A
     entries += [
         {
             "at": target.operation.at,
-            "state": "refused",
-            "sentence": _said(target.reason),
+            "state": "changed" if target.done else "refused",
+            "sentence": arguments_in_words(target.operation.code, arguments_of(target.operation))
+            if target.done
+            else _said(target.reason),
             **_by(request, target.operation),
         }
         for target in targets

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from opscenter.base.reasons import Invalid, Reason, sentence
 from opscenter.operations.models import Operation
 from opscenter.production.models import ResourceGroup
-from opscenter.workspaces.models import Workspace
+from opscenter.workspaces.models import Member, Workspace
 from workflows.flowspec.settings import PRIORITIES
 
 Values = Mapping[str, Any]
@@ -84,6 +84,28 @@ def _read_group(given: Values, workspace: Workspace) -> dict[str, Any]:
     return {"resource_group": group.name, "resource_group_id": group.pk}
 
 
+def _read_owner(given: Values, workspace: Workspace) -> dict[str, Any]:
+    """By user name; a member of the workspace. The number is stored, and the name as people know it."""
+    only(given, "owner")
+    name = str(given["owner"])
+    members = Member.objects.filter(workspace=workspace, user__is_active=True, user__username=name)
+    member = members.select_related("user").first()
+    if member is None:
+        raise Invalid("operation.owner", name=name[:200])
+    return {"owner": member.user.username, "owner_id": member.user_id, "owner_name": str(member.user)}
+
+
+def _left(tasks: Sequence[Any], values: Values) -> dict[int, Reason]:
+    """The new owner may have left the workspace since."""
+    if not tasks:
+        return {}
+    members = Member.objects.filter(workspace=tasks[0].workspace_id, user=values["owner_id"], user__is_active=True)
+    if members.exists():
+        return {}
+    return {task.pk: Reason("operation.owner", {"name": values["owner"]}) for task in tasks}
+
+
+OWNER = Arguments(_read_owner, refuse=_left, words=lambda values: _("owner %(owner_name)s") % values)
 PRIORITY = Arguments(_read_priority, words=lambda values: _("priority %(priority)s") % values)
 RESOURCE_GROUP = Arguments(_read_group, words=lambda values: _("resource group “%(resource_group)s”") % values)
 
@@ -96,6 +118,11 @@ def _unknown(params: Mapping[str, Any]) -> str:
 @sentence("operation.argument_missing")
 def _missing(params: Mapping[str, Any]) -> str:
     return _("This operation needs “%(field)s”.") % params
+
+
+@sentence("operation.owner")
+def _owner(params: Mapping[str, Any]) -> str:
+    return _("“%(name)s” is no member of this workspace. Only a member can own its tasks.") % params
 
 
 @sentence("operation.priority")

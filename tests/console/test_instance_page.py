@@ -11,6 +11,7 @@ from opscenter.base.models import Process
 from opscenter.console.templatetags import looks
 from opscenter.operations import door
 from opscenter.operations.actor import Actor
+from opscenter.operations.registry import operations_on
 from opscenter.production.models import Attempt, LogChunk, Recurrence, TaskInstance, Transition, TriggerCommand
 from opscenter.production.rules.states import Kind, State
 from opscenter.production.transitions import transition
@@ -326,9 +327,9 @@ def test_parts_that_do_not_exist_are_not_found(cast: Cast, query: dict[str, str]
 def test_buttons_follow_the_table_of_operations(cast: Cast) -> None:
     instance = cast.instance(cast.task("gate", "http_trigger"), State.WAIT_TRIGGER)
     allowed = {str(one["label"]) for one in context(cast, cast.operator, instance)["actions"] if not one["why_not"]}
-    assert allowed == {"Stop", "Freeze", "Trigger now"}
+    assert allowed == {"Stop", "Freeze", "Trigger now", "Change priority", "Change resource group"}
     visitor = context(cast, cast.visitor, instance)["actions"]
-    assert len(visitor) == 6
+    assert len(visitor) == len(operations_on("instance")) + 1
     assert all("permission" in one["why_not"] for one in visitor)
 
 

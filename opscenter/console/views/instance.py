@@ -128,9 +128,16 @@ def _page(request: ConsoleRequest, found: TaskInstance, view: str) -> dict[str, 
         shown = parts.shown_attempt(found, request.GET.get("attempt", ""))
     except Attempt.DoesNotExist:
         raise Http404 from None
-    is_test = found.workflow_instance.type == WorkflowInstance.Type.SMOKE_TEST
-    crumbs = [(_("Test instances"), here(request, "test_instance_list"))]
-    if not is_test:
+    kinds = WorkflowInstance.Type
+    if found.workflow_instance.type == kinds.SMOKE_TEST:
+        crumbs = [(_("Test instances"), here(request, "test_instance_list"))]
+    elif found.workflow_instance.type in (kinds.MANUAL, kinds.MANUAL_WORKFLOW):
+        run = query_string({"run": found.workflow_instance_id})
+        crumbs = [
+            (_("Manual instances"), here(request, "manual_instance_list")),
+            (found.workflow_instance.name, here(request, "manual_instance_list") + run),
+        ]
+    else:
         day = query_string({"bizdate": found.bizdate.isoformat()})
         crumbs = [(_("Instances"), here(request, "instance_list") + day)]
     asked = {name: request.GET.getlist(name) for name in ("view", "attempt") if name in request.GET}
@@ -142,6 +149,7 @@ def _page(request: ConsoleRequest, found: TaskInstance, view: str) -> dict[str, 
         "crumbs": crumbs,
         "task_url": here(request, "task", number=found.task.number),
         "actions": parts.actions(request, found),
+        "dag_url": here(request, "instance_dag", pk=found.pk),
         "kind": kind_name(found.kind),
         "duration": duration_of(found),
         "shown": shown,
