@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from opscenter.base.reasons import say, sentence
 from opscenter.operations.publish_checks import Candidate, PublishProblem, Upstreams, check, recurrences_before
+from opscenter.operations.publish_groups import group_problems
 from opscenter.operations.publish_isolation import isolated
 from opscenter.production.models import Environment
 from opscenter.workspaces.models import Workspace
@@ -25,6 +26,7 @@ FIELD_NAMES: dict[str, Promise] = {
     "dependencies": gettext_lazy("Dependencies"),
     "outputs": gettext_lazy("Outputs"),
     "recurrence": gettext_lazy("Recurrence"),
+    "instance_mode": gettext_lazy("Instances made"),
 }
 """How the fields are called that problems name."""
 
@@ -116,7 +118,7 @@ def look_at(workspace: Workspace, drafts: Sequence[Draft]) -> None:
     ]
     upstreams = Upstreams(workspace, Environment.PROD, candidates)
     problems, warnings = check(upstreams)
-    for problem in problems:
+    for problem in problems + group_problems(upstreams):
         by_node[problem.node].problems.append(finding(problem))
     for problem in (*warnings, *isolated(upstreams)):
         by_node[problem.node].warnings.append(finding(problem))

@@ -13,6 +13,7 @@ from opscenter.console.views import (
     keys,
     members,
     parameters,
+    resource_groups,
     resources,
     session,
     workspace,
@@ -55,6 +56,11 @@ _in_workspace = [
     path("parameters/global/add/", parameters.global_add, name="parameter_global_add"),
     path("parameters/global/<int:pk>/edit/", parameters.global_edit, name="parameter_global_edit"),
     path("parameters/global/<int:pk>/delete/", parameters.global_delete, name="parameter_global_delete"),
+    path("resource-groups/", resource_groups.show_list, name="group_list"),
+    path("resource-groups/add/", resource_groups.add, name="group_add"),
+    path("resource-groups/<slug:name>/edit/", resource_groups.edit, name="group_edit"),
+    path("resource-groups/<slug:name>/associate/", resource_groups.associate, name="group_associate"),
+    path("resource-groups/<slug:name>/dissociate/", resource_groups.dissociate, name="group_dissociate"),
     path("audit/", audit.show_list, name="audit_list"),
 ]
 

@@ -92,6 +92,7 @@ def _frame(request: ConsoleRequest, filters: InstanceFilters, is_test: bool) -> 
         "chips": _chips(filters, kept, is_test),
         "is_narrowed": bool(kept),
         "clear_url": request.path,
+        "waiting_url": "" if is_test else here(request, "instance_waiting") + query_string(kept),
         "test_url": here(request, "test_instance_list"),
         "tasks_url": here(request, "task_list"),
         "all_dates_url": query_string({**kept, "bizdate": ALL_DATES}),

@@ -22,6 +22,7 @@ from opscenter.console.instance_rows import rows_of
 from opscenter.console.operation_parts import batch_buttons, buttons
 from opscenter.console.operation_rows import freezes_of, history_of, open_operation
 from opscenter.console.questions import CommentForm, ask
+from opscenter.engine.generate import isolated_on
 from opscenter.operations import smoke_test
 from opscenter.operations.permits import missing
 from opscenter.production import listings, parameter_values, selectors
@@ -199,12 +200,20 @@ def _overview(request: ConsoleRequest, found: Task) -> dict[str, Any]:
         "parameters": parameter_parts.table(parameter_values.of_task(found, values)),
         "parameters_for": values,
         "try_url": here(request, "parameter_try") + query_string({"task": found.number, "bizdate": values.bizdate}),
+        "isolated": _isolated(found),
         "outputs": found.outputs.order_by("name"),
         "upstream": _linked(request, of_mine, Task.objects.filter(dependents__task=found)),
         "downstream": _linked(request, of_mine, Task.objects.filter(dependencies__upstream=found)),
         "rows": rows_of(instances, request.workspace.tenant.time_zone),
         "instances_url": here(request, "instance_list") + query_string({"bizdate": "all", "task": found.number}),
     }
+
+
+def _isolated(found: Task) -> str:
+    day = isolated_on(found)
+    if day is None:
+        return ""
+    return _("It has no instances on %(day)s: none of the tasks that it depends on has any.") % {"day": day}
 
 
 def _linked(request: ConsoleRequest, visible: Any, tasks: Any) -> list[dict[str, Any]]:
