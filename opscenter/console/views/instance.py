@@ -95,7 +95,12 @@ def log_raw(request: ConsoleRequest, pk: int, number: int) -> HttpResponseBase:
 
 def _instance(request: ConsoleRequest, pk: int) -> TaskInstance:
     found = selectors.instances(request.user, request.workspace, request.environment)
-    one = get_object_or_404(found.select_related("version", "task__workflow").defer("version__content"), pk=pk)
+    one = get_object_or_404(
+        found.select_related("version", "task__workflow", "task__version").defer(
+            "version__content", "task__version__content"
+        ),
+        pk=pk,
+    )
     one.workspace = one.task.workspace = request.workspace
     return one
 
