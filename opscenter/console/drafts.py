@@ -26,6 +26,7 @@ FIELD_NAMES: dict[str, Promise] = {
     "dependencies": gettext_lazy("Dependencies"),
     "outputs": gettext_lazy("Outputs"),
     "recurrence": gettext_lazy("Recurrence"),
+    "instance_mode": gettext_lazy("Instances made"),
 }
 """How the fields are called that problems name."""
 

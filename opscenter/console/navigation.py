@@ -59,6 +59,7 @@ GROUPS: tuple[Group, ...] = (
             Item("console:resource_list", "console:resource", _("Resources"), "package", "g r"),
             Item("console:extension_list", "console:extension", _("My extensions"), "puzzle", "g x"),
             Item("console:data_source_list", "console:data_source", _("Data sources"), "database", "g d"),
+            Item("console:parameter_list", "console:parameter", _("Parameters"), "code", "g v"),
         ),
     ),
     Group(

@@ -180,6 +180,21 @@ def deploy_immediately(tasks: Sequence[Task], new: Collection[int]) -> int:
     return made
 
 
+def isolated_on(task: Task) -> date | None:
+    """The latest day that was generated, if the task's schedule has instances on it and there are none because no task
+    that it depends on has any; else None."""
+    version = task.version
+    is_scheduled = task.environment == Environment.PROD and task.status == Task.Status.ONLINE and not task.is_root
+    if version is None or not is_scheduled or not task.workspace.periodic_scheduling:
+        return None
+    tenant = task.workspace.tenant
+    day = GenerationRun.objects.filter(tenant=tenant).aggregate(day=Max("day"))["day"]
+    if day is None or day < version.first_day or not plan(version, day, ZoneInfo(tenant.time_zone)):
+        return None
+    upstream = [up for up, _task in normal_into([task.pk])]
+    return None if wiring.present([task.pk, *upstream], day, but=()) else day
+
+
 def default_group(tenant: Tenant) -> ResourceGroup:
     """The tenant's resource group called ``default``."""
     return ResourceGroup.objects.get_or_create(tenant=tenant, name=ResourceGroup.DEFAULT)[0]

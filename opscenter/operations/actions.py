@@ -198,6 +198,25 @@ def _changed_source(params: Params) -> str:
     return ", ".join([_connected(params), *(names.get(field, field) for field in params["changed"])])
 
 
+def _version(params: Params) -> str:
+    return _("version %(version)s") % params
+
+
+def _tried(params: Params) -> str:
+    """Whom the request went to, and what came of it."""
+    told = params["status"] or say(params["reason"]["code"], params["reason"]["params"])
+    return f"{params['method']} {params['host']}: {told}"
+
+
+def _parameter(params: Params) -> str:
+    """Where it holds, and what it means; of a change, what it meant before."""
+    where = str(dict(Environment.choices)[params["environment"]]) if params["environment"] else _("all workspaces")
+    text = params["expression"] or "''"
+    if "before" in params:
+        text = _("%(before)s → %(after)s") % {"before": params["before"] or "''", "after": text}
+    return _("%(text)s, %(where)s") % {"text": text, "where": where}
+
+
 def _tested(params: Params) -> str:
     return _("%(place)s: it answered") % params if params["answered"] else _("%(place)s: no connection") % params
 
@@ -250,6 +269,8 @@ def _changed_facts(params: Params) -> str:
         "detail_url": _("Details page"),
         "help_url": _("Documentation"),
         "allows_mark_passed": _("Marking as passed"),
+        "parameters": _("Parameters"),
+        "options": _("Options"),
     }
     return ", ".join(names[field] for field in params["changed"])
 
@@ -257,6 +278,15 @@ def _changed_facts(params: Params) -> str:
 def _ended_checks(params: Params) -> str:
     count = params["checks"]
     return ngettext("%(n)s open check ended as passed", "%(n)s open checks ended as passed", count) % {"n": count}
+
+
+def _stopped(params: Params) -> str:
+    return say(params["reason"]["code"], params["reason"]["params"])
+
+
+def _replayed_since(params: Params) -> str:
+    text = ngettext("%(count)s message since %(since)s", "%(count)s messages since %(since)s", params["count"])
+    return text % params
 
 
 _SETTINGS = ("is_mandatory", "answer_limit", "silence_blocks")
@@ -268,7 +298,10 @@ def _enabled(params: Params) -> str:
 
 def _changed_enablement(params: Params) -> str:
     changed = [(name, *params["changed"][name]) for name in _SETTINGS if name in params["changed"]]
-    return "; ".join(f"{_setting(name, before)} → {_setting(name, after)}" for name, before, after in changed)
+    parts = [f"{_setting(name, before)} → {_setting(name, after)}" for name, before, after in changed]
+    before, after = params["changed"].get("option_values", ({}, {}))
+    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    return "; ".join(parts + ([_("options: %(names)s") % {"names": ", ".join(names)}] if names else []))
 
 
 def _setting(name: str, value: Any) -> str:
@@ -311,6 +344,11 @@ ACTIONS: dict[str, Action] = {
         Action("resource_group.update", gettext_lazy("Changed the resource group"), _changed_group),
         Action("resource_group.associate", gettext_lazy("Associated the resource group")),
         Action("resource_group.dissociate", gettext_lazy("Dissociated the resource group")),
+        Action("node.save", gettext_lazy("Saved the draft node"), _version),
+        Action("node.try", gettext_lazy("Tried the request"), _tried),
+        Action("parameter.create", gettext_lazy("Added the parameter"), _parameter),
+        Action("parameter.update", gettext_lazy("Changed the parameter"), _parameter),
+        Action("parameter.delete", gettext_lazy("Deleted the parameter"), _parameter),
         Action("task.run_now", gettext_lazy("Ran the task now"), _ran),
         Action("task.freeze", gettext_lazy("Froze tasks"), _operated_tasks),
         Action("task.unfreeze", gettext_lazy("Unfroze tasks"), _operated_tasks),
@@ -352,6 +390,9 @@ ACTIONS: dict[str, Action] = {
         Action("extension.settings", gettext_lazy("Changed the extension's settings"), _changed_enablement),
         Action("extension.disable_here", gettext_lazy("Disabled the extension here"), _ended_checks),
         Action("extension.test", gettext_lazy("Sent a test message"), _point),
+        Action("extension.stopped", gettext_lazy("Stopped sending to the extension"), _stopped),
+        Action("extension.resume", gettext_lazy("Resumed sending to the extension")),
+        Action("extension.replay_since", gettext_lazy("Sent messages again"), _replayed_since),
         Action("extension.replay", gettext_lazy("Sent a message again"), lambda p: str(p["message"])),
     )
 }

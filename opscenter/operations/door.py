@@ -6,25 +6,22 @@ from typing import Any
 from django.db import IntegrityError
 from django.utils.translation import gettext as _
 
-from extensions import checks, lifecycle
-from extensions.envelope import node_change
-from extensions.models import Event, new_biz_id
+from extensions import lifecycle
 from opscenter.base.reasons import Forbidden, Invalid, Refused, sentence
 from opscenter.engine.locks import repeated
-from opscenter.operations import checked, jobs
+from opscenter.operations import jobs
 from opscenter.operations.actor import Actor
 from opscenter.operations.arguments import read_arguments
+from opscenter.operations.asking import ask
 from opscenter.operations.jobs import MOST
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.permits import member_of, missing
 from opscenter.operations.registry import OPERATIONS, OperationSpec
 from opscenter.operations.results import KINDS, carry_out, check_comment, judge
 from opscenter.production.models import Environment
-from opscenter.workspaces import audit
 from opscenter.workspaces.models import Member, Workspace
 
 _LONGEST_TOKEN = 64
-_LONGEST_NAME = 200
 
 Status = Operation.Status
 
@@ -129,18 +126,31 @@ def raise_if_refused(operation: Operation) -> None:
         raise Refused(target.reason["code"], **target.reason["params"])
 
 
-def asked_first(spec: OperationSpec, workspace: Workspace, environment: str, *, is_mandatory: bool = True) -> list[str]:
-    """Names of the extensions that will be asked before such an operation takes effect; or of those that only advise."""
-    listeners = listeners_to(spec, workspace, environment)
+def asked_first(
+    spec: OperationSpec,
+    workspace: Workspace,
+    environment: str,
+    *,
+    is_mandatory: bool = True,
+    ids: Sequence[int] | None = None,
+) -> list[str]:
+    """Names of the extensions that will be asked before such an operation takes effect; or of those that only advise.
+
+    Args:
+        ids: what it will be done to, where that is known: extensions may be interested in some node types alone.
+    """
+    listeners = listeners_to(spec, workspace, environment, ids)
     return [listener.extension.name for listener in listeners if listener.is_mandatory is is_mandatory]
 
 
-def listeners_to(spec: OperationSpec, workspace: Workspace, environment: str, *, hold: bool = False) -> list[Any]:
+def listeners_to(
+    spec: OperationSpec, workspace: Workspace, environment: str, ids: Sequence[int] | None, *, hold: bool = False
+) -> list[Any]:
     """The extensions that are asked, or only told, before such an operation; ``hold``: with their rows locked."""
     if not spec.point or environment != Environment.PROD:
         return []
     find = lifecycle.held_listeners if hold else lifecycle.listeners
-    return find(workspace, spec.point)
+    return find(workspace, spec.point, None if ids is None else lambda: KINDS[spec.object_type].types(ids))
 
 
 @repeated
@@ -157,7 +167,7 @@ def submit(
     """Judge the objects and do the operation, or ask the extensions; what ``admit`` admitted, in one transaction."""
     workspace = member.workspace
     # extensions are locked before what they guard
-    listening = listeners_to(spec, workspace, environment, hold=True)
+    listening = listeners_to(spec, workspace, environment, ids, hold=True)
     objects = KINDS[spec.object_type].read(ids, workspace, environment)
     refusals = judge(spec, objects, ids, member, params.get("arguments", {}))
     todo = [pk for pk in ids if refusals[pk] is None]
@@ -185,51 +195,14 @@ def submit(
         for pk, refusal in refusals.items()
     )
     if listeners:
-        _ask(spec, operation, [objects[pk] for pk in todo], listeners, actor)
+        kind, asked = KINDS[spec.object_type], [objects[pk] for pk in todo]
+        names = [kind.name(one) for one in asked]
+        ask(operation, spec.point, listeners, kind.message(asked), names, address=actor.address)
     elif len(todo) > MOST:
         jobs.go_on(operation)
     else:
         carry_out(operation, member, actor.address, judged=(objects, refusals))
     return operation
-
-
-def _ask(spec: OperationSpec, operation: Operation, objects: Sequence[Any], listeners: Any, actor: Actor) -> Event:
-    """One event to all extensions that listen, one check each; the operation waits."""
-    names = [KINDS[spec.object_type].name(one) for one in objects]
-    biz_id = new_biz_id()
-    numbers = [one.number for one in objects]
-    event = checks.open_event(
-        spec.point,
-        operation.workspace,
-        operation.environment,
-        operation.actor,
-        listeners,
-        node_change(operation.workspace, operation.actor, numbers, biz_id, _summary(names)),
-        operation=operation.pk,
-    )
-    audit.record(
-        operation.actor,
-        operation.face,
-        "operation.ask",
-        workspace=operation.workspace,
-        obj=("operation", operation.pk, _summary(names)),
-        params={
-            "operation": spec.code,
-            "extensions": [listener.extension.name for listener in listeners],
-            "count": len(objects),
-            "comment": operation.comment,
-        },
-        address=actor.address,
-    )
-    # with advisory extensions alone, or unreachable ones, it is decided already
-    checked.settle(operation, actor.address)
-    return event
-
-
-def _summary(names: Sequence[str]) -> str:
-    """The first name, and how many more; as extensionBizName it may be a summary."""
-    first = names[0][:_LONGEST_NAME] if names else ""
-    return first if len(names) < 2 else f"{first} +{len(names) - 1}"
 
 
 @sentence("operation.count_instance")

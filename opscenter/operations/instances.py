@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from opscenter.base import clock, notify
 from opscenter.base.reasons import sentence
-from opscenter.engine import advance, http_calls, wiring
+from opscenter.engine import advance, http_calls, misfires, wiring
 from opscenter.engine.locks import lock_with_downstream
 from opscenter.operations.arguments import arguments_of
 from opscenter.operations.models import Operation, OperationTarget
@@ -53,6 +53,7 @@ def _rerun(instances: Sequence[TaskInstance], operation: Operation) -> None:
     TriggerCommand.objects.filter(
         instance__in=ids, status__in=[TriggerCommand.Status.HELD, TriggerCommand.Status.FIRED]
     ).update(status=TriggerCommand.Status.SPENT, settled_at=clock.now())
+    misfires.run_after_all(ids)
     for times in {i.version.rerun_times for i in instances}:
         like = [i.pk for i in instances if i.version.rerun_times == times]
         TaskInstance.objects.filter(pk__in=like).update(reruns_left=times)

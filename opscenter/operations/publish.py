@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from opscenter.base import clock, ids
 from opscenter.base.reasons import Invalid, sentence
 from opscenter.engine import generate, limits
+from opscenter.operations import telling
 from opscenter.operations.actor import Actor
 from opscenter.operations.permits import require
 from opscenter.operations.publish_checks import (
@@ -27,6 +28,7 @@ from opscenter.operations.publish_checks import (
 )
 from opscenter.operations.publish_groups import group_problems
 from opscenter.operations.publish_isolation import isolated
+from opscenter.operations.publish_parameters import with_new_parameters, workflow_problems
 from opscenter.production.models import (
     Environment,
     ProductionWorkflow,
@@ -75,6 +77,7 @@ class PublishReport:
         new: ids of those among them that were not there before.
         unchanged: nodes that were left out, since production has them as they are.
         instances: how many instances of today were made at once.
+        workflows: those whose parameters were changed.
         warnings: what should be known, each with its node and field.
     """
 
@@ -82,6 +85,7 @@ class PublishReport:
     new: frozenset[int]
     unchanged: tuple[Node, ...]
     instances: int
+    workflows: tuple[Workflow, ...]
     warnings: tuple[PublishProblem, ...]
 
 
@@ -91,7 +95,8 @@ def publish(actor: Actor, workspace: Workspace, nodes: Sequence[Node], message: 
 
     In a workspace of the standard mode the same tasks are made in the development environment too. Owner, priority and
     resource group are set from the draft; a recurrence that was changed in production stays, unless the draft's own
-    changed since it was last published.
+    changed since it was last published. The parameters of the nodes' workflows are published too; they hold for all tasks
+    of the workflow, for attempts that start from now on.
 
     Raises:
         NotFound, Forbidden: the actor may not publish in the workspace.
@@ -111,6 +116,7 @@ def publish(actor: Actor, workspace: Workspace, nodes: Sequence[Node], message: 
     upstreams = Upstreams(workspace, Environment.PROD, candidates)
     problems, warnings = check(upstreams)
     problems += group_problems(upstreams)
+    problems += workflow_problems(drafts)
     warnings += isolated(upstreams)
     if workspace.mode == Workspace.Mode.STANDARD:
         in_dev = Upstreams(workspace, Environment.DEV, candidates)
@@ -118,14 +124,17 @@ def publish(actor: Actor, workspace: Workspace, nodes: Sequence[Node], message: 
     if problems:
         raise PublishRefused(problems)
     workflows = {node.workflow.pk: node.workflow for node in drafts if node.workflow is not None}
+    changed = with_new_parameters(workflows.values())
     publication = _Publication(actor.user, workspace, candidates, workflows, message, clock.now())
     publication.save_drafts()
     tasks, new = publication.deploy(upstreams)
     if workspace.mode == Workspace.Mode.STANDARD:
         publication.deploy(Upstreams(workspace, Environment.DEV, candidates))
     instances = generate.deploy_immediately(tasks, new)
+    telling.of_tasks(telling.CREATED, new, actor.user)
+    telling.of_tasks(telling.UPDATED, {task.pk for task in tasks} - new, actor.user)
     _audit(actor, workspace, drafts, tasks, message)
-    return PublishReport(tuple(tasks), frozenset(new), tuple(left_out), instances, tuple(warnings))
+    return PublishReport(tuple(tasks), frozenset(new), tuple(left_out), instances, tuple(changed), tuple(warnings))
 
 
 def environments(workspace: Workspace) -> tuple[Environment, ...]:
@@ -275,7 +284,12 @@ class _Publication:
             found[workflow.pk], _made = ProductionWorkflow.objects.update_or_create(
                 number=workflow.number,
                 environment=environment,
-                defaults={"workspace": self.workspace, "name": workflow.name, "owner": workflow.owner},
+                defaults={
+                    "workspace": self.workspace,
+                    "name": workflow.name,
+                    "owner": workflow.owner,
+                    "parameters": workflow.parameters,
+                },
             )
         return found
 
@@ -380,7 +394,7 @@ class _Publication:
 
 def _audit(actor: Actor, workspace: Workspace, nodes: Sequence[Node], tasks: Sequence[Task], message: str) -> None:
     workflows = {node.workflow for node in nodes}
-    only = workflows.pop() if len(workflows) == 1 else None
+    only = next(iter(workflows)) if len(workflows) == 1 else None
     audit.record(
         actor.user,
         actor.face,
@@ -393,6 +407,7 @@ def _audit(actor: Actor, workspace: Workspace, nodes: Sequence[Node], tasks: Seq
                 {"number": task.number, "name": task.name, "version": task.version.number if task.version else None}
                 for task in tasks
             ],
+            "parameters": {workflow.name: workflow.parameters for workflow in workflows if workflow is not None},
         },
         address=actor.address,
     )

@@ -15,7 +15,7 @@ from tests.console.visits import as_user, url
 
 pytestmark = pytest.mark.django_db
 
-OPEN = {"console:login", "console:logout", "console:styleguide"}
+OPEN = {"console:login", "console:logout", "console:styleguide", "console:event_schema"}
 SIGNED_IN = {
     "console:home",
     "console:profile",

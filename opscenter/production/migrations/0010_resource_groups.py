@@ -14,7 +14,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('workspaces', '0004_retention'),
-        ('production', '0009_parallel_and_misfires'),
+        ('production', '0011_parameter_levels'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -12,6 +12,7 @@ from opscenter.production.models.instances import (
     Transition,
     WorkflowInstance,
 )
+from opscenter.production.models.parameters import SharedParameter
 from opscenter.production.models.tasks import (
     Environment,
     MisfirePolicy,
@@ -44,6 +45,7 @@ __all__ = [
     "ResourceGroup",
     "ResourceGroupAssociation",
     "ResourceVersion",
+    "SharedParameter",
     "Task",
     "TaskDependency",
     "TaskInstance",
