@@ -40,6 +40,7 @@ class OperationSpec:
         together: which of the objects that allow it by themselves are refused for what is or is not among them.
         holds_tenant: the tenant is locked before its objects, as by generation and publishing.
         on_root: it may be done to a workspace's root task.
+        on_all: it may be asked for all objects that match a filter, not only for chosen ones.
         event: the regular event that tells of it when it is done.
     """
 
@@ -55,6 +56,7 @@ class OperationSpec:
     together: Callable[[Sequence[Any]], Mapping[int, Reason]] | None = None
     holds_tenant: bool = False
     on_root: bool = False
+    on_all: bool = True
     event: str = ""
 
     @property
@@ -88,6 +90,7 @@ OPERATIONS: dict[str, OperationSpec] = {
             Permission.OPERATE_INSTANCE,
             WAITING | ENDED,
             arguments=DOWNSTREAM,
+            on_all=False,
         ),
         OperationSpec(
             "set_success",
@@ -122,6 +125,7 @@ OPERATIONS: dict[str, OperationSpec] = {
             WAITING | {State.FAILURE},
             danger=True,
             arguments=UPSTREAM,
+            on_all=False,
         ),
         OperationSpec(
             "set_priority",
@@ -145,6 +149,7 @@ OPERATIONS: dict[str, OperationSpec] = {
             danger=True,
             arguments=FORCE,
             together=refused_to_force,
+            on_all=False,
             holds_tenant=True,
         ),
         OperationSpec(
