@@ -56,8 +56,8 @@ def calls(cast: Cast, instance: TaskInstance, guard: Guard) -> dict[Key, dict[st
     trigger = {"TaskId": gate.task.number, "TriggerTime": ms(gate.scheduled_at)}
     run = {"NodeId": gate.task.number, "CycleTime": ms(gate.scheduled_at), "BizDate": day, "AppId": project}
     flow = cast.workflow("by_hand")
-    failed = cast.task("by_hand", trigger="Manual", cron="", workflow=flow)
-    cast.instance(failed, State.FAILURE, kind_of_run=WorkflowInstance.Type.MANUAL_WORKFLOW)
+    by_hand = cast.task("by_hand", trigger="Manual", cron="", workflow=flow)
+    cast.instance(by_hand, State.FAILURE, kind_of_run=WorkflowInstance.Type.MANUAL_WORKFLOW)
     first, second, third, fourth, fifth = (cast.task(name) for name in ("first", "second", "third", "fourth", "fifth"))
     passed, failed = (verdict(guard.asked()), verdict(guard.asked(), "FAIL"))
     failed["CheckMessage"] = "Not at night"
