@@ -23,6 +23,8 @@ STOP = "opscenter_stop"
 """A running attempt is to stop."""
 COURIER = "opscenter_courier"
 """The courier has gained work."""
+CHORE = "opscenter_chore"
+"""A job in slices was queued."""
 
 _RETRY = 0.5  # seconds between attempts to reconnect
 

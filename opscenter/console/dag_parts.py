@@ -97,9 +97,9 @@ def _ids(texts: Sequence[str]) -> list[int]:
 
 def address(found: Wanted, **changes: Any) -> str:
     """The query of the same page that shows more, or less."""
-    values = {"up": found.up, "down": found.down, "parents": found.parents, "children": found.children} | changes
+    values: dict[str, Any] = {"up": found.up, "down": found.down, "parents": found.parents, "children": found.children}
     query = QueryDict(mutable=True)
-    for name, value in values.items():
+    for name, value in (values | changes).items():
         if isinstance(value, int):
             if value != 1:
                 query[name] = str(value)

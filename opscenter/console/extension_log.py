@@ -9,7 +9,8 @@ from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
-from extensions.models import Check, Delivery, DeliveryTry, Event, Extension
+from extensions.deliveries import gone_reason
+from extensions.models import Check, Delivery, DeliveryTry, Extension
 from extensions.points import POINTS
 from opscenter.base import clock
 from opscenter.base.reasons import say
@@ -49,28 +50,25 @@ class EventRow:
 
 def event_rows(request: ConsoleRequest, extension: Extension, checks: Sequence[Check]) -> list[EventRow]:
     """The rows for checks of the extension, read with their events; three questions, however many there are."""
-    codes = dict(
-        Operation.objects.filter(pk__in=[one.event.operation for one in checks if one.event.operation]).values_list(
-            "pk", "code"
-        )
-    )
+    operations = Operation.objects.in_bulk([one.event.operation for one in checks if one.event.operation])
     mine = memberships(request)
-    return [_event_row(request, extension, check, codes, mine) for check in checks]
+    return [_event_row(request, extension, check, operations, mine) for check in checks]
 
 
 def _event_row(
-    request: ConsoleRequest, extension: Extension, check: Check, codes: dict[int, str], mine: set[int]
+    request: ConsoleRequest, extension: Extension, check: Check, operations: dict[int, Operation], mine: set[int]
 ) -> EventRow:
     event = check.event
+    operation = operations.get(event.operation or 0)
     url = ""
     if event.operation is None:
         url = here(request, "extension_test", code=extension.code, pk=check.pk)
-    elif event.workspace_id in mine:
-        url = operation_url(event)
+    elif operation is not None and operation.workspace_id in mine:
+        url = operation_url(operation)
     return EventRow(
         check=check,
         point=POINTS[event.point].name if event.point in POINTS else event.point,
-        what=name_of(codes[event.operation]) if event.operation in codes else "",
+        what=name_of(operation.code) if operation is not None else "",
         about=event.message["data"].get("extensionBizName", ""),
         url=url,
         look=of_check(check),
@@ -79,13 +77,13 @@ def _event_row(
     )
 
 
-def operation_url(event: Event) -> str:
-    """The page of the operation that waits for an event; it may lie in another workspace than the one shown."""
-    place = {"workspace_id": event.workspace_id, "env": event.environment.lower(), "pk": event.operation}
+def operation_url(operation: Operation) -> str:
+    """The operation's page; it may lie in another workspace than the one shown, and than the one whose extensions it asks."""
+    place = {"workspace_id": operation.workspace_id, "env": operation.environment.lower(), "pk": operation.pk}
     return reverse("console:operation", kwargs=place)
 
 
-def short_id(check: Check) -> str:
+def short_id(check: Check | Delivery) -> str:
     """The beginning of a message's id, for lists."""
     return f"{str(check.event_id)[:8]}…"
 
@@ -118,7 +116,7 @@ class DeliveryRow:
     @property
     def short_id(self) -> str:
         """The beginning of the message's id."""
-        return short_id(self.delivery.of_check)
+        return short_id(self.delivery)
 
 
 def delivery_rows(request: ConsoleRequest, extension: Extension, deliveries: Sequence[Delivery]) -> list[DeliveryRow]:
@@ -131,7 +129,7 @@ def delivery_rows(request: ConsoleRequest, extension: Extension, deliveries: Seq
 def _delivery_row(
     request: ConsoleRequest, extension: Extension, delivery: Delivery, last: DeliveryTry | None
 ) -> DeliveryRow:
-    point = delivery.of_check.event.point
+    point = delivery.event.point
     return DeliveryRow(
         delivery=delivery,
         url=here(request, "extension_delivery", code=extension.code, pk=delivery.pk),
@@ -166,12 +164,13 @@ def tries(delivery: Delivery) -> list[dict[str, Any]]:
 def replay_why_not(request: ConsoleRequest, delivery: Delivery) -> str:
     """Why the reader cannot send it again; empty when they can."""
     extension = delivery.extension
-    if not may_replay(actor(request), extension, delivery.of_check.event.workspace_id):
+    if not may_replay(actor(request), extension, delivery.event.workspace_id):
         return why_no_change(request, extension)
     if extension.status == Extension.Status.DISABLED:
         return say("delivery.disabled", {"extension": extension.name})
     if extension.gone_at is not None:
-        return say("delivery.gone", {"extension": extension.name})
+        reason = gone_reason(extension)
+        return say(reason.code, reason.params)
     return ""
 
 

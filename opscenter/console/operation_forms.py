@@ -1,7 +1,7 @@
 """What operations ask for beside a comment; the arguments that the door reads."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
@@ -19,7 +19,13 @@ STARTS_SHOWN = 20
 
 
 class OperationForm(CommentForm):
-    """The form of an operation; those that are told more add fields, and answer with them in ``arguments``."""
+    """The form of an operation; those that are told more add fields, and answer with them in ``arguments``.
+
+    Attributes:
+        of: for each such field, what a target has at present.
+    """
+
+    of: ClassVar[dict[str, Callable[[Any], Any]]] = {}
 
     def __init__(self, request: ConsoleRequest) -> None:
         super().__init__(request.POST if request.method == "POST" else None)
@@ -30,6 +36,13 @@ class OperationForm(CommentForm):
 
     def prepare(self, request: ConsoleRequest) -> None:
         """Fill in choices."""
+
+    def start_from(self, targets: Sequence[Any]) -> None:
+        """Choose what the targets have at present, where all have the same."""
+        for name, value in self.of.items():
+            present = {value(target) for target in targets}
+            if len(present) == 1:
+                self.initial[name] = present.pop()
 
     def objects(self, ids: list[int]) -> list[int]:
         """What it is done to, of those that were asked about; more, where more can be chosen."""
@@ -44,6 +57,7 @@ class OperationForm(CommentForm):
 
 
 class PriorityForm(OperationForm):
+    of: ClassVar = {"priority": lambda target: target.priority}
     priority = forms.TypedChoiceField(
         label=_("Priority"),
         coerce=int,
@@ -54,6 +68,7 @@ class PriorityForm(OperationForm):
 
 
 class ResourceGroupForm(OperationForm):
+    of: ClassVar = {"resource_group": lambda target: target.resource_group.name}
     resource_group = forms.ChoiceField(label=_("Resource group"))
     field_order = ("resource_group", "comment")
 
@@ -65,6 +80,7 @@ class ResourceGroupForm(OperationForm):
 
 
 class OwnerForm(OperationForm):
+    of: ClassVar = {"owner": lambda target: target.owner.username}
     owner = forms.ChoiceField(label=_("Owner"), help_text=_("A member of this workspace."))
     field_order = ("owner", "comment")
 

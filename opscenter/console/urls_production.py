@@ -7,10 +7,12 @@ from opscenter.console.views import (
     instance,
     instances,
     manual,
+    operation_csv,
     operation_history,
     operation_page,
     operations,
     tasks,
+    waiting,
 )
 
 _in_workspace = [
@@ -20,6 +22,7 @@ _in_workspace = [
     path("tasks/<int:number>/run/", tasks.run_now, name="task_run"),
     path("tasks/do/<slug:code>/", operations.operate_tasks, name="task_operate"),
     path("instances/", instances.instance_list, name="instance_list"),
+    path("instances/waiting/", waiting.waiting, name="instance_waiting"),
     path("manual-tasks/", manual.task_list, name="manual_task_list"),
     path("manual-tasks/run/", manual.run_tasks, name="manual_task_run"),
     path("manual-tasks/workflows/", manual.workflow_list, name="manual_task_workflows"),
@@ -36,6 +39,8 @@ _in_workspace = [
     path("instances/<int:pk>/log/<int:number>/raw/", instance.log_raw, name="instance_log_raw"),
     path("instances/do/<slug:code>/", operations.operate_instances, name="instance_operate"),
     path("operations/", operation_history.operation_list, name="operation_list"),
+    path("operations/history.csv", operation_csv.history_csv, name="operation_history_csv"),
+    path("operations/<int:pk>/results.csv", operation_csv.results_csv, name="operation_results_csv"),
     path("operations/open/", operation_history.open_list, name="operation_open"),
     path("operations/<int:pk>/", operation_page.operation, name="operation"),
     path("operations/<int:pk>/checks/", operation_page.checks, name="operation_checks"),

@@ -28,6 +28,8 @@ WIRE_CODES: dict[str, str] = {
     "task.downstream": "Invalid.Task.Downstream",
     "operation.open_already": "Invalid.Operation.Open",
     "operation.blocked": "Invalid.Operation.Blocked",
+    "resource_group.unknown": "Invalid.ResourceGroup.NotExist",
+    "resource_group.in_use": "Invalid.ResourceGroup.InUse",
     "verdict.unknown_message": "Invalid.Check.MessageNotExist",
     "verdict.unknown_extension": "Invalid.Extension.NotExist",
     "verdict.not_asked": "Invalid.Check.NotAsked",

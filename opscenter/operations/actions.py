@@ -9,9 +9,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 
 from opscenter.base.reasons import say
+from opscenter.operations.permits import role_names
 from opscenter.operations.registry import OPERATIONS, arguments_in_words
 from opscenter.production.models import Environment
-from opscenter.workspaces.roles import ROLES
+from opscenter.workspaces.roles import PERMISSION_NAMES, Permission
 
 Params = Mapping[str, Any]
 
@@ -36,12 +37,41 @@ class Action:
             return " ".join(f"{name}={value}" for name, value in params.items())
 
 
-def _roles(codes: list[str]) -> str:
-    return ", ".join(str(ROLES[code].name) if code in ROLES else code for code in codes)
+def _roles(params: Params) -> str:
+    return role_names(params["roles"], params.get("names"))
 
 
 def _changed_roles(params: Params) -> str:
-    return _("%(before)s → %(after)s") % {"before": _roles(params["before"]), "after": _roles(params["after"])}
+    names = params.get("names")
+    return _("%(before)s → %(after)s") % {
+        "before": role_names(params["before"], names),
+        "after": role_names(params["after"], names),
+    }
+
+
+def _role(params: Params) -> str:
+    """What a role of the workspace's own allows."""
+    return "; ".join(
+        [_permission(code) for code in params["grants"]]
+        + [_("%(permission)s (own tasks)") % {"permission": _permission(code)} for code in params["own_only"]]
+    )
+
+
+def _changed_role(params: Params) -> str:
+    """What was added and what was taken away, and a new name."""
+    before, after = _rights(params["before"]), _rights(params["after"])
+    changes = [f"+ {one}" for one in after if one not in before] + [f"− {one}" for one in before if one not in after]
+    if params["before"]["name"] != params["after"]["name"]:
+        changes.insert(0, _("%(before)s → %(after)s") % {side: params[side]["name"] for side in ("before", "after")})
+    return "; ".join(changes)
+
+
+def _rights(role: Params) -> list[str]:
+    return [text for text in _role(role).split("; ") if text]
+
+
+def _permission(code: str) -> str:
+    return str(PERMISSION_NAMES[Permission(code)])
 
 
 def _operated(params: Params) -> str:
@@ -82,6 +112,26 @@ def _asked(params: Params) -> str:
 
 def _operation(params: Params) -> str:
     return str(OPERATIONS[params["operation"]].name)
+
+
+def _started(params: Params) -> str:
+    """What is done to how many."""
+    return _with_comment(
+        _("%(operation)s; %(n)s objects") % {"operation": _operation(params), "n": params["count"]}, params
+    )
+
+
+def _finished(params: Params) -> str:
+    """What was done to how many, and to how many not."""
+    values = {"operation": _operation(params), "done": params["done"], "refused": params["refused"]}
+    return _with_comment(_("%(operation)s; done: %(done)s, refused: %(refused)s") % values, params)
+
+
+def _cancelled(params: Params) -> str:
+    """What was cancelled; of a job, how many objects it did not reach."""
+    if "left" not in params:
+        return _operation(params)
+    return _("%(operation)s; not reached: %(n)s") % {"operation": _operation(params), "n": params["left"]}
 
 
 def _blocked(params: Params) -> str:
@@ -151,6 +201,17 @@ def _changed_settings(params: Params) -> str:
     )
 
 
+def _slots(params: Params) -> str:
+    return ngettext("%(n)s slot", "%(n)s slots", params["slots"]) % {"n": params["slots"]}
+
+
+def _changed_group(params: Params) -> str:
+    names = {"slots": _("Slots"), "description": _("Description")}
+    return "; ".join(
+        f"{names[field]}: {_value(before)} → {_value(after)}" for field, (before, after) in params["changed"].items()
+    )
+
+
 def _connected(params: Params) -> str:
     return _("%(place)s in %(environment)s") % {
         "place": params["place"],
@@ -170,6 +231,25 @@ def _changed_source(params: Params) -> str:
         "description": _("Description"),
     }
     return ", ".join([_connected(params), *(names.get(field, field) for field in params["changed"])])
+
+
+def _version(params: Params) -> str:
+    return _("version %(version)s") % params
+
+
+def _tried(params: Params) -> str:
+    """Whom the request went to, and what came of it."""
+    told = params["status"] or say(params["reason"]["code"], params["reason"]["params"])
+    return f"{params['method']} {params['host']}: {told}"
+
+
+def _parameter(params: Params) -> str:
+    """Where it holds, and what it means; of a change, what it meant before."""
+    where = str(dict(Environment.choices)[params["environment"]]) if params["environment"] else _("all workspaces")
+    text = params["expression"] or "''"
+    if "before" in params:
+        text = _("%(before)s → %(after)s") % {"before": params["before"] or "''", "after": text}
+    return _("%(text)s, %(where)s") % {"text": text, "where": where}
 
 
 def _tested(params: Params) -> str:
@@ -224,6 +304,8 @@ def _changed_facts(params: Params) -> str:
         "detail_url": _("Details page"),
         "help_url": _("Documentation"),
         "allows_mark_passed": _("Marking as passed"),
+        "parameters": _("Parameters"),
+        "options": _("Options"),
     }
     return ", ".join(names[field] for field in params["changed"])
 
@@ -231,6 +313,15 @@ def _changed_facts(params: Params) -> str:
 def _ended_checks(params: Params) -> str:
     count = params["checks"]
     return ngettext("%(n)s open check ended as passed", "%(n)s open checks ended as passed", count) % {"n": count}
+
+
+def _stopped(params: Params) -> str:
+    return say(params["reason"]["code"], params["reason"]["params"])
+
+
+def _replayed_since(params: Params) -> str:
+    text = ngettext("%(count)s message since %(since)s", "%(count)s messages since %(since)s", params["count"])
+    return text % params
 
 
 _SETTINGS = ("is_mandatory", "answer_limit", "silence_blocks")
@@ -242,7 +333,10 @@ def _enabled(params: Params) -> str:
 
 def _changed_enablement(params: Params) -> str:
     changed = [(name, *params["changed"][name]) for name in _SETTINGS if name in params["changed"]]
-    return "; ".join(f"{_setting(name, before)} → {_setting(name, after)}" for name, before, after in changed)
+    parts = [f"{_setting(name, before)} → {_setting(name, after)}" for name, before, after in changed]
+    before, after = params["changed"].get("option_values", ({}, {}))
+    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    return "; ".join(parts + ([_("options: %(names)s") % {"names": ", ".join(names)}] if names else []))
 
 
 def _setting(name: str, value: Any) -> str:
@@ -270,9 +364,12 @@ ACTIONS: dict[str, Action] = {
         Action("workspace.create", gettext_lazy("Created the workspace")),
         Action("workspace.update", gettext_lazy("Changed the workspace"), _changed_settings),
         Action("retention.remove", gettext_lazy("Removed what the workspace no longer keeps"), _removed),
-        Action("member.add", gettext_lazy("Added the member"), lambda params: _roles(params["roles"])),
+        Action("member.add", gettext_lazy("Added the member"), _roles),
         Action("member.change_roles", gettext_lazy("Changed roles"), _changed_roles),
-        Action("member.remove", gettext_lazy("Removed the member"), lambda params: _roles(params["roles"])),
+        Action("member.remove", gettext_lazy("Removed the member"), _roles),
+        Action("role.create", gettext_lazy("Made the role"), _role),
+        Action("role.change", gettext_lazy("Changed the role"), _changed_role),
+        Action("role.delete", gettext_lazy("Deleted the role"), _role),
         Action("workflow.import", pgettext_lazy("action", "Imported"), _imported),
         Action("workflow.publish", pgettext_lazy("action", "Published"), _published),
         Action("resource.upload", gettext_lazy("Uploaded the resource"), _uploaded),
@@ -281,6 +378,15 @@ ACTIONS: dict[str, Action] = {
         Action("data_source.update", gettext_lazy("Changed the data source"), _changed_source),
         Action("data_source.delete", gettext_lazy("Deleted the data source"), _connected),
         Action("data_source.test", gettext_lazy("Tested the data source"), _tested),
+        Action("node.save", gettext_lazy("Saved the draft node"), _version),
+        Action("node.try", gettext_lazy("Tried the request"), _tried),
+        Action("parameter.create", gettext_lazy("Added the parameter"), _parameter),
+        Action("parameter.update", gettext_lazy("Changed the parameter"), _parameter),
+        Action("parameter.delete", gettext_lazy("Deleted the parameter"), _parameter),
+        Action("resource_group.create", gettext_lazy("Added the resource group"), _slots),
+        Action("resource_group.update", gettext_lazy("Changed the resource group"), _changed_group),
+        Action("resource_group.associate", gettext_lazy("Associated the resource group")),
+        Action("resource_group.dissociate", gettext_lazy("Dissociated the resource group")),
         Action("task.run_now", gettext_lazy("Ran the task now"), _ran),
         Action("task.run_manually", gettext_lazy("Ran tasks manually"), _ran_manually),
         Action("task.freeze", gettext_lazy("Froze tasks"), _operated_tasks),
@@ -299,7 +405,9 @@ ACTIONS: dict[str, Action] = {
         ),
         Action("operation.ask", gettext_lazy("Asked extensions first"), _asked),
         Action("operation.block", gettext_lazy("Blocked the operation"), _blocked),
-        Action("operation.cancel", gettext_lazy("Cancelled the operation"), _operation),
+        Action("operation.start", gettext_lazy("Started a job"), _started),
+        Action("operation.finish", gettext_lazy("Ended a job"), _finished),
+        Action("operation.cancel", gettext_lazy("Cancelled the operation"), _cancelled),
         Action("check.mark_passed", gettext_lazy("Marked the check as passed"), _passed),
         Action("instance.trigger", gettext_lazy("Triggered"), _triggered),
         Action("instance.stop", gettext_lazy("Stopped instances"), _operated),
@@ -348,6 +456,9 @@ ACTIONS: dict[str, Action] = {
         Action("extension.settings", gettext_lazy("Changed the extension's settings"), _changed_enablement),
         Action("extension.disable_here", gettext_lazy("Disabled the extension here"), _ended_checks),
         Action("extension.test", gettext_lazy("Sent a test message"), _point),
+        Action("extension.stopped", gettext_lazy("Stopped sending to the extension"), _stopped),
+        Action("extension.resume", gettext_lazy("Resumed sending to the extension")),
+        Action("extension.replay_since", gettext_lazy("Sent messages again"), _replayed_since),
         Action("extension.replay", gettext_lazy("Sent a message again"), lambda p: str(p["message"])),
     )
 }

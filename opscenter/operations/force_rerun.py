@@ -101,7 +101,8 @@ def force(instances: Sequence[TaskInstance], operation: Operation) -> None:
     values = arguments_of(operation)
     beyond = set(values["workspaces"]) - administered(operation.actor)
     if beyond:
-        raise Forbidden("permission.missing", **missing(Permission.FORCE_RERUN))
+        asker = Member.objects.filter(user=operation.actor, workspace=operation.workspace_id).first()
+        raise Forbidden("permission.missing", **missing(Permission.FORCE_RERUN, asker))
     start = [i.pk for i in instances]
     chosen = _hold(start, values)
     others = chosen - set(start)

@@ -11,7 +11,8 @@ from django.utils.translation import gettext as _
 
 from opscenter.base import clock, ids
 from opscenter.base.reasons import Invalid, sentence
-from opscenter.engine import generate
+from opscenter.engine import generate, limits
+from opscenter.operations import telling
 from opscenter.operations.actor import Actor
 from opscenter.operations.permits import require
 from opscenter.operations.publish_checks import (
@@ -25,6 +26,9 @@ from opscenter.operations.publish_checks import (
     output_problems,
     published_before,
 )
+from opscenter.operations.publish_groups import group_problems
+from opscenter.operations.publish_isolation import isolated
+from opscenter.operations.publish_parameters import with_new_parameters, workflow_problems
 from opscenter.production.models import (
     Environment,
     ProductionWorkflow,
@@ -57,6 +61,8 @@ _TASK_FIELDS = (
     "recurrence",
     "thawed_recurrence",
     "priority",
+    "max_parallel",
+    "misfire_policy",
     "status",
     "modified_at",
     "modified_by",
@@ -72,6 +78,7 @@ class PublishReport:
         new: ids of those among them that were not there before.
         unchanged: nodes that were left out, since production has them as they are.
         instances: how many instances of today were made at once.
+        workflows: those whose parameters were changed.
         warnings: what should be known, each with its node and field.
     """
 
@@ -79,6 +86,7 @@ class PublishReport:
     new: frozenset[int]
     unchanged: tuple[Node, ...]
     instances: int
+    workflows: tuple[Workflow, ...]
     warnings: tuple[PublishProblem, ...]
 
 
@@ -88,7 +96,8 @@ def publish(actor: Actor, workspace: Workspace, nodes: Sequence[Node], message: 
 
     In a workspace of the standard mode the same tasks are made in the development environment too. An owner, a priority,
     a resource group or a recurrence that was changed in production stays, unless the draft's own changed since it was
-    last published.
+    last published. The parameters of the nodes' workflows are published too; they hold for all tasks of the workflow, for
+    attempts that start from now on.
 
     Raises:
         NotFound, Forbidden: the actor may not publish in the workspace.
@@ -107,20 +116,26 @@ def publish(actor: Actor, workspace: Workspace, nodes: Sequence[Node], message: 
     _hold(candidates)
     upstreams = Upstreams(workspace, Environment.PROD, candidates)
     problems, warnings = check(upstreams)
+    problems += workflow_problems(drafts)
+    problems += group_problems(upstreams)
+    warnings += isolated(upstreams)
     if workspace.mode == Workspace.Mode.STANDARD:
         in_dev = Upstreams(workspace, Environment.DEV, candidates)
         problems += output_problems(in_dev) + data_source_problems(in_dev)
     if problems:
         raise PublishRefused(problems)
     workflows = {node.workflow.pk: node.workflow for node in drafts if node.workflow is not None}
+    changed = with_new_parameters(workflows.values())
     publication = _Publication(actor.user, workspace, candidates, workflows, message, clock.now())
     publication.save_drafts()
     tasks, new = publication.deploy(upstreams)
     if workspace.mode == Workspace.Mode.STANDARD:
         publication.deploy(Upstreams(workspace, Environment.DEV, candidates))
     instances = generate.deploy_immediately(tasks, new)
+    telling.of_tasks(telling.CREATED, new, actor.user)
+    telling.of_tasks(telling.UPDATED, {task.pk for task in tasks} - new, actor.user)
     _audit(actor, workspace, drafts, tasks, message)
-    return PublishReport(tuple(tasks), frozenset(new), tuple(left_out), instances, tuple(warnings))
+    return PublishReport(tuple(tasks), frozenset(new), tuple(left_out), instances, tuple(changed), tuple(warnings))
 
 
 def environments(workspace: Workspace) -> tuple[Environment, ...]:
@@ -187,7 +202,7 @@ class _Publication:
     at: datetime
 
     def __post_init__(self) -> None:
-        groups = ResourceGroup.objects.filter(tenant=self.workspace.tenant)
+        groups = ResourceGroup.objects.usable_in(self.workspace)
         self._groups = {group.name: group for group in groups}
         self._zone = ZoneInfo(self.workspace.tenant.time_zone)
 
@@ -227,6 +242,7 @@ class _Publication:
         tasks = {task.number: task for task in found.select_for_update(no_key=True)}
         fresh = []
         before = list(tasks.values())
+        limit_before = {task.pk: task.max_parallel for task in before}
         for candidate in self.candidates:
             task = tasks.get(candidate.number)
             if task is None:
@@ -236,6 +252,9 @@ class _Publication:
                 fresh.append(task)
             self._fill(task, candidate, workflows)
         Task.objects.bulk_update(before, _TASK_FIELDS, batch_size=_BATCH)
+        relimited = [task for task in before if task.max_parallel != limit_before[task.pk]]
+        if relimited:
+            limits.changed(relimited)
         Task.objects.bulk_create(fresh, batch_size=_BATCH)
         return tasks | {task.number: task for task in fresh}, {task.pk for task in fresh}
 
@@ -250,20 +269,17 @@ class _Publication:
         if task.pk is None or candidate.sets("owner"):
             task.owner = node.owner
         if task.pk is None or candidate.sets("resource_group"):
-            task.resource_group = self._groups.get(definition.resource_group) or self._default_group()
+            task.resource_group = self._groups[definition.resource_group or ResourceGroup.DEFAULT]
         if task.pk is None or candidate.sets("priority"):
             task.priority = definition.priority
+        task.max_parallel = definition.max_parallel or None
+        task.misfire_policy = definition.misfire_policy
         task.status = Task.Status.ONLINE
         task.modified_at, task.modified_by = self.at, self.publisher
         recurrence = candidate.recurrence_of(task)
         if recurrence == Recurrence.PAUSE != task.recurrence:
             task.thawed_recurrence = task.recurrence
         task.recurrence = recurrence
-
-    def _default_group(self) -> ResourceGroup:
-        if ResourceGroup.DEFAULT not in self._groups:
-            self._groups[ResourceGroup.DEFAULT] = generate.default_group(self.workspace.tenant)
-        return self._groups[ResourceGroup.DEFAULT]
 
     def _workflows(self, environment: Environment) -> dict[int, ProductionWorkflow]:
         """By draft workflow: the workflow in production, with the draft's name and owner."""
@@ -273,7 +289,12 @@ class _Publication:
             found[workflow.pk], _made = ProductionWorkflow.objects.update_or_create(
                 number=workflow.number,
                 environment=environment,
-                defaults={"workspace": self.workspace, "name": workflow.name, "owner": workflow.owner},
+                defaults={
+                    "workspace": self.workspace,
+                    "name": workflow.name,
+                    "owner": workflow.owner,
+                    "parameters": workflow.parameters,
+                },
             )
         return found
 
@@ -378,7 +399,7 @@ class _Publication:
 
 def _audit(actor: Actor, workspace: Workspace, nodes: Sequence[Node], tasks: Sequence[Task], message: str) -> None:
     workflows = {node.workflow for node in nodes}
-    only = workflows.pop() if len(workflows) == 1 else None
+    only = next(iter(workflows)) if len(workflows) == 1 else None
     audit.record(
         actor.user,
         actor.face,
@@ -391,6 +412,7 @@ def _audit(actor: Actor, workspace: Workspace, nodes: Sequence[Node], tasks: Seq
                 {"number": task.number, "name": task.name, "version": task.version.number if task.version else None}
                 for task in tasks
             ],
+            "parameters": {workflow.name: workflow.parameters for workflow in workflows if workflow is not None},
         },
         address=actor.address,
     )

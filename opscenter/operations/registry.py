@@ -40,6 +40,8 @@ class OperationSpec:
         together: which of the objects that allow it by themselves are refused for what is or is not among them.
         holds_tenant: the tenant is locked before its objects, as by generation and publishing.
         on_root: it may be done to a workspace's root task.
+        on_all: it may be asked for all objects that match a filter, not only for chosen ones.
+        event: the regular event that tells of it when it is done.
     """
 
     code: str
@@ -54,6 +56,8 @@ class OperationSpec:
     together: Callable[[Sequence[Any]], Mapping[int, Reason]] | None = None
     holds_tenant: bool = False
     on_root: bool = False
+    on_all: bool = True
+    event: str = ""
 
     @property
     def audit(self) -> str:
@@ -69,12 +73,16 @@ OPERATIONS: dict[str, OperationSpec] = {
             Permission.OPERATE_INSTANCE,
             frozenset({State.WAIT_TIME, State.WAIT_TRIGGER, State.WAIT_RESOURCE}) | LIVE,
             danger=True,
+            point="pre-kill-instance",
+            event="kill-instance",
         ),
         OperationSpec(
             "rerun",
             pgettext_lazy("operation", "Rerun"),
             Permission.OPERATE_INSTANCE,
             frozenset({State.SUCCESS, State.FAILURE}),
+            point="pre-rerun-instance",
+            event="rerun-instance",
         ),
         OperationSpec(
             "rerun_downstream",
@@ -82,12 +90,15 @@ OPERATIONS: dict[str, OperationSpec] = {
             Permission.OPERATE_INSTANCE,
             WAITING | ENDED,
             arguments=DOWNSTREAM,
+            on_all=False,
         ),
         OperationSpec(
             "set_success",
             gettext_lazy("Set to succeeded"),
             Permission.OPERATE_INSTANCE,
             frozenset({State.FAILURE}),
+            point="pre-set-instance-success",
+            event="set-instance-success",
         ),
         OperationSpec(
             "freeze",
@@ -95,6 +106,8 @@ OPERATIONS: dict[str, OperationSpec] = {
             Permission.OPERATE_INSTANCE,
             WAITING | {State.FAILURE},
             frozen=False,
+            point="pre-freeze-instance",
+            event="freeze-instance",
         ),
         OperationSpec(
             "unfreeze",
@@ -102,6 +115,8 @@ OPERATIONS: dict[str, OperationSpec] = {
             Permission.OPERATE_INSTANCE,
             frozenset(State),
             frozen=True,
+            point="pre-unfreeze-instance",
+            event="unfreeze-instance",
         ),
         OperationSpec(
             "remove_dependencies",
@@ -110,6 +125,7 @@ OPERATIONS: dict[str, OperationSpec] = {
             WAITING | {State.FAILURE},
             danger=True,
             arguments=UPSTREAM,
+            on_all=False,
         ),
         OperationSpec(
             "set_priority",
@@ -133,6 +149,7 @@ OPERATIONS: dict[str, OperationSpec] = {
             danger=True,
             arguments=FORCE,
             together=refused_to_force,
+            on_all=False,
             holds_tenant=True,
         ),
         OperationSpec(
@@ -142,6 +159,7 @@ OPERATIONS: dict[str, OperationSpec] = {
             frozen=False,
             object_type="task",
             point="freeze-node",
+            event="node-change-updated",
         ),
         OperationSpec(
             "unfreeze_task",
@@ -150,6 +168,7 @@ OPERATIONS: dict[str, OperationSpec] = {
             frozen=True,
             object_type="task",
             point="unfreeze-node",
+            event="node-change-updated",
         ),
         OperationSpec(
             "undeploy_task",
@@ -158,6 +177,7 @@ OPERATIONS: dict[str, OperationSpec] = {
             danger=True,
             object_type="task",
             point="undeploy-node",
+            event="node-change-deleted",
             together=refused_by_downstream,
             holds_tenant=True,
         ),
@@ -167,6 +187,7 @@ OPERATIONS: dict[str, OperationSpec] = {
             Permission.OPERATE_TASK,
             object_type="task",
             arguments=OWNER,
+            event="node-change-updated",
             on_root=True,
         ),
         OperationSpec(
@@ -175,6 +196,7 @@ OPERATIONS: dict[str, OperationSpec] = {
             Permission.OPERATE_TASK,
             object_type="task",
             arguments=RESOURCE_GROUP,
+            event="node-change-updated",
         ),
         OperationSpec(
             "set_priority_task",
@@ -182,6 +204,7 @@ OPERATIONS: dict[str, OperationSpec] = {
             Permission.OPERATE_TASK,
             object_type="task",
             arguments=PRIORITY,
+            event="node-change-updated",
         ),
     )
 }
@@ -202,7 +225,7 @@ def refusal(spec: OperationSpec, target: TaskInstance | Task, member: Member) ->
     """Why the member cannot do this to the target now; None when they can."""
     owner = target.task.owner_id if isinstance(target, TaskInstance) else target.owner_id
     if not member.may(spec.permission, own=owner == member.user_id):
-        return Reason("permission.missing", missing(spec.permission))
+        return Reason("permission.missing", missing(spec.permission, member))
     return state_refusal(spec, target)
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from django.db.models import OuterRef, Q, Subquery
+from django.db.models import Exists, OuterRef, Q, Subquery
 
 from opscenter.base import clock, notify
-from opscenter.engine import advance, http_calls, wiring
-from opscenter.operations.models import Operation
+from opscenter.engine import advance, http_calls, misfires, wiring
+from opscenter.engine.locks import lock_with_downstream
+from opscenter.operations.models import Operation, OperationTarget
 from opscenter.production.models import Attempt, InstanceEdge, TaskInstance, TaskVersion, TriggerCommand
 from opscenter.production.rules.states import ENDED, LIVE, WAITING, State
 from opscenter.production.transitions import transition
@@ -38,12 +39,13 @@ def rerun(instances: Sequence[TaskInstance], operation: Operation) -> None:
     ids = [i.pk for i in instances]
     ended = [i.pk for i in instances if State(i.state) in ENDED]
     reopen([i.pk for i in instances if i.state == State.SUCCESS])
-    await_upstream(ids)
+    await_upstream(ids, operation)
     TriggerCommand.objects.filter(
         instance__in=ended, status__in=[TriggerCommand.Status.HELD, TriggerCommand.Status.FIRED]
     ).update(status=TriggerCommand.Status.SPENT, settled_at=clock.now())
     of_version = TaskVersion.objects.filter(pk=OuterRef("version_id")).values("rerun_times")
     TaskInstance.objects.filter(pk__in=ended).update(reruns_left=Subquery(of_version))
+    misfires.run_after_all(ended)
     advance.place(ended, ENDED, operation=operation.pk)
     notify.notify(notify.DUE)  # one that needs no worker succeeds again by the scheduler's next wave
 
@@ -56,9 +58,22 @@ def reopen(upstream_ids: Sequence[int]) -> None:
     wiring.recount(sorted(set(downstream)))
 
 
-def await_upstream(ids: Sequence[int]) -> None:
-    """What is rerun waits for its upstream again where that has not succeeded, or is rerun together with it."""
+def await_upstream(ids: Sequence[int], operation: Operation) -> None:
+    """What is rerun waits for its upstream again where that has not succeeded, or is rerun by the same operation: together
+    with it, or in a batch to come."""
+    to_come = OperationTarget.objects.filter(
+        operation=operation, object_type="instance", object_id=OuterRef("upstream"), done=None
+    )
     InstanceEdge.objects.filter(downstream__in=ids, met=True).filter(
-        Q(upstream__in=ids, upstream__state__in=ENDED) | ~Q(upstream__state=State.SUCCESS)
+        Q(upstream__in=ids, upstream__state__in=ENDED) | ~Q(upstream__state=State.SUCCESS) | Exists(to_come)
     ).update(met=False)
     wiring.recount(ids)
+
+
+def leave(code: str, ids: Sequence[int]) -> None:
+    """Instances that are not rerun after all: what was rerun before them does not wait for those that have succeeded."""
+    if code not in ("rerun", "rerun_downstream"):
+        return
+    waited_for = InstanceEdge.objects.filter(upstream__in=ids, upstream__state=State.SUCCESS, met=False)
+    lock_with_downstream(sorted(set(waited_for.values_list("upstream_id", flat=True))))
+    advance.release(list(waited_for.values_list("upstream_id", flat=True).distinct()))

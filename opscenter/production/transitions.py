@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from opscenter.base import sql
-from opscenter.production.node_types import HTTP_TRIGGER
+from opscenter.production.node_types import HTTP, HTTP_TRIGGER
 from opscenter.production.rules.states import Kind, State, may_follow
 
 NEXT_STATE = f"""CASE
@@ -15,6 +15,10 @@ NEXT_STATE = f"""CASE
     WHEN i.node_type = '{HTTP_TRIGGER.code}' AND NOT i.bypasses_trigger AND i.kind < {Kind.SKIP:d} THEN {State.WAIT_TRIGGER:d}
     ELSE {State.WAIT_RESOURCE:d} END"""
 """SQL: the state an instance ``i`` that has not started belongs in, by its conditions in their order."""
+
+LIMITED = f"""(i.needs_worker OR (i.node_type = '{HTTP.code}' AND i.kind < {Kind.SKIP:d})) AND EXISTS (
+    SELECT 1 FROM production_task limiting WHERE limiting.id = i.task_id AND limiting.max_parallel IS NOT NULL)"""
+"""SQL: whether a run of the instance ``i`` counts against its task's maximum of parallel runs."""
 
 
 @dataclass(frozen=True)
@@ -50,18 +54,33 @@ WITH {chosen} target AS MATERIALIZED (
                               THEN statement_timestamp()
                           WHEN t.after IN ({not_run}, {wait_time}, {wait_trigger}, {wait_resource}) THEN NULL
                           ELSE i.started_at END,
-        finished_at = CASE WHEN t.after IN ({success}, {failure}) THEN statement_timestamp() END
+        finished_at = CASE WHEN t.after IN ({success}, {failure}) THEN statement_timestamp() END,
+        limited = CASE WHEN t.after = {wait_resource} THEN {limited} ELSE i.limited END
         {extra}
     FROM target t
     WHERE i.id = t.id AND t.after <> t.before
-    RETURNING i.id, t.before, t.after, i.attempt, i.bizdate, i.needs_worker, i.node_type
+    RETURNING i.id, t.before, t.after, i.attempt, i.bizdate, i.needs_worker, i.node_type, i.workspace_id,
+              i.waiting_resource_at, i.started_at, i.finished_at
 ), log AS (
     INSERT INTO production_transition (instance_id, bizdate, at, before, after, attempt, reason, operation)
     SELECT id, bizdate, statement_timestamp(), before, after, attempt, %(reason)s::jsonb, %(operation)s::bigint FROM changed
 )
+{also}
 SELECT id, before, after, attempt, bizdate, needs_worker, node_type FROM changed ORDER BY id
 """
+_also: dict[str, str] = {}
 _NUMBERS = {state.name.lower(): int(state) for state in State}
+
+
+def run_along(name: str, statement: str) -> None:
+    """Have SQL run along with every transition, in its statement: a higher floor keeps note of changes.
+
+    Args:
+        statement: an INSERT that selects from ``changed``: id, before, after, attempt, bizdate, workspace_id,
+            waiting_resource_at, started_at, finished_at, as they are after the change. It must cost next to nothing
+            where there is nothing to note.
+    """
+    _also[name] = statement
 
 
 @dataclass(frozen=True)
@@ -108,6 +127,8 @@ def transition(
             f"AND {part}" for part in ("i.attempt = %(attempt)s" if attempt is not None else "", condition) if part
         ),
         extra=extra,
+        limited=LIMITED,
+        also="".join(f", {name} AS ({part})" for name, part in _also.items()),
         **_NUMBERS,
     )
     values: dict[str, Any] = dict(ids.values) if isinstance(ids, Chosen) else {"ids": list(ids)}

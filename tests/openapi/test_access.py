@@ -15,8 +15,8 @@ from opscenter.openapi.signature import Sent
 from opscenter.operations.models import Operation
 from opscenter.production.models import Task, TaskInstance
 from opscenter.production.rules.states import State
-from opscenter.workspaces.models import AuditEntry, Member, Workspace
-from opscenter.workspaces.roles import ROLES, Permission, granted
+from opscenter.workspaces.models import AuditEntry, Member, Workspace, WorkspaceRole
+from opscenter.workspaces.roles import OWNABLE, ROLES, Permission, granted
 from tests.cast import Cast
 from tests.openapi.good_calls import LATER, calls, rerun_instance
 from tests.openapi.guards import Guard
@@ -25,9 +25,9 @@ from tests.openapi.wire import V2024, Answer, Wire, send
 
 Key = tuple[str, str]
 OPERATIONS: dict[Key, ApiOperation] = {(one.version, one.action): one for one in all_operations()}
-NO_ROLE_DECIDES = {"UpdateWorkbenchEventResult", "CallbackExtension", "GetExtension", "ListExtensions"}
+FOR_EXTENSIONS = {"UpdateWorkbenchEventResult", "CallbackExtension", "GetExtension", "GetOptionValueForProject"}
+NO_ROLE_DECIDES = FOR_EXTENSIONS | {"ListExtensions"}
 """Whose permission is None: who may is tested below, and in test_verdicts."""
-FOR_EXTENSIONS = {"UpdateWorkbenchEventResult", "CallbackExtension", "GetExtension"}
 LISTS_OF_ONES_OWN = {"ListProjects": "Projects", "ListExtensions": "Extensions"}
 BEFORE: dict[str, dict[str, Any]] = {
     "StopTaskInstances": {"state": State.WAIT_RESOURCE},
@@ -118,6 +118,29 @@ def test_members(scene: Scene, role: str, own: bool) -> None:
     assert differing(scene, Wire(user), expected) == {}
 
 
+@pytest.mark.parametrize("half", [0, 1])
+@pytest.mark.parametrize("own", [False, True], ids=["of others", "own"])
+def test_members_with_a_role_of_the_workspaces_own(scene: Scene, half: int, own: bool) -> None:
+    """Half of the permissions everywhere; of the rest, what can be, for own tasks. Between the halves all are tried."""
+    everywhere = {Permission.VIEW, *list(Permission)[half::2]}
+    role = WorkspaceRole.objects.create(
+        workspace=scene.cast.workspace, code="role_custom_1", name="Half of it", modified_by=scene.cast.owner,
+        grants=sorted(everywhere), own_only=sorted(OWNABLE - everywhere),
+    )  # fmt: skip
+    user = scene.cast.user("somebody", role.code)
+    if own:
+        Task.objects.update(owner=user)
+
+    def expected(operation: ApiOperation) -> str:
+        if operation.action in ("UpdateWorkbenchEventResult", "CallbackExtension"):
+            return "Forbidden.Check.ForeignKey"
+        needed = operation.permission or Permission.VIEW
+        may = needed in everywhere or (own and needed in OWNABLE)
+        return "done" if may else needed.value
+
+    assert differing(scene, Wire(user), expected) == {}
+
+
 def test_strangers(scene: Scene) -> None:
     """To people of other tenants there is nothing, whatever they call."""
     assert differing(scene, Wire(scene.cast.stranger), lambda operation: "nothing") == {}
@@ -157,7 +180,7 @@ def test_keys_of_extensions(scene: Scene, role: str | None) -> None:
     assert refused.status == 403
     assert refused.message == (
         "This access key was made for an extension: it may call only CallbackExtension, GetExtension, "
-        "UpdateWorkbenchEventResult, not UpdateTask."
+        "GetOptionValueForProject, UpdateWorkbenchEventResult, not UpdateTask."
     )
     assert wire.try_call("NoSuchAction").code == "InvalidApi.NotFound"
 

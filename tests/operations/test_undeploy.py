@@ -32,7 +32,7 @@ def offline(*tasks: Task) -> list[bool]:
 
 
 def why(operation: Operation, task: Task) -> str:
-    reason = operation.targets.get(object_id=task.pk).reason
+    reason: dict[str, Any] = operation.targets.get(object_id=task.pk).reason or {}
     return say_reason(reason["code"], reason["params"])
 
 

@@ -87,6 +87,7 @@ _WARNED = Look("wait_time", "triangle-alert", _("Passed with a warning"))
 NODE_TYPE_ICONS = {
     "virtual": "circle-dot",
     "http_trigger": "webhook",
+    "http": "globe",
     "shell": "terminal",
     "python": "code",
     "sql": "database",

@@ -26,7 +26,7 @@ def icon(name: str, label: str = "", css: str = "") -> SafeString:
     """A symbol of the sprite. Without a label it is decoration, and a screen reader passes over it."""
     told = format_html('role="img" aria-label="{}"', label) if label else SafeString('aria-hidden="true"')
     source = f"{static('icons.svg')}#{name}"
-    return format_html('<svg class="icon {}" {}><use href="{}"></use></svg>', css, told, source)
+    return format_html('<svg class="{}" {}><use href="{}"></use></svg>', f"icon {css}".strip(), told, source)
 
 
 def _badge(look: looks.Look, extra: str = "") -> SafeString:

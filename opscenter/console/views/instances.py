@@ -11,10 +11,11 @@ from django.views.decorators.http import require_safe
 
 from opscenter.base import clock
 from opscenter.base.reasons import Invalid
-from opscenter.console import live, paging
+from opscenter.console import live, matching, paging
 from opscenter.console.access import ConsoleRequest, here, in_workspace, is_partial
 from opscenter.console.filters import ALL_DATES, STATES, InstanceFilters, latest_bizdate, query_string
 from opscenter.console.instance_rows import is_live, rows_of
+from opscenter.console.matching import INSTANCE_LISTS
 from opscenter.console.operation_parts import batch_buttons
 from opscenter.production import listings, selectors
 from opscenter.production.models import Environment, WorkflowInstance
@@ -38,12 +39,12 @@ class _Kind:
     is_dated: bool = False
 
 
-_SCHEDULED = _Kind("scheduled", gettext_lazy("Auto triggered instances"), (WorkflowInstance.Type.NORMAL,), True)
-_TEST = _Kind("test", gettext_lazy("Test instances"), (WorkflowInstance.Type.SMOKE_TEST,))
+_SCHEDULED = _Kind("scheduled", gettext_lazy("Auto triggered instances"), INSTANCE_LISTS["instance_list"], True)
+_TEST = _Kind("test", gettext_lazy("Test instances"), INSTANCE_LISTS["test_instance_list"])
 _MANUAL = _Kind(
     "manual",
     gettext_lazy("Manually triggered instances"),
-    (WorkflowInstance.Type.MANUAL, WorkflowInstance.Type.MANUAL_WORKFLOW),
+    INSTANCE_LISTS["manual_instance_list"],
 )
 
 
@@ -125,10 +126,12 @@ def _frame(request: ConsoleRequest, filters: InstanceFilters, kind: _Kind) -> di
         "chips": _chips(filters, kept, kind.is_dated),
         "is_narrowed": bool(kept),
         "clear_url": request.path,
+        "waiting_url": here(request, "instance_waiting") + query_string(kept) if kind is _SCHEDULED else "",
         "test_url": here(request, "test_instance_list"),
         "tasks_url": here(request, "manual_task_list" if kind is _MANUAL else "task_list"),
         "all_dates_url": query_string({**kept, "bizdate": ALL_DATES}),
         "actions": batch_buttons(request, "instance"),
+        "matching": matching.fields(request, matching.shown_bizdate(filters)),
         "zone": request.workspace.tenant.time_zone,
     }
 

@@ -51,7 +51,7 @@ def task_list(request: ConsoleRequest) -> HttpResponse:
         "icon": "play",
         "key": "",
         "url": here(request, "manual_task_run"),
-        "why_not": "" if may else say("permission.missing", missing(Permission.TEST_TASK)),
+        "why_not": "" if may else say("permission.missing", missing(Permission.TEST_TASK, request.member)),
     }
     return listing(request, Task.Trigger.MANUAL, tabs=_tabs(request, "tasks"), actions=[run])
 
@@ -94,7 +94,7 @@ def _why_not(request: ConsoleRequest, workflow: ProductionWorkflow) -> str:
     return (
         ""
         if request.member.may(Permission.TEST_TASK, own=own)
-        else say("permission.missing", missing(Permission.TEST_TASK))
+        else say("permission.missing", missing(Permission.TEST_TASK, request.member))
     )
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
+from django.db.models import Count, Q
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -12,16 +13,16 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from extensions.models import Check, Delivery
-from opscenter.base.reasons import say
+from opscenter.base.reasons import Forbidden, say
 from opscenter.console import live
-from opscenter.console.access import ConsoleRequest, actor, go, here, in_workspace, is_partial, permitted, why_not
-from opscenter.console.check_parts import Card, cards_of, elapsed
+from opscenter.console.access import ConsoleRequest, actor, go, here, in_workspace, is_partial, why_not
+from opscenter.console.check_parts import Card, cards_of, elapsed, manager_why_not
 from opscenter.console.filters import query_string
 from opscenter.console.operation_parts import operation_url
 from opscenter.console.operation_rows import results_of, title_for
 from opscenter.console.operation_words import RUNS
 from opscenter.console.questions import ReasonForm, ask, back_url
-from opscenter.operations import checked, extension_messages
+from opscenter.operations import checked, extension_messages, jobs
 from opscenter.operations.arguments import arguments_of
 from opscenter.operations.models import Operation
 from opscenter.operations.permits import missing
@@ -49,6 +50,7 @@ def operation(request: ConsoleRequest, pk: int) -> HttpResponse:
     context |= {
         "results": results_of(request, found),
         "arguments": arguments_in_words(found.code, arguments_of(found)),
+        "csv_url": here(request, "operation_results_csv", pk=pk),
         "zone": request.workspace.tenant.time_zone,
         "again": _again(request, found),
         "crumbs": [(_("Operation history"), here(request, "operation_list"))]
@@ -81,8 +83,10 @@ def checks_dialog(request: ConsoleRequest, found: Operation, back: str) -> HttpR
 @in_workspace
 @require_http_methods(["GET", "HEAD", "POST"])
 def cancel(request: ConsoleRequest, pk: int) -> HttpResponse:
-    """Ask whether to take back an operation that is being checked, and do so."""
+    """Ask whether to take back an operation that is being checked, or to stop one that is under way, and do so."""
     found = _operation(request, pk)
+    if found.status == Status.RUNNING:
+        return _cancel_job(request, found)
     if request.method == "POST":
         checked.cancel(actor(request), request.workspace, pk)
         return _after(request, pk, _("The operation was cancelled. Nothing was done."))
@@ -96,12 +100,27 @@ def cancel(request: ConsoleRequest, pk: int) -> HttpResponse:
     )
 
 
+def _cancel_job(request: ConsoleRequest, found: Operation) -> HttpResponse:
+    if request.method == "POST":
+        jobs.cancel(actor(request), request.workspace, found.pk)
+        return _after(request, found.pk, _("The operation was cancelled. What was done before stays done."))
+    left = found.targets.filter(done=None).count()
+    text = ngettext(
+        "%(n)s object has not been reached and stays as it is. What was done stays done.",
+        "%(n)s objects have not been reached and stay as they are. What was done stays done.",
+        left,
+    )
+    title = _("Cancel “%(operation)s”?") % {"operation": _title(request, found)}
+    return _ask(request, found, title=title, text=text % {"n": left}, verb=_("Cancel operation"), form=forms.Form())
+
+
 @in_workspace
-@permitted(Permission.MANAGE_EXTENSIONS)
 @require_http_methods(["GET", "HEAD", "POST"])
 def mark_passed(request: ConsoleRequest, pk: int, check: int) -> HttpResponse:
-    """Ask why a check is to be passed by hand, and pass it."""
+    """Ask why a check is to be passed by hand, and pass it; who manages extensions where it is asked may."""
     found, one = _operation(request, pk), _check(pk, check)
+    if manager_why_not(request, one):
+        raise Forbidden("permission.missing", **missing(Permission.MANAGE_EXTENSIONS, request.member))
     form = ReasonForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         checked.mark_passed(actor(request), request.workspace, one.pk, form.cleaned_data["comment"])
@@ -139,7 +158,7 @@ def _operation(request: ConsoleRequest, pk: int) -> Operation:
 
 
 def _check(operation: int, pk: int) -> Check:
-    return get_object_or_404(Check.objects.select_related("extension"), pk=pk, event__operation=operation)
+    return get_object_or_404(Check.objects.select_related("extension", "event"), pk=pk, event__operation=operation)
 
 
 def _title(request: ConsoleRequest, found: Operation) -> str:
@@ -159,10 +178,13 @@ def _panel(request: ConsoleRequest, found: Operation, back: str) -> dict[str, An
 def _standing(request: ConsoleRequest, found: Operation, query: dict[str, str]) -> dict[str, Any]:
     """How the operation and its checks stand, with the tag of all that can change while it is looked at."""
     cards = cards_of(request, found, query_string(query) if query else "")
-    count = found.targets.count()
-    done = found.targets.filter(done=True).count()
-    is_checking = found.status == Status.CHECKING
+    counts = found.targets.aggregate(
+        all=Count("pk"), gone=Count("pk", Q(done=True)), refused=Count("pk", Q(done=False))
+    )
+    count, done = counts["all"], counts["gone"]
+    is_checking, is_running = found.status == Status.CHECKING, found.status == Status.RUNNING
     is_open = any(card.is_open for card in cards)
+    is_job = is_running and jobs.is_job(found)
     used = elapsed(cards)
     return {
         "operation": found,
@@ -170,11 +192,14 @@ def _standing(request: ConsoleRequest, found: Operation, query: dict[str, str]) 
         "title": title_for(request, found, count),
         "cards": [(card, used.get(card.pk, 0)) for card in cards],
         "is_checking": is_checking,
-        "every": SOON if is_checking else live.QUICK if is_open or found.status == Status.RUNNING else None,
+        "is_running": is_running,
+        "reached": done + counts["refused"],
+        "refused": counts["refused"],
+        "every": SOON if is_checking or is_running else live.QUICK if is_open else None,
         "headline": _headline(found, cards, done, count),
         "blocked_by": _blocked_by(found, cards),
-        "cancel": _cancel_button(request, found, query) if is_checking else None,
-        "tag": live.tag_of(found.status, cards, done, count, query),
+        "cancel": _cancel_button(request, found, query) if is_checking or is_job else None,
+        "tag": live.tag_of(found.status, cards, counts, query),
     }
 
 
@@ -188,11 +213,13 @@ def _headline(found: Operation, cards: list[Card], done: int, count: int) -> str
             waiting,
         ) % {"n": waiting}
     if found.status == Status.RUNNING:
-        return ngettext(
-            "%(done)s of %(n)s instance is back. What ran is being stopped, and goes back when it has ended.",
-            "%(done)s of %(n)s instances are back. What ran is being stopped, and goes back when it has ended.",
-            count,
-        ) % {"done": done, "n": count}
+        if not jobs.is_job(found):
+            return ngettext(
+                "%(done)s of %(n)s instance is back. What ran is being stopped, and goes back when it has ended.",
+                "%(done)s of %(n)s instances are back. What ran is being stopped, and goes back when it has ended.",
+                count,
+            ) % {"done": done, "n": count}
+        return _("A worker does it in the background. You may leave this page: it goes on without it.")
     if found.status in (Status.BLOCKED, Status.CANCELLED):
         reason = found.targets.filter(reason__code=f"operation.{found.status}").values_list("reason", flat=True).first()
         return say(reason["code"], reason["params"]) if reason else ""
@@ -216,9 +243,10 @@ def _blocked_by(found: Operation, cards: list[Card]) -> Card | None:
 
 def _cancel_button(request: ConsoleRequest, found: Operation, query: dict[str, str]) -> dict[str, str]:
     is_own = found.actor_id == request.user.pk
+    needed = jobs.cancelling(found) if found.status == Status.RUNNING else Permission.MANAGE_EXTENSIONS
     return {
         "url": here(request, "operation_cancel", pk=found.pk) + (query_string(query) if query else ""),
-        "why_not": "" if is_own else why_not(request, Permission.MANAGE_EXTENSIONS),
+        "why_not": "" if is_own else why_not(request, needed),
     }
 
 
@@ -231,7 +259,7 @@ def _again(request: ConsoleRequest, found: Operation) -> dict[str, Any] | None:
     return {
         "label": _("%(operation)s again") % {"operation": spec.name},
         "url": operation_url(request, spec.code, []) + query_string({"again": found.pk}),
-        "why_not": "" if may else say("permission.missing", missing(spec.permission)),
+        "why_not": "" if may else say("permission.missing", missing(spec.permission, request.member)),
     }
 
 

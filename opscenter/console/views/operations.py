@@ -15,18 +15,21 @@ from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
 from extensions.models import Check
-from opscenter.base.reasons import Invalid, say
+from opscenter.base.reasons import Forbidden, Invalid, say
 from opscenter.console import descendants, live
 from opscenter.console.access import ConsoleRequest, actor, go, here, in_workspace, is_partial, permitted
+from opscenter.console.matching import Matching, chosen
+from opscenter.console.matching import words as told_of
 from opscenter.console.operation_forms import FORMS, OperationForm
 from opscenter.console.operation_parts import told
 from opscenter.console.operation_words import WORDS
 from opscenter.console.questions import ask, back_url
 from opscenter.console.templatetags.ui import scheduled
 from opscenter.console.views.operation_page import checks_dialog
-from opscenter.operations import door
+from opscenter.operations import bulk, door
 from opscenter.operations import trigger as trigger_operation
 from opscenter.operations.models import Operation
+from opscenter.operations.permits import missing
 from opscenter.operations.registry import OperationSpec, operations_on
 from opscenter.operations.results import judge
 from opscenter.production import selectors
@@ -88,7 +91,6 @@ _KINDS = {
 
 
 @in_workspace
-@permitted(Permission.OPERATE_INSTANCE, own=True)
 @require_http_methods(["GET", "HEAD", "POST"])
 def operate_instances(request: ConsoleRequest, code: str) -> HttpResponse:
     """Ask whether to do an operation to the instances ``id``, and do it when the question is answered."""
@@ -96,7 +98,6 @@ def operate_instances(request: ConsoleRequest, code: str) -> HttpResponse:
 
 
 @in_workspace
-@permitted(Permission.OPERATE_TASK, own=True)
 @require_http_methods(["GET", "HEAD", "POST"])
 def operate_tasks(request: ConsoleRequest, code: str) -> HttpResponse:
     """The same for the tasks ``id``; where extensions are asked first, the answer is their checks."""
@@ -106,11 +107,16 @@ def operate_tasks(request: ConsoleRequest, code: str) -> HttpResponse:
 def _operate(request: ConsoleRequest, spec: OperationSpec | None) -> HttpResponse:
     if spec is None:
         raise Http404
+    member = request.member
+    if not (member.may(spec.permission) or member.may(spec.permission, own=True)):
+        raise Forbidden("permission.missing", **missing(spec.permission, member))
     values = request.POST if request.method == "POST" else request.GET
-    again = request.GET.get("again", "")
-    ids = _left_by(request, spec, again) if again else _ids(values.getlist("id"), spec.object_type)
     form = FORMS.get(spec.code, OperationForm)(request)
     back = back_url(request, values.get("next", ""))
+    if (matching := chosen(request, spec)) is not None:
+        return _operate_on_all(request, spec, matching, form, back)
+    again = request.GET.get("again", "")
+    ids = _left_by(request, spec, again) if again else _ids(values.getlist("id"), spec.object_type)
     if request.method != "POST" or not form.is_valid():
         return _question(request, spec, ids, form, back)
     done = door.apply(
@@ -124,6 +130,43 @@ def _operate(request: ConsoleRequest, spec: OperationSpec | None) -> HttpRespons
         client_token=values.get("token", "")[:64] or None,
     )
     return _after(request, done, back)
+
+
+def _operate_on_all(
+    request: ConsoleRequest, spec: OperationSpec, matching: Matching, form: OperationForm, back: str
+) -> HttpResponse:
+    """The same for all that match a filter."""
+    if request.method == "POST" and form.is_valid():
+        done = bulk.apply_to_all(
+            spec.code,
+            actor(request),
+            request.workspace,
+            request.environment,
+            matching.found,
+            matching.asked,
+            arguments=form.arguments(),
+            comment=form.cleaned_data["comment"],
+            client_token=request.POST.get("token", "")[:64] or None,
+        )
+        return _after(request, done, back)
+    count = matching.count()
+    if not 0 < count <= bulk.LARGEST:
+        raise Invalid("operation.matching", most=bulk.LARGEST, is_too_many=count > 0)
+    words = WORDS[spec.code]
+    context = {
+        "title": _("%(verb)s?") % {"verb": words.for_count(count)},
+        "text": words.text,
+        "notice": told_of(spec, count, matching.able(spec)),
+        "verb": words.for_count(count),
+        "irreversible": spec.danger,
+        "asked": _asked(request, spec),
+        "hidden": matching.hidden,
+        "form": form,
+        "back": back,
+        "token": request.POST.get("token") or uuid.uuid4().hex,
+        "action_url": request.path,
+    }
+    return ask(request, context)
 
 
 def _ids(texts: Sequence[str], object_type: str) -> list[int]:
@@ -150,6 +193,7 @@ def _question(
     targets = {target.pk: target for target in kind.read(request, ids)}
     refusals = judge(spec, targets, ids, request.member)
     able = [target for pk, target in targets.items() if refusals[pk] is None]
+    form.start_from(able)
     zone = request.workspace.tenant.time_zone
     left = [
         {"name": kind.named(target, zone)["name"], **told(request, reason)}
@@ -206,6 +250,8 @@ def _after(request: ConsoleRequest, done: Operation, back: str) -> HttpResponse:
     """Its checks, if extensions were asked; else back where one came from; to the results when something was refused."""
     if Check.objects.filter(event__operation=done.pk).exists():
         return checks_dialog(request, done, back) if is_partial(request) else go(request, _page(request, done))
+    if done.status == Operation.Status.RUNNING:
+        return go(request, _page(request, done))
     targets = list(done.targets.all())
     count = sum(bool(target.done) for target in targets)
     if count == len(targets):

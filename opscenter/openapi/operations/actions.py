@@ -1,4 +1,7 @@
-"""Operations on task instances (2024): many at once with 200 and a result for each id; dependencies of one."""
+"""Operations on task instances (2024): many at once with 200 and a result for each id; dependencies of one.
+
+Where extensions are asked first, nothing has been done yet: the message says whom the operation waits for.
+"""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -9,8 +12,10 @@ from opscenter.openapi import finding
 from opscenter.openapi.errors import invalid, missing
 from opscenter.openapi.fields import Boolean, Integer, Items, Json, Request, Structure, Text
 from opscenter.openapi.registry import Args, operation
+from opscenter.openapi.waits import waits
 from opscenter.operations import dependencies, door
 from opscenter.operations.actor import Actor
+from opscenter.operations.models import Operation
 from opscenter.production.models import TaskInstance
 from opscenter.workspaces.models import Workspace
 from opscenter.workspaces.roles import Permission
@@ -48,24 +53,19 @@ def _operate(code: str, actor: Actor, args: Args) -> Args:
     return _success_info(_apply(code, actor, ids, args["Comment"] or ""))
 
 
-def _success_info(results: Mapping[int, str]) -> Args:
-    """``SuccessInfo``: by id, what stands against it, nothing where it was done."""
-    return {
-        "SuccessInfo": {
-            str(number): {"Success": not message, "Message": message} for number, message in results.items()
-        }
-    }
+def _success_info(results: Mapping[int, Args]) -> Args:
+    return {"SuccessInfo": {str(number): result for number, result in results.items()}}
 
 
 def _apply(
     code: str, actor: Actor, ids: list[int], comment: str, arguments: Mapping[str, Any] | None = None
-) -> dict[int, str]:
-    """Apply an operation to each workspace's and environment's share of the ids; by id, why it was not done.
+) -> dict[int, Args]:
+    """Apply an operation to each workspace's and environment's share of the ids; by id, what came of it.
 
     Raises:
         Forbidden: the caller lacks the permission in every workspace that is concerned.
     """
-    results: dict[int, str] = dict.fromkeys(ids, say("instance.unknown"))
+    results: dict[int, Args] = {number: _refused(say("instance.unknown")) for number in ids}
     forbidden: list[Forbidden] = []
     shares = _shares(actor, ids)
     for (workspace, environment), share in shares.items():
@@ -73,14 +73,21 @@ def _apply(
             done = door.apply(code, actor, workspace, environment, share, arguments=arguments, comment=comment)
         except Forbidden as error:
             forbidden.append(error)
-            results |= dict.fromkeys(share, str(error))
+            results |= {number: _refused(str(error)) for number in share}
             continue
+        is_checking = done.status == Operation.Status.CHECKING
+        well = {"Success": True, "Message": waits(done) if is_checking else ""}
+        well |= {"OperationId": str(done.pk)} if is_checking else {}
         for target in done.targets.all():
-            reason = target.reason or {}
-            results[target.object_id] = "" if target.done else say(reason["code"], reason["params"])
+            reason = target.reason
+            results[target.object_id] = _refused(say(reason["code"], reason["params"])) if reason else well
     if forbidden and len(forbidden) == len(shares):
         raise forbidden[0]
     return results
+
+
+def _refused(why: str) -> Args:
+    return {"Success": False, "Message": why}
 
 
 def _shares(actor: Actor, ids: list[int]) -> dict[tuple[Workspace, str], list[int]]:
@@ -139,7 +146,7 @@ def update_task_instances(actor: Actor, args: Args) -> Args:
             shares["set_priority", "priority", item["Priority"]].append(number)
         if item.get("RuntimeResource"):
             shares["set_resource_group", "resource_group", item["RuntimeResource"]].append(number)
-    results: dict[int, str] = dict.fromkeys(items, "")
+    results: dict[int, Args] = {number: {"Success": True, "Message": ""} for number in items}
     forbidden: list[Forbidden] = []
     for (code, name, value), ids in shares.items():
         try:
@@ -147,9 +154,10 @@ def update_task_instances(actor: Actor, args: Args) -> Args:
         except (Forbidden, Invalid) as error:
             if isinstance(error, Forbidden):
                 forbidden.append(error)
-            found = dict.fromkeys(ids, str(error))
-        for number, message in found.items():
-            results[number] = results[number] or message
+            found = dict.fromkeys(ids, _refused(str(error)))
+        for number, result in found.items():
+            if results[number]["Success"] and not results[number]["Message"]:
+                results[number] = result
     if len(forbidden) == len(shares):
         raise forbidden[0]
     return _success_info(results)

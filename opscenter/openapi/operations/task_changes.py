@@ -13,13 +13,13 @@ from zoneinfo import ZoneInfo
 
 from django.db import transaction
 
-from extensions.models import Check
 from opscenter.base.reasons import Forbidden, say
 from opscenter.openapi import finding, shapes
 from opscenter.openapi.differences import first_difference
 from opscenter.openapi.errors import WireError, invalid, missing
 from opscenter.openapi.fields import Env, Integer, Items, Json, OpenStructure, Request, Text, Word
 from opscenter.openapi.registry import Args, operation
+from opscenter.openapi.waits import told, waits
 from opscenter.operations import door
 from opscenter.operations.actor import Actor
 from opscenter.operations.models import Operation
@@ -150,7 +150,7 @@ def delete_task(actor: Actor, args: Args) -> Args:
 def _require(member: Member, task: Task) -> None:
     """The door asks the same; what needs no operation does not come to the door."""
     if not member.may(Permission.OPERATE_TASK, own=task.owner_id == member.user_id):
-        raise Forbidden("permission.missing", **lacking(Permission.OPERATE_TASK))
+        raise Forbidden("permission.missing", **lacking(Permission.OPERATE_TASK, member))
 
 
 def _apply_to(actor: Actor, task: Task, changes: Sequence[Change]) -> Args:
@@ -169,9 +169,7 @@ def _apply_to(actor: Actor, task: Task, changes: Sequence[Change]) -> Args:
         with transaction.atomic():
             done = [_do(actor, task, change) for change in changes]
     waiting = [one for one in done if one.status == Operation.Status.CHECKING]
-    told = (waiting or done)[0]
-    answer = {"OperationId": str(told.pk), "Status": told.status.capitalize()}
-    return answer | ({"Message": _waits(told)} if waiting else {})
+    return told((waiting or done)[0])
 
 
 def _do(actor: Actor, task: Task, change: Change) -> Operation:
@@ -330,17 +328,10 @@ class _Batch:
                 arguments=arguments,
                 comment=self._comment,
             )
-            waits = _waits(done) if done.status == Operation.Status.CHECKING else ""
+            words = waits(done) if done.status == Operation.Status.CHECKING else ""
             for target in done.targets.all():
                 before = self.results[numbers[target.object_id]]
                 if target.reason is not None:
                     self.refuse(numbers[target.object_id], say(target.reason["code"], target.reason["params"]))
                 elif before["Success"] and not before["Message"]:
-                    before |= {"Message": waits, "OperationId": str(done.pk)}
-
-
-def _waits(operation: Operation) -> str:
-    """Whose verdict an operation waits for."""
-    checks = Check.objects.filter(event__operation=operation.pk, state=Check.State.CHECKING, is_mandatory=True)
-    names = checks.order_by("extension__name").values_list("extension__name", flat=True)
-    return f"Waits for the verdict of {', '.join(names)}; operation {operation.pk}."
+                    before |= {"Message": words, "OperationId": str(done.pk)}

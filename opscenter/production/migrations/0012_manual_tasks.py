@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("production", "0008_handed_over_attempts")]
+    dependencies = [("production", "0011_parameter_levels")]
 
     operations = [
         migrations.AddField(

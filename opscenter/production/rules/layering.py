@@ -74,11 +74,15 @@ def lay_out(nodes: Sequence[K], edges: Sequence[Edge[K]], sizes: Sizes = Sizes()
     rows, chains = _rows(nodes, forward, layer)
     rows = _uncrossed(rows, _neighbours(rows, chains))
     centres = _settled(rows, _neighbours(rows, chains), sizes)
-    lowest = min(centres.values(), default=0) - sizes.height / 2
+    lowest = min((centres[key, layer[key]] for key in nodes), default=0) - sizes.height / 2
     step = sizes.width + sizes.between_layers
-    boxes = {key: Point(layer[key] * step, centres[key] - sizes.height / 2 - lowest) for key in nodes}
+    boxes = {key: Point(layer[key] * step, centres[key, layer[key]] - sizes.height / 2 - lowest) for key in nodes}
     lines = [
-        _back(boxes, edge, sizes) if back else _along(chains[edge[:2]], boxes, centres, layer, lowest, sizes)
+        _back(boxes, edge, sizes)
+        if back
+        else _along(
+            edge, [Point(bend[1] * step, centres[bend] - lowest) for bend in chains[edge[:2]][1:-1]], boxes, sizes
+        )
         for edge, back in zip(edges, is_back, strict=True)
     ]
     return Layout(
@@ -203,11 +207,8 @@ def crossings(rows: Sequence[Sequence[Spot[K]]], after: Near[K]) -> int:
     return total
 
 
-def _settled(rows: Sequence[Sequence[Spot[K]]], near: tuple[Near[K], Near[K]], sizes: Sizes) -> dict[object, float]:
-    """The height of each spot's middle: near its neighbours, in the order of its layer, without overlaps.
-
-    The result is also keyed by nodes alone.
-    """
+def _settled(rows: Sequence[Sequence[Spot[K]]], near: tuple[Near[K], Near[K]], sizes: Sizes) -> dict[Spot[K], float]:
+    """The height of each spot's middle: near its neighbours, in the order of its layer, without overlaps."""
     at: dict[Spot[K], float] = {}
     for row in rows:
         for spot, middle in zip(row, _apart(row, [0.0] * len(row), sizes), strict=True):
@@ -218,7 +219,7 @@ def _settled(rows: Sequence[Sequence[Spot[K]]], near: tuple[Near[K], Near[K]], s
             wanted = [_mean([at[one] for one in sources[spot]], at[spot]) for spot in row]
             for spot, middle in zip(row, _apart(row, wanted, sizes), strict=True):
                 at[spot] = middle
-    return {**at, **{spot[0]: middle for spot, middle in at.items()}}
+    return at
 
 
 def _apart(row: Sequence[Spot[K]], wanted: Sequence[float], sizes: Sizes) -> list[float]:
@@ -243,22 +244,13 @@ def _half(spot: Spot[K], sizes: Sizes) -> float:
     return (sizes.bend if is_bend else sizes.height) / 2
 
 
-def _along(
-    chain: Sequence[Spot[K]],
-    boxes: Mapping[K, Point],
-    centres: Mapping[object, float],
-    layer: Mapping[K, int],
-    lowest: float,
-    sizes: Sizes,
-) -> list[Point]:
+def _along(edge: Edge[K], bends: Sequence[Point], boxes: Mapping[K, Point], sizes: Sizes) -> list[Point]:
     """From box to box; through a layer that is only passed it goes straight."""
-    up, down = chain[0][0], chain[-1][0]
-    points = [Point(boxes[up].x + sizes.width, boxes[up].y + sizes.height / 2)]  # type: ignore[index]  ends are nodes
-    for bend in chain[1:-1]:
-        left = bend[1] * (sizes.width + sizes.between_layers)
-        middle = centres[bend] - lowest
-        points += [Point(left, middle), Point(left + sizes.width, middle)]
-    return [*points, Point(boxes[down].x, boxes[down].y + sizes.height / 2)]  # type: ignore[index]
+    up, down = boxes[edge.upstream], boxes[edge.downstream]
+    points = [Point(up.x + sizes.width, up.y + sizes.height / 2)]
+    for bend in bends:
+        points += [bend, Point(bend.x + sizes.width, bend.y)]
+    return [*points, Point(down.x, down.y + sizes.height / 2)]
 
 
 def _back(boxes: Mapping[K, Point], edge: Edge[K], sizes: Sizes) -> list[Point]:
