@@ -106,7 +106,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='delivery',
             name='of_check',
-            field=models.ForeignKey(db_index=False, help_text='none: nobody waits for an answer', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='deliveries', to='extensions.check'),
+            field=models.ForeignKey(help_text='none: nobody waits for an answer', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='deliveries', to='extensions.check'),
         ),
         migrations.AlterField(
             model_name='event',
@@ -117,20 +117,6 @@ class Migration(migrations.Migration):
             model_name='extension',
             name='gone_at',
             field=models.DateTimeField(help_text='since when nothing is sent: 410 Gone, or failures for days', null=True),
-        ),
-        migrations.AlterField(
-            model_name='delivery',
-            name='extension',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='deliveries', to='extensions.extension'),
-        ),
-        migrations.AlterField(
-            model_name='deliverytry',
-            name='delivery',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='requests', to='extensions.delivery'),
-        ),
-        migrations.AddIndex(
-            model_name='delivery',
-            index=models.Index(condition=models.Q(('of_check__isnull', False)), fields=['of_check'], name='delivery_of_check'),
         ),
         migrations.AddIndex(
             model_name='delivery',
