@@ -156,8 +156,8 @@ Q_CLUSTER = {
     "bulk": 1,
     "poll": 0.2,
     "timeout": None,
-    "retry": 7 * 24 * 3600,
-    "max_attempts": 1,
+    "retry": 20,  # what chores need is in engine/chores.py; instances do not come this way
+    "max_attempts": 0,
     "ack_failures": True,
     "save_limit": -1,
     "recycle": 10_000,

@@ -25,6 +25,8 @@ COURIER = "opscenter_courier"
 """The courier has gained work."""
 NOTICES = "opscenter_notices"
 """The same, of regular events: nobody waits for them, and nobody who waits is woken by them."""
+CHORE = "opscenter_chore"
+"""A job in slices was queued."""
 
 _RETRY = 0.5  # seconds between attempts to reconnect
 

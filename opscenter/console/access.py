@@ -14,6 +14,7 @@ from django_htmx.http import HttpResponseClientRedirect
 from opscenter.base.reasons import Forbidden, NotFound
 from opscenter.operations.actor import Actor
 from opscenter.operations.permits import member_of, missing
+from opscenter.operations.workspaces import require_tenant_admin
 from opscenter.production.models import Environment
 from opscenter.workspaces.models import AuditEntry, Member, User, Workspace
 from opscenter.workspaces.roles import Permission
@@ -145,6 +146,15 @@ def why_not(request: ConsoleRequest, permission: Permission) -> str:
     if request.member.may(permission):
         return ""
     return str(Forbidden("permission.missing", **missing(permission)))
+
+
+def why_no_tenant_admin(request: ConsoleRequest) -> str:
+    """Why the member cannot do what administrators of the tenant may; empty when they can."""
+    try:
+        require_tenant_admin(actor(request))
+    except Forbidden as error:
+        return str(error)
+    return ""
 
 
 def here(request: ConsoleRequest, view: str, **kwargs: Any) -> str:

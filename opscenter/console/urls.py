@@ -5,7 +5,19 @@ from django.urls import include, path
 from opscenter.console.styleguide import styleguide
 from opscenter.console.urls_extensions import urlpatterns as extensions
 from opscenter.console.urls_production import urlpatterns as production
-from opscenter.console.views import audit, authoring, data_sources, keys, members, resources, session, workspace
+from opscenter.console.views import (
+    audit,
+    authoring,
+    data_sources,
+    http_node,
+    keys,
+    members,
+    parameters,
+    resource_groups,
+    resources,
+    session,
+    workspace,
+)
 
 app_name = "console"
 
@@ -23,6 +35,9 @@ _in_workspace = [
     path("workflows/<int:pk>/", authoring.workflow, name="workflow"),
     path("workflows/publish/", authoring.publish, name="workflow_publish"),
     path("workflows/nodes/", authoring.loose_nodes, name="workflow_loose_nodes"),
+    path("workflows/<int:pk>/nodes/http/", http_node.add, name="workflow_http_node_add"),
+    path("workflows/nodes/<int:pk>/http/", http_node.edit, name="workflow_http_node"),
+    path("workflows/nodes/<int:pk>/http/try/", http_node.try_it, name="workflow_http_node_try"),
     path("resources/", resources.show_list, name="resource_list"),
     path("resources/upload/", resources.upload, name="resource_upload"),
     path("resources/<int:pk>/", resources.show, name="resource"),
@@ -33,6 +48,19 @@ _in_workspace = [
     path("data-sources/<int:pk>/edit/", data_sources.edit, name="data_source_edit"),
     path("data-sources/<int:pk>/test/", data_sources.test, name="data_source_test"),
     path("data-sources/<int:pk>/delete/", data_sources.delete, name="data_source_delete"),
+    path("parameters/", parameters.show_list, name="parameter_list"),
+    path("parameters/try/", parameters.try_out, name="parameter_try"),
+    path("parameters/add/", parameters.add, name="parameter_add"),
+    path("parameters/<int:pk>/edit/", parameters.edit, name="parameter_edit"),
+    path("parameters/<int:pk>/delete/", parameters.delete, name="parameter_delete"),
+    path("parameters/global/add/", parameters.global_add, name="parameter_global_add"),
+    path("parameters/global/<int:pk>/edit/", parameters.global_edit, name="parameter_global_edit"),
+    path("parameters/global/<int:pk>/delete/", parameters.global_delete, name="parameter_global_delete"),
+    path("resource-groups/", resource_groups.show_list, name="group_list"),
+    path("resource-groups/add/", resource_groups.add, name="group_add"),
+    path("resource-groups/<slug:name>/edit/", resource_groups.edit, name="group_edit"),
+    path("resource-groups/<slug:name>/associate/", resource_groups.associate, name="group_associate"),
+    path("resource-groups/<slug:name>/dissociate/", resource_groups.dissociate, name="group_dissociate"),
     path("audit/", audit.show_list, name="audit_list"),
 ]
 

@@ -2,7 +2,16 @@
 
 from django.urls import include, path
 
-from opscenter.console.views import instance, instances, operation_history, operation_page, operations, tasks
+from opscenter.console.views import (
+    instance,
+    instances,
+    operation_csv,
+    operation_history,
+    operation_page,
+    operations,
+    tasks,
+    waiting,
+)
 
 _in_workspace = [
     path("tasks/", tasks.task_list, name="task_list"),
@@ -10,6 +19,7 @@ _in_workspace = [
     path("tasks/<int:number>/run/", tasks.run_now, name="task_run"),
     path("tasks/do/<slug:code>/", operations.operate_tasks, name="task_operate"),
     path("instances/", instances.instance_list, name="instance_list"),
+    path("instances/waiting/", waiting.waiting, name="instance_waiting"),
     path("test-instances/", instances.test_instance_list, name="test_instance_list"),
     path("instances/<int:pk>/", instance.instance, name="instance"),
     path("instances/<int:pk>/glance/", instance.glance, name="instance_glance"),
@@ -19,6 +29,8 @@ _in_workspace = [
     path("instances/<int:pk>/log/<int:number>/raw/", instance.log_raw, name="instance_log_raw"),
     path("instances/do/<slug:code>/", operations.operate_instances, name="instance_operate"),
     path("operations/", operation_history.operation_list, name="operation_list"),
+    path("operations/history.csv", operation_csv.history_csv, name="operation_history_csv"),
+    path("operations/<int:pk>/results.csv", operation_csv.results_csv, name="operation_results_csv"),
     path("operations/open/", operation_history.open_list, name="operation_open"),
     path("operations/<int:pk>/", operation_page.operation, name="operation"),
     path("operations/<int:pk>/checks/", operation_page.checks, name="operation_checks"),

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from opscenter.base import clock, notify, sql
-from opscenter.engine import advance, claim
+from opscenter.engine import advance, claim, limits
 from opscenter.engine.advance import Wave
 from opscenter.engine.children import LEASE
 from opscenter.engine.locks import lock_instances, lock_with_downstream, repeated
@@ -31,7 +31,10 @@ class Running:
     """A started attempt: the pinned version, and what the run needs to know of instance and task.
 
     Attributes:
-        parameters, resources: filled by the run: values as resolved; version numbers by name.
+        family: type of the run family.
+        overrides, shared: JSON of the run family's overrides of parameters, and of the global and workspace parameters.
+        parameters, parameter_sources, resources: filled by the run: values as resolved, where they come from (None
+            until they are resolved); version numbers by name.
         asked: ``children.clock`` from before the start was asked for; the lease may have begun then, however late the answer.
     """
 
@@ -50,6 +53,10 @@ class Running:
     data_source: str
     environment: str
     assignments: str
+    workflow_assignments: str
+    overrides: str
+    family: str
+    shared: str | None
     timeout: int
     rerun_mode: str
     rerun_interval: int
@@ -57,6 +64,7 @@ class Running:
     pid: int | None
     host: str
     parameters: dict[str, str] = field(default_factory=dict)
+    parameter_sources: dict[str, Any] | None = None
     resources: dict[str, int] = field(default_factory=dict)
     asked: float = 0.0
 
@@ -78,9 +86,15 @@ class Outcome:
 _CONTEXT = """
     SELECT a.id, a.instance_id, a.number, a.started_at, i.bizdate, i.scheduled_at, i.node_type, i.workspace_id,
         t.number, coalesce(workflow.number, 1), tenant.time_zone, v.content, v.data_source, t.environment,
-        v.parameters, v.timeout, v.rerun_mode, v.rerun_interval, i.reruns_left, a.pid, a.host
+        v.parameters, coalesce(workflow.parameters, ''), family.parameters, family.type,
+        (SELECT jsonb_agg(jsonb_build_array(p.workspace_id IS NOT NULL, p.name, p.expression) ORDER BY p.id)
+         FROM production_sharedparameter p
+         WHERE p.tenant_id = w.tenant_id
+         AND (p.workspace_id IS NULL OR (p.workspace_id = w.id AND p.environment = t.environment))),
+        v.timeout, v.rerun_mode, v.rerun_interval, i.reruns_left, a.pid, a.host
     FROM a
     JOIN production_taskinstance i ON i.id = a.instance_id
+    JOIN production_workflowinstance family ON family.id = i.workflow_instance_id
     JOIN production_task t ON t.id = i.task_id
     JOIN production_taskversion v ON v.id = t.version_id
     JOIN workspaces_workspace w ON w.id = i.workspace_id
@@ -89,10 +103,25 @@ _CONTEXT = """
 
 
 _CALLS = f"""
-    SELECT i.id FROM production_taskinstance i
-    WHERE i.state = {State.WAIT_RESOURCE:d} AND NOT i.needs_worker AND NOT i.frozen
+    SELECT i.id, i.priority, i.scheduled_at FROM production_taskinstance i
+    WHERE i.state = {State.WAIT_RESOURCE:d} AND NOT i.needs_worker AND NOT i.frozen AND NOT i.limited
     AND i.node_type = '{HTTP.code}' AND i.kind < {Kind.SKIP:d}
     ORDER BY i.priority DESC, i.scheduled_at, i.id LIMIT %(most)s::int FOR NO KEY UPDATE SKIP LOCKED"""
+_CALLS_AMONG_LIMITED = f"""
+    WITH t AS MATERIALIZED (
+        SELECT t.id, coalesce(t.max_parallel, %(most)s::int) - {limits.RUNNING} AS room
+        FROM production_task t WHERE t.id = ANY(%(tasks)s::bigint[])
+    ), limited AS (
+        SELECT one.* FROM t CROSS JOIN LATERAL (
+            SELECT i.id, i.priority, i.scheduled_at FROM production_resourcegroup g CROSS JOIN LATERAL (
+                SELECT i.id, i.priority, i.scheduled_at FROM production_taskinstance i
+                WHERE {limits.WAITS} AND NOT i.needs_worker AND i.resource_group_id = g.id AND i.task_id = t.id
+                ORDER BY i.priority DESC, i.scheduled_at, i.id
+                LIMIT greatest(0, least(t.room, %(most)s::int)) FOR NO KEY UPDATE SKIP LOCKED) i
+            ORDER BY i.priority DESC, i.scheduled_at, i.id LIMIT greatest(0, t.room)) one
+    )
+    SELECT id FROM (SELECT * FROM ({_CALLS}) plain UNION ALL SELECT * FROM limited) ready
+    ORDER BY priority DESC, scheduled_at, id LIMIT %(most)s::int"""
 
 
 @repeated
@@ -148,9 +177,9 @@ def _take(worker: int, groups: Collection[int] | None, pid: int | None, host: st
 def start_calls(most: int) -> list[Running]:
     """Start up to ``most`` ready instances that the courier runs; inside a transaction. Their attempts have no worker and
     no lease: what is due of them is a row of its own (http_calls), made in the same transaction."""
-    taken = transition(
-        Chosen(_CALLS, {"most": most}), {State.WAIT_RESOURCE}, State.RUNNING, extra=", attempt = i.attempt + 1"
-    )
+    tasks = limits.to_call(most)
+    chosen = Chosen(_CALLS_AMONG_LIMITED, {"most": most, "tasks": tasks}) if tasks else Chosen(_CALLS, {"most": most})
+    taken = transition(chosen, {State.WAIT_RESOURCE}, State.RUNNING, extra=", attempt = i.attempt + 1")
     if not taken:
         return []
     found = sql.rows(
@@ -235,7 +264,8 @@ def _close(running: Running, outcome: Outcome) -> Attempt.State | None:
                state = CASE WHEN stop_requested_at IS NOT NULL AND %(state)s = 'failure' THEN 'stopped'
                             ELSE %(state)s END,
                exit_code = %(exit_code)s::int, reason = %(reason)s::jsonb, finished_at = clock_timestamp(),
-               lease_until = NULL, parameters = %(parameters)s::jsonb, resources = %(resources)s::jsonb
+               lease_until = NULL, parameters = %(parameters)s::jsonb,
+               parameter_sources = %(sources)s::jsonb, resources = %(resources)s::jsonb
            WHERE id = %(id)s::bigint AND state = 'running' RETURNING state""",
         {
             "id": running.id,
@@ -243,6 +273,7 @@ def _close(running: Running, outcome: Outcome) -> Attempt.State | None:
             "exit_code": outcome.exit_code,
             "reason": json.dumps(dict(outcome.reason)) if outcome.reason else None,
             "parameters": json.dumps(running.parameters),
+            "sources": None if running.parameter_sources is None else json.dumps(running.parameter_sources),
             "resources": json.dumps(running.resources),
         },
     )

@@ -47,6 +47,10 @@ class Roster:
             for n, pid in enumerate(self._busy):
                 if pid == os.getpid():
                     self._busy[n] = 0
+        self.tell()
+
+    def tell(self) -> None:
+        """Whoever gives out work looks again."""
         with contextlib.suppress(BlockingIOError):  # full: it will be looked at anyway
             os.write(self._pipe[1], b".")
 

@@ -27,6 +27,8 @@ WIRE_CODES: dict[str, str] = {
     "task.is_root": "Invalid.Task.Root",
     "operation.open_already": "Invalid.Operation.Open",
     "operation.blocked": "Invalid.Operation.Blocked",
+    "resource_group.unknown": "Invalid.ResourceGroup.NotExist",
+    "resource_group.in_use": "Invalid.ResourceGroup.InUse",
     "verdict.unknown_message": "Invalid.Check.MessageNotExist",
     "verdict.unknown_extension": "Invalid.Extension.NotExist",
     "verdict.not_asked": "Invalid.Check.NotAsked",

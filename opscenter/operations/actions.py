@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 
 from opscenter.base.reasons import say
-from opscenter.operations.registry import OPERATIONS
+from opscenter.operations.registry import OPERATIONS, arguments_in_words
 from opscenter.production.models import Environment
 from opscenter.workspaces.roles import ROLES
 
@@ -56,6 +56,15 @@ def _operated_tasks(params: Params) -> str:
     return _results(ngettext("%(n)s task", "%(n)s tasks", done) % {"n": done}, params)
 
 
+def _told(code: str, words: Callable[[Params], str]) -> Callable[[Params], str]:
+    """The same with the arguments of the operation first."""
+
+    def say_both(params: Params) -> str:
+        return f"{arguments_in_words(code, params['arguments'])}; {words(params)}"
+
+    return say_both
+
+
 def _results(done: str, params: Params) -> str:
     refused = len(params["refused"])
     parts = [done, ngettext("%(n)s refused", "%(n)s refused", refused) % {"n": refused}] if refused else [done]
@@ -73,6 +82,26 @@ def _asked(params: Params) -> str:
 
 def _operation(params: Params) -> str:
     return str(OPERATIONS[params["operation"]].name)
+
+
+def _started(params: Params) -> str:
+    """What is done to how many."""
+    return _with_comment(
+        _("%(operation)s; %(n)s objects") % {"operation": _operation(params), "n": params["count"]}, params
+    )
+
+
+def _finished(params: Params) -> str:
+    """What was done to how many, and to how many not."""
+    values = {"operation": _operation(params), "done": params["done"], "refused": params["refused"]}
+    return _with_comment(_("%(operation)s; done: %(done)s, refused: %(refused)s") % values, params)
+
+
+def _cancelled(params: Params) -> str:
+    """What was cancelled; of a job, how many objects it did not reach."""
+    if "left" not in params:
+        return _operation(params)
+    return _("%(operation)s; not reached: %(n)s") % {"operation": _operation(params), "n": params["left"]}
 
 
 def _blocked(params: Params) -> str:
@@ -137,6 +166,17 @@ def _changed_settings(params: Params) -> str:
     )
 
 
+def _slots(params: Params) -> str:
+    return ngettext("%(n)s slot", "%(n)s slots", params["slots"]) % {"n": params["slots"]}
+
+
+def _changed_group(params: Params) -> str:
+    names = {"slots": _("Slots"), "description": _("Description")}
+    return "; ".join(
+        f"{names[field]}: {_value(before)} → {_value(after)}" for field, (before, after) in params["changed"].items()
+    )
+
+
 def _connected(params: Params) -> str:
     return _("%(place)s in %(environment)s") % {
         "place": params["place"],
@@ -156,6 +196,25 @@ def _changed_source(params: Params) -> str:
         "description": _("Description"),
     }
     return ", ".join([_connected(params), *(names.get(field, field) for field in params["changed"])])
+
+
+def _version(params: Params) -> str:
+    return _("version %(version)s") % params
+
+
+def _tried(params: Params) -> str:
+    """Whom the request went to, and what came of it."""
+    told = params["status"] or say(params["reason"]["code"], params["reason"]["params"])
+    return f"{params['method']} {params['host']}: {told}"
+
+
+def _parameter(params: Params) -> str:
+    """Where it holds, and what it means; of a change, what it meant before."""
+    where = str(dict(Environment.choices)[params["environment"]]) if params["environment"] else _("all workspaces")
+    text = params["expression"] or "''"
+    if "before" in params:
+        text = _("%(before)s → %(after)s") % {"before": params["before"] or "''", "after": text}
+    return _("%(text)s, %(where)s") % {"text": text, "where": where}
 
 
 def _tested(params: Params) -> str:
@@ -281,12 +340,23 @@ ACTIONS: dict[str, Action] = {
         Action("data_source.update", gettext_lazy("Changed the data source"), _changed_source),
         Action("data_source.delete", gettext_lazy("Deleted the data source"), _connected),
         Action("data_source.test", gettext_lazy("Tested the data source"), _tested),
+        Action("node.save", gettext_lazy("Saved the draft node"), _version),
+        Action("node.try", gettext_lazy("Tried the request"), _tried),
+        Action("parameter.create", gettext_lazy("Added the parameter"), _parameter),
+        Action("parameter.update", gettext_lazy("Changed the parameter"), _parameter),
+        Action("parameter.delete", gettext_lazy("Deleted the parameter"), _parameter),
+        Action("resource_group.create", gettext_lazy("Added the resource group"), _slots),
+        Action("resource_group.update", gettext_lazy("Changed the resource group"), _changed_group),
+        Action("resource_group.associate", gettext_lazy("Associated the resource group")),
+        Action("resource_group.dissociate", gettext_lazy("Dissociated the resource group")),
         Action("task.run_now", gettext_lazy("Ran the task now"), _ran),
         Action("task.freeze", gettext_lazy("Froze tasks"), _operated_tasks),
         Action("task.unfreeze", gettext_lazy("Unfroze tasks"), _operated_tasks),
         Action("operation.ask", gettext_lazy("Asked extensions first"), _asked),
         Action("operation.block", gettext_lazy("Blocked the operation"), _blocked),
-        Action("operation.cancel", gettext_lazy("Cancelled the operation"), _operation),
+        Action("operation.start", gettext_lazy("Started a job"), _started),
+        Action("operation.finish", gettext_lazy("Ended a job"), _finished),
+        Action("operation.cancel", gettext_lazy("Cancelled the operation"), _cancelled),
         Action("check.mark_passed", gettext_lazy("Marked the check as passed"), _passed),
         Action("instance.trigger", gettext_lazy("Triggered"), _triggered),
         Action("instance.stop", gettext_lazy("Stopped instances"), _operated),
@@ -294,6 +364,16 @@ ACTIONS: dict[str, Action] = {
         Action("instance.set_success", gettext_lazy("Set instances to succeeded"), _operated),
         Action("instance.freeze", gettext_lazy("Froze instances"), _operated),
         Action("instance.unfreeze", gettext_lazy("Unfroze instances"), _operated),
+        Action(
+            "instance.set_priority",
+            gettext_lazy("Changed the priority of instances"),
+            _told("set_priority", _operated),
+        ),
+        Action(
+            "instance.set_resource_group",
+            gettext_lazy("Changed the resource group of instances"),
+            _told("set_resource_group", _operated),
+        ),
         Action("extension.register", gettext_lazy("Registered the extension"), _bound),
         Action("extension.update", gettext_lazy("Changed the extension"), _changed_facts),
         Action("extension.submit", gettext_lazy("Submitted the extension for approval")),

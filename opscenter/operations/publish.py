@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from opscenter.base import clock, ids
 from opscenter.base.reasons import Invalid, sentence
-from opscenter.engine import generate
+from opscenter.engine import generate, limits
 from opscenter.operations import telling
 from opscenter.operations.actor import Actor
 from opscenter.operations.permits import require
@@ -26,6 +26,9 @@ from opscenter.operations.publish_checks import (
     output_problems,
     recurrences_before,
 )
+from opscenter.operations.publish_groups import group_problems
+from opscenter.operations.publish_isolation import isolated
+from opscenter.operations.publish_parameters import with_new_parameters, workflow_problems
 from opscenter.production.models import (
     Environment,
     ProductionWorkflow,
@@ -57,6 +60,8 @@ _TASK_FIELDS = (
     "recurrence",
     "thawed_recurrence",
     "priority",
+    "max_parallel",
+    "misfire_policy",
     "status",
     "modified_at",
     "modified_by",
@@ -72,6 +77,7 @@ class PublishReport:
         new: ids of those among them that were not there before.
         unchanged: nodes that were left out, since production has them as they are.
         instances: how many instances of today were made at once.
+        workflows: those whose parameters were changed.
         warnings: what should be known, each with its node and field.
     """
 
@@ -79,6 +85,7 @@ class PublishReport:
     new: frozenset[int]
     unchanged: tuple[Node, ...]
     instances: int
+    workflows: tuple[Workflow, ...]
     warnings: tuple[PublishProblem, ...]
 
 
@@ -88,7 +95,8 @@ def publish(actor: Actor, workspace: Workspace, nodes: Sequence[Node], message: 
 
     In a workspace of the standard mode the same tasks are made in the development environment too. Owner, priority and
     resource group are set from the draft; a recurrence that was changed in production stays, unless the draft's own
-    changed since it was last published.
+    changed since it was last published. The parameters of the nodes' workflows are published too; they hold for all tasks
+    of the workflow, for attempts that start from now on.
 
     Raises:
         NotFound, Forbidden: the actor may not publish in the workspace.
@@ -107,12 +115,16 @@ def publish(actor: Actor, workspace: Workspace, nodes: Sequence[Node], message: 
     _hold(candidates)
     upstreams = Upstreams(workspace, Environment.PROD, candidates)
     problems, warnings = check(upstreams)
+    problems += workflow_problems(drafts)
+    problems += group_problems(upstreams)
+    warnings += isolated(upstreams)
     if workspace.mode == Workspace.Mode.STANDARD:
         in_dev = Upstreams(workspace, Environment.DEV, candidates)
         problems += output_problems(in_dev) + data_source_problems(in_dev)
     if problems:
         raise PublishRefused(problems)
     workflows = {node.workflow.pk: node.workflow for node in drafts if node.workflow is not None}
+    changed = with_new_parameters(workflows.values())
     publication = _Publication(actor.user, workspace, candidates, workflows, message, clock.now())
     publication.save_drafts()
     tasks, new = publication.deploy(upstreams)
@@ -122,7 +134,7 @@ def publish(actor: Actor, workspace: Workspace, nodes: Sequence[Node], message: 
     telling.of_tasks(telling.CREATED, new, actor.user)
     telling.of_tasks(telling.UPDATED, {task.pk for task in tasks} - new, actor.user)
     _audit(actor, workspace, drafts, tasks, message)
-    return PublishReport(tuple(tasks), frozenset(new), tuple(left_out), instances, tuple(warnings))
+    return PublishReport(tuple(tasks), frozenset(new), tuple(left_out), instances, tuple(changed), tuple(warnings))
 
 
 def environments(workspace: Workspace) -> tuple[Environment, ...]:
@@ -189,7 +201,7 @@ class _Publication:
     at: datetime
 
     def __post_init__(self) -> None:
-        groups = ResourceGroup.objects.filter(tenant=self.workspace.tenant)
+        groups = ResourceGroup.objects.usable_in(self.workspace)
         self._groups = {group.name: group for group in groups}
         self._zone = ZoneInfo(self.workspace.tenant.time_zone)
 
@@ -229,6 +241,7 @@ class _Publication:
         tasks = {task.number: task for task in found.select_for_update(no_key=True)}
         fresh = []
         before = list(tasks.values())
+        limit_before = {task.pk: task.max_parallel for task in before}
         for candidate in self.candidates:
             task = tasks.get(candidate.number)
             if task is None:
@@ -238,6 +251,9 @@ class _Publication:
                 fresh.append(task)
             self._fill(task, candidate, workflows)
         Task.objects.bulk_update(before, _TASK_FIELDS, batch_size=_BATCH)
+        relimited = [task for task in before if task.max_parallel != limit_before[task.pk]]
+        if relimited:
+            limits.changed(relimited)
         Task.objects.bulk_create(fresh, batch_size=_BATCH)
         return tasks | {task.number: task for task in fresh}, {task.pk for task in fresh}
 
@@ -249,19 +265,16 @@ class _Publication:
         task.description = definition.description
         task.node_type = definition.type
         task.owner = node.owner
-        task.resource_group = self._groups.get(definition.resource_group) or self._default_group()
+        task.resource_group = self._groups[definition.resource_group or ResourceGroup.DEFAULT]
         task.priority = definition.priority
+        task.max_parallel = definition.max_parallel or None
+        task.misfire_policy = definition.misfire_policy
         task.status = Task.Status.ONLINE
         task.modified_at, task.modified_by = self.at, self.publisher
         recurrence = candidate.recurrence_of(task)
         if recurrence == Recurrence.PAUSE != task.recurrence:
             task.thawed_recurrence = task.recurrence
         task.recurrence = recurrence
-
-    def _default_group(self) -> ResourceGroup:
-        if ResourceGroup.DEFAULT not in self._groups:
-            self._groups[ResourceGroup.DEFAULT] = generate.default_group(self.workspace.tenant)
-        return self._groups[ResourceGroup.DEFAULT]
 
     def _workflows(self, environment: Environment) -> dict[int, ProductionWorkflow]:
         """By draft workflow: the workflow in production, with the draft's name and owner."""
@@ -271,7 +284,12 @@ class _Publication:
             found[workflow.pk], _made = ProductionWorkflow.objects.update_or_create(
                 number=workflow.number,
                 environment=environment,
-                defaults={"workspace": self.workspace, "name": workflow.name, "owner": workflow.owner},
+                defaults={
+                    "workspace": self.workspace,
+                    "name": workflow.name,
+                    "owner": workflow.owner,
+                    "parameters": workflow.parameters,
+                },
             )
         return found
 
@@ -376,7 +394,7 @@ class _Publication:
 
 def _audit(actor: Actor, workspace: Workspace, nodes: Sequence[Node], tasks: Sequence[Task], message: str) -> None:
     workflows = {node.workflow for node in nodes}
-    only = workflows.pop() if len(workflows) == 1 else None
+    only = next(iter(workflows)) if len(workflows) == 1 else None
     audit.record(
         actor.user,
         actor.face,
@@ -389,6 +407,7 @@ def _audit(actor: Actor, workspace: Workspace, nodes: Sequence[Node], tasks: Seq
                 {"number": task.number, "name": task.name, "version": task.version.number if task.version else None}
                 for task in tasks
             ],
+            "parameters": {workflow.name: workflow.parameters for workflow in workflows if workflow is not None},
         },
         address=actor.address,
     )

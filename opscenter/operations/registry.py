@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from opscenter.base.reasons import Reason, sentence
+from opscenter.operations.arguments import PRIORITY, RESOURCE_GROUP, Arguments
 from opscenter.operations.permits import missing
 from opscenter.production.models import Recurrence, Task, TaskInstance, TaskVersion
 from opscenter.production.rules.states import LIVE, WAITING, State
@@ -30,6 +31,7 @@ class OperationSpec:
         frozen: only on frozen (True) or on not frozen (False) objects; None for both.
         danger: cannot be undone; the button says so in red.
         point: the extension point that is asked first, in production; empty for none.
+        arguments: what it is told beside its objects; None for nothing.
         event: the regular event that tells of it when it is done.
     """
 
@@ -41,6 +43,7 @@ class OperationSpec:
     danger: bool = False
     object_type: str = "instance"
     point: str = ""
+    arguments: Arguments | None = None
     event: str = ""
 
     @property
@@ -95,6 +98,20 @@ OPERATIONS: dict[str, OperationSpec] = {
             event="unfreeze-instance",
         ),
         OperationSpec(
+            "set_priority",
+            gettext_lazy("Change priority"),
+            Permission.EMERGENCY,
+            WAITING | {State.FAILURE},
+            arguments=PRIORITY,
+        ),
+        OperationSpec(
+            "set_resource_group",
+            gettext_lazy("Change resource group"),
+            Permission.EMERGENCY,
+            WAITING | {State.FAILURE},
+            arguments=RESOURCE_GROUP,
+        ),
+        OperationSpec(
             "freeze_task",
             pgettext_lazy("operation", "Freeze"),
             Permission.OPERATE_TASK,
@@ -119,6 +136,12 @@ OPERATIONS: dict[str, OperationSpec] = {
 def operations_on(object_type: str) -> dict[str, OperationSpec]:
     """The operations on one type of object, by code."""
     return {code: spec for code, spec in OPERATIONS.items() if spec.object_type == object_type}
+
+
+def arguments_in_words(code: str, values: Mapping[str, Any] | None) -> str:
+    """The stored arguments of an operation for its readers; empty where there are none."""
+    arguments = OPERATIONS[code].arguments if code in OPERATIONS else None
+    return arguments.words(values) if arguments is not None and values else ""
 
 
 def refusal(spec: OperationSpec, target: TaskInstance | Task, member: Member) -> Reason | None:

@@ -244,8 +244,7 @@ def run(groups: Sequence[str] | None, processes: int | None, stop: Event, grace:
         grace: seconds that running nodes have to end by themselves when it is asked to stop.
     """
     children = processes or int(Conf.WORKERS)
-    Conf.WORKERS = children
-    Conf.QUEUE_LIMIT = children
+    Conf.WORKERS = Conf.QUEUE_LIMIT = children + 1  # one for chores
     sql.plan_once()
     os.register_at_fork(after_in_child=die_with_parent)
     Supervisor(groups, children, stop, grace).run()

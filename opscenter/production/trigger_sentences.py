@@ -16,7 +16,8 @@ Params = Mapping[str, Any]
 def _say(code: str, text: Promise) -> None:
     def told(params: Params) -> str:
         times = {name: moment(params[name]) for name in ("scheduled_at", "until", "at") if params.get(name)}
-        return str(text) % {"task": "–", "scheduled_at": "–", "environment": "–", **params, **times}
+        told = str(text) % {"task": "–", "scheduled_at": "–", "environment": "–", **params, **times}
+        return f"{told} {_who(params)}" if params.get("who") else told
 
     sentence(code)(told)
 
@@ -46,8 +47,19 @@ for _code, _text in {
     "trigger.expired": gettext_lazy(
         "The trigger command expired on %(at)s: the other conditions were not met within 24 hours. Trigger it again."
     ),
+    "trigger.instance_gone": gettext_lazy(
+        "The task was published with another schedule, so the instance that the command was held for is gone. Trigger one of its "
+        "new instances."
+    ),
 }.items():
     _say(_code, _text)
+
+
+def _who(params: Params) -> str:
+    names = list(params["who"])
+    if params["more"]:
+        names.append(_("and %(more)s more") % {"more": params["more"]})
+    return _("These people can: %(names)s.") % {"names": ", ".join(names)}
 
 
 @sentence("trigger.held")

@@ -95,7 +95,7 @@ def test_a_stranger_finds_nothing_in_the_workspace(cast: Cast) -> None:
         address = _address(cast, name, pattern)
         for answer in (client.get(address), client.post(address)):
             assert answer.status_code in (404, 405), (name, answer.status_code)
-            assert cast.workspace.name not in answer.content.decode(), name
+            assert cast.workspace.name not in answer.getvalue().decode(), name
 
 
 @pytest.mark.parametrize("who", sorted(CAST_ROLES))
@@ -115,10 +115,10 @@ def test_each_role_may_open_what_the_registry_says(cast: Cast, who: str) -> None
         if answer.status_code == 405:
             answer = client.post(address)
         if may:
-            assert b"permission.missing" not in answer.content, name
+            assert b"permission.missing" not in answer.getvalue(), name
         else:
             assert answer.status_code == 403, name
-            told = answer.content.decode()
+            told = answer.getvalue().decode()
             assert view.permission.value in told, name
             holder = next(role for role in ROLES.values() if view.permission in role.grants)
             assert str(holder.name) in told, name
@@ -143,7 +143,7 @@ def test_forms_of_other_sites_are_refused(cast: Cast) -> None:
         answer = client.post(_address(cast, name, pattern))
         assert answer.status_code in (403, 405), name
         if answer.status_code == 403:
-            assert "csrf" in answer.content.decode(), name
+            assert "csrf" in answer.getvalue().decode(), name
 
 
 def test_dev_does_not_exist_in_a_basic_workspace(cast: Cast) -> None:
@@ -177,4 +177,4 @@ def test_a_refusal_on_an_open_page_is_a_message_not_a_page(cast: Cast) -> None:
     answer = as_user(cast.visitor).get(url(cast, "member_add"), headers={"HX-Request": "true"})
     assert answer.status_code == 403
     assert answer["HX-Retarget"] == "#toasts"
-    assert b"<html" not in answer.content
+    assert b"<html" not in answer.getvalue()

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from opscenter.production.models import Attempt, LogChunk, TaskInstance
+from opscenter.production.models import Attempt, LogChunk, ResourceGroup, TaskInstance
 from opscenter.production.rules.states import State
 from tests.cast import BIZDATE, MIDNIGHT, Cast
 from tests.openapi.guards import Guard, verdict
@@ -54,9 +54,15 @@ def calls(cast: Cast, instance: TaskInstance, guard: Guard) -> dict[Key, dict[st
     passed, failed = (verdict(guard.asked()), verdict(guard.asked(), "FAIL"))
     failed["CheckMessage"] = "Not at night"
     freeze = {"Trigger": {"Recurrence": "Pause"}}
+    spare = ResourceGroup.objects.create(tenant=cast.tenant, name="spare", slots=2, created_by=cast.admin)
+    spare.associations.create(workspace=cast.workspace)
     return {
         (V2024, "GetProject"): {"Id": project},
         (V2024, "ListProjects"): {"Names": [cast.workspace.name]},
+        (V2024, "GetResourceGroup"): {"Id": spare.name},
+        (V2024, "ListResourceGroups"): {"ProjectId": project, "Name": "spare"},
+        (V2024, "AssociateProjectToResourceGroup"): {"ProjectId": project, "ResourceGroupId": spare.name},
+        (V2024, "DissociateProjectFromResourceGroup"): {"ProjectId": project, "ResourceGroupId": spare.name},
         (V2024, "GetTask"): {"Id": instance.task.number},
         (V2024, "ListTasks"): {"ProjectId": project},
         (V2024, "ListTaskInstances"): {"ProjectId": project, "Bizdate": day},

@@ -65,6 +65,7 @@ ATTEMPTS: dict[str, Look] = {
 
 OPERATIONS: dict[str, Look] = {
     Operation.Status.CHECKING: Look("checking", "shield", Operation.Status.CHECKING.label),
+    Operation.Status.RUNNING: Look("running", "running", Operation.Status.RUNNING.label),
     Operation.Status.APPLIED: Look("success", "circle-check", Operation.Status.APPLIED.label),
     Operation.Status.PARTLY: Look("wait_trigger", "circle-alert", Operation.Status.PARTLY.label),
     Operation.Status.REFUSED: Look("failure", "circle-slash", Operation.Status.REFUSED.label),
@@ -84,6 +85,7 @@ _WARNED = Look("wait_time", "triangle-alert", _("Passed with a warning"))
 NODE_TYPE_ICONS = {
     "virtual": "circle-dot",
     "http_trigger": "webhook",
+    "http": "globe",
     "shell": "terminal",
     "python": "code",
     "sql": "database",

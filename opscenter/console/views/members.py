@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_GET, require_http_methods
 
-from opscenter.base.reasons import Forbidden, Invalid, NotFound, say
+from opscenter.base.reasons import Invalid, NotFound, say
 from opscenter.console.access import (
     ConsoleRequest,
     actor,
@@ -18,6 +18,7 @@ from opscenter.console.access import (
     in_workspace,
     is_partial,
     permitted,
+    why_no_tenant_admin,
     why_not,
 )
 from opscenter.console.dialogs import ask
@@ -44,7 +45,7 @@ def show_list(request: ConsoleRequest) -> HttpResponse:
         "create_url": here(request, "member_create_user"),
         "roles_url": here(request, "member_roles"),
         "why_not": missing,
-        "create_why_not": missing or _why_no_tenant_admin(request),
+        "create_why_not": missing or why_no_tenant_admin(request),
     }
     return render(request, "console/members/list.html", context)
 
@@ -59,14 +60,6 @@ def _row(request: ConsoleRequest, member: Member, missing: str) -> dict[str, Any
         "why_not": missing,
         "why_not_remove": missing or (say(reason, {"member": str(member.user)}) if reason else ""),
     }
-
-
-def _why_no_tenant_admin(request: ConsoleRequest) -> str:
-    try:
-        require_tenant_admin(actor(request))
-    except Forbidden as error:
-        return str(error)
-    return ""
 
 
 @require_http_methods(["GET", "POST"])

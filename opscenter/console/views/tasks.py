@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from opscenter.base import clock
 from opscenter.base.reasons import Invalid, say
-from opscenter.console import live, paging
+from opscenter.console import live, matching, paging, parameter_parts
 from opscenter.console.access import ConsoleRequest, actor, go, here, in_workspace, is_partial, permitted
 from opscenter.console.cron_words import in_words
 from opscenter.console.filters import TaskFilters, latest_bizdate, query_string
@@ -22,11 +22,11 @@ from opscenter.console.instance_rows import rows_of
 from opscenter.console.operation_parts import batch_buttons, buttons
 from opscenter.console.operation_rows import freezes_of, history_of, open_operation
 from opscenter.console.questions import CommentForm, ask
+from opscenter.engine.generate import isolated_on
 from opscenter.operations import smoke_test
 from opscenter.operations.permits import missing
-from opscenter.production import listings, selectors
+from opscenter.production import listings, parameter_values, selectors
 from opscenter.production.models import Task
-from opscenter.production.rules import cron
 from opscenter.workspaces.roles import Permission
 
 ORDER = paging.Order(number="number")
@@ -56,7 +56,11 @@ def task_list(request: ConsoleRequest) -> HttpResponse:
         {"task": one, "owner": str(one.owner), "schedule": _schedule(one), "freeze": freezes.get(one.pk)}
         for one in page.rows
     ]
-    context |= {"actions": batch_buttons(request, "task"), "zone": request.workspace.tenant.time_zone}
+    context |= {
+        "actions": batch_buttons(request, "task"),
+        "matching": matching.fields("task_list", matching.kept(request)),
+        "zone": request.workspace.tenant.time_zone,
+    }
     return live.whole(request, "console/tasks/list.html", {**context, "page": page, "rows": rows})
 
 
@@ -148,19 +152,15 @@ class RunForm(CommentForm):
 
 def _task(request: ConsoleRequest, number: int) -> Task:
     found = selectors.tasks(request.user, request.workspace, request.environment)
-    return get_object_or_404(found.select_related("version__published_by", "modified_by"), number=number)
+    one = get_object_or_404(found.select_related("version__published_by", "modified_by"), number=number)
+    one.workspace = request.workspace
+    return one
 
 
 def _defaults(request: ConsoleRequest, found: Task) -> dict[str, Any]:
     """Yesterday, and the first time of day of the task's schedule."""
     bizdate = latest_bizdate(clock.now(), request.workspace.tenant.time_zone)
-    at = "00:00:00"
-    if found.version is not None:
-        try:
-            at = cron.parse(found.version.cron).times_of_day()[0].isoformat()
-        except cron.CronError:
-            at = "00:00:00"
-    return {"bizdate": bizdate, "at": at}
+    return {"bizdate": bizdate, "at": parameter_values.first_time_of_day(found).isoformat()}
 
 
 def _schedule(found: Task) -> dict[str, str]:
@@ -191,13 +191,29 @@ def _overview(request: ConsoleRequest, found: Task) -> dict[str, Any]:
         .order_by("-scheduled_at", "-pk")[:LATEST_SHOWN]
     )
     of_mine = Task.objects.visible_to(request.user)
+    values = parameter_values.planned(
+        found,
+        latest_bizdate(clock.now(), request.workspace.tenant.time_zone),
+        parameter_values.first_time_of_day(found),
+    )
     return {
+        "parameters": parameter_parts.table(parameter_values.of_task(found, values)),
+        "parameters_for": values,
+        "try_url": here(request, "parameter_try") + query_string({"task": found.number, "bizdate": values.bizdate}),
+        "isolated": _isolated(found),
         "outputs": found.outputs.order_by("name"),
         "upstream": _linked(request, of_mine, Task.objects.filter(dependents__task=found)),
         "downstream": _linked(request, of_mine, Task.objects.filter(dependencies__upstream=found)),
         "rows": rows_of(instances, request.workspace.tenant.time_zone),
         "instances_url": here(request, "instance_list") + query_string({"bizdate": "all", "task": found.number}),
     }
+
+
+def _isolated(found: Task) -> str:
+    day = isolated_on(found)
+    if day is None:
+        return ""
+    return _("It has no instances on %(day)s: none of the tasks that it depends on has any.") % {"day": day}
 
 
 def _linked(request: ConsoleRequest, visible: Any, tasks: Any) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from opscenter.production.models.calls import HttpCall
 from opscenter.production.models.data_sources import DataSource
 from opscenter.production.models.instances import (
     Attempt,
+    Attendance,
     GenerationRun,
     InstanceEdge,
     LogChunk,
@@ -11,12 +12,15 @@ from opscenter.production.models.instances import (
     Transition,
     WorkflowInstance,
 )
+from opscenter.production.models.parameters import SharedParameter
 from opscenter.production.models.tasks import (
     Environment,
+    MisfirePolicy,
     ProductionWorkflow,
     Recurrence,
     Resource,
     ResourceGroup,
+    ResourceGroupAssociation,
     ResourceVersion,
     Task,
     TaskDependency,
@@ -27,17 +31,21 @@ from opscenter.production.models.triggers import TriggerCommand
 
 __all__ = [
     "Attempt",
+    "Attendance",
     "DataSource",
     "Environment",
     "GenerationRun",
     "HttpCall",
     "InstanceEdge",
     "LogChunk",
+    "MisfirePolicy",
     "ProductionWorkflow",
     "Recurrence",
     "Resource",
     "ResourceGroup",
+    "ResourceGroupAssociation",
     "ResourceVersion",
+    "SharedParameter",
     "Task",
     "TaskDependency",
     "TaskInstance",

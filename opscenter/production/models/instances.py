@@ -25,6 +25,11 @@ class WorkflowInstance(models.Model):
     workflow = models.ForeignKey(ProductionWorkflow, on_delete=models.PROTECT, null=True)
     name = models.CharField(max_length=255)
     bizdate = models.DateField()
+    parameters = models.JSONField(
+        default=dict,
+        db_default=models.Value({}, models.JSONField()),
+        help_text="overrides of scheduling parameters: production.rules.levels.Sources.overrides",
+    )
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True)
     created_at = models.DateTimeField(db_default=Now())
 
@@ -68,6 +73,9 @@ class TaskInstance(models.Model):
     node_type = models.CharField(max_length=32)
     kind = models.SmallIntegerField(default=Kind.NORMAL, choices=[(k.value, k.name) for k in Kind])
     needs_worker = models.BooleanField()
+    limited = models.BooleanField(
+        db_default=False, help_text="it counts against its task's maximum of parallel runs; known once it is ready"
+    )
     bypasses_trigger = models.BooleanField(default=False)
     state = models.SmallIntegerField(default=State.NOT_RUN, choices=[(s.value, s.name) for s in State])
     frozen = models.BooleanField(default=False)
@@ -100,7 +108,7 @@ class TaskInstance(models.Model):
             # what a claim takes next
             models.Index(
                 fields=["resource_group", "-priority", "scheduled_at", "id"],
-                condition=models.Q(state=State.WAIT_RESOURCE, needs_worker=True, frozen=False),
+                condition=models.Q(state=State.WAIT_RESOURCE, needs_worker=True, frozen=False, limited=False),
                 name="instance_ready",
             ),
             # what succeeds where it stands
@@ -114,12 +122,35 @@ class TaskInstance(models.Model):
             models.Index(
                 fields=["-priority", "scheduled_at", "id"],
                 condition=models.Q(
-                    state=State.WAIT_RESOURCE, needs_worker=False, frozen=False, node_type=HTTP.code, kind__lt=Kind.SKIP
+                    state=State.WAIT_RESOURCE,
+                    needs_worker=False,
+                    frozen=False,
+                    node_type=HTTP.code,
+                    kind__lt=Kind.SKIP,
+                    limited=False,
                 ),
                 name="instance_call",
             ),
+            # what either starts next of tasks that limit their parallel runs: a queue for each of them
+            models.Index(
+                fields=["needs_worker", "resource_group", "task", "-priority", "scheduled_at", "id"],
+                condition=models.Q(state=State.WAIT_RESOURCE, limited=True, frozen=False),
+                name="instance_limited",
+            ),
+            # how many of such a task run
+            models.Index(
+                fields=["task"],
+                condition=models.Q(state__in=[State.CLAIMED, State.RUNNING], limited=True),
+                name="instance_limited_live",
+            ),
             models.Index(fields=["due_at"], condition=models.Q(due_at__isnull=False), name="instance_due"),
-            # slots in use; failed ones of a workspace
+            # what others may wait for in vain
+            models.Index(
+                fields=["workspace", "environment", "bizdate"],
+                condition=models.Q(state__in=[State.FAILURE, State.WAIT_TRIGGER]) | models.Q(frozen=True),
+                name="instance_stuck",
+            ),
+            # slots in use
             models.Index(
                 fields=["resource_group"],
                 condition=models.Q(state__in=[State.CLAIMED, State.RUNNING], needs_worker=True),
@@ -167,6 +198,7 @@ class Attempt(models.Model):
         TaskVersion, on_delete=models.PROTECT, null=True, related_name="+", db_constraint=False, db_index=False
     )
     parameters = models.JSONField(default=dict, help_text="scheduling parameters as resolved")
+    parameter_sources = models.JSONField(null=True, help_text="where each comes from; none if they were not resolved")
     resources = models.JSONField(default=dict, help_text="resource name -> version number")
     worker = models.BigIntegerField(null=True, help_text="base.Process of the worker")
     host = models.CharField(max_length=255, blank=True)
@@ -217,6 +249,13 @@ class Transition(models.Model):
     attempt = models.IntegerField()
     reason = models.JSONField(null=True)
     operation = models.BigIntegerField(null=True, help_text="operations.Operation that caused it")
+
+
+class Attendance(models.Model):
+    """Until when a scheduler was there; one row. Whoever leads renews it, and a gap is an absence (engine.misfires)."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    seen_at = models.DateTimeField()
 
 
 class GenerationRun(models.Model):

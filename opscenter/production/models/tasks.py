@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from opscenter.base.models import Blob
+from opscenter.production.rules.misfires import Policy
 from opscenter.workspaces.models import Tenant, User, Workspace
 
 if TYPE_CHECKING:
@@ -28,6 +30,20 @@ class Recurrence(models.TextChoices):
     SKIP = "Skip", _("Dry run")
 
 
+class ResourceGroupQuerySet(models.QuerySet["ResourceGroup"]):
+    def usable_in(self, workspace: Workspace) -> "ResourceGroupQuerySet":
+        """The groups that are associated with a workspace: its tasks may run on these and no others."""
+        return self.filter(associations__workspace=workspace)
+
+
+class MisfirePolicy(models.TextChoices):
+    """What becomes of a task's instances that were missed while no scheduler was there (rules.misfires)."""
+
+    ALL = Policy.ALL.value, pgettext_lazy("misfire policy", "Run all of them")
+    LATEST = Policy.LATEST.value, pgettext_lazy("misfire policy", "Run the latest of them")
+    NONE = Policy.NONE.value, pgettext_lazy("misfire policy", "Run none of them")
+
+
 class ResourceGroup(models.Model):
     """A named pool of slots on which instances run; every tenant has one called ``default``."""
 
@@ -36,12 +52,28 @@ class ResourceGroup(models.Model):
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="resource_groups")
     name = models.CharField(max_length=63)
     slots = models.PositiveIntegerField(default=64)
+    description = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+    created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+
+    objects = ResourceGroupQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["tenant", "name"], name="resource_group_name")]
 
     def __str__(self) -> str:
         return self.name
+
+
+class ResourceGroupAssociation(models.Model):
+    """A workspace whose tasks may run on a group. ``default`` is associated with every new workspace."""
+
+    group = models.ForeignKey(ResourceGroup, on_delete=models.CASCADE, related_name="associations")
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="resource_groups")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["workspace", "group"], name="resource_group_once")]
 
 
 class ProductionWorkflow(models.Model):
@@ -55,6 +87,7 @@ class ProductionWorkflow(models.Model):
     workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="production_workflows")
     name = models.CharField(max_length=255)
     owner = models.ForeignKey(User, on_delete=models.PROTECT)
+    parameters = models.TextField(blank=True, default="", db_default="", help_text="name=expression, for all its tasks")
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -91,6 +124,8 @@ class Task(models.Model):
         max_length=8, choices=Recurrence.choices, default=Recurrence.NORMAL, help_text="what unfreezing brings back"
     )
     priority = models.SmallIntegerField(default=1)
+    max_parallel = models.IntegerField(null=True, help_text="how many of its instances run at once; null = no limit")
+    misfire_policy = models.CharField(max_length=8, choices=MisfirePolicy.choices, default=MisfirePolicy.ALL)
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.ONLINE)
     is_root = models.BooleanField(default=False)
     version = models.ForeignKey("TaskVersion", on_delete=models.PROTECT, null=True, related_name="+")

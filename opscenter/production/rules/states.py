@@ -59,7 +59,7 @@ def may_follow(before: State, after: State) -> bool:
 
 
 class Kind(IntEnum):
-    """How an instance runs: DataWorks' numeric task type (spec/opscenter.md 2.1)."""
+    """How an instance runs: DataWorks' numeric task type (spec/opscenter.md 2.1). It has none for MISSED."""
 
     NORMAL = 0
     MANUAL = 1
@@ -69,8 +69,14 @@ class Kind(IntEnum):
     SKIP_CYCLE = 5
     CONDITION_UNCHOSEN = 6
     EXPIRED = 7
+    MISSED = 8
 
     @property
     def is_dry_run(self) -> bool:
         """Succeeds at its time without running anything."""
         return self >= Kind.SKIP
+
+    @property
+    def wire(self) -> int:
+        """Its number to DataWorks' clients, who know a missed instance as a dry run."""
+        return int(Kind.SKIP if self is Kind.MISSED else self)
