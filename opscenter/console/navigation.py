@@ -52,6 +52,15 @@ GROUPS: tuple[Group, ...] = (
         ),
     ),
     Group(
+        _("Manually triggered"),
+        (
+            Item(
+                "console:manual_instance_list", "console:manual_instance", _("Manual instances"), "list-checks", "g n"
+            ),
+            Item("console:manual_task_list", "console:manual_task", _("Manual tasks"), "play", "g l"),
+        ),
+    ),
+    Group(
         _("Authoring"),
         (
             Item("console:import", "console:import", _("Import"), "upload", "g p"),

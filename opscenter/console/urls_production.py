@@ -3,8 +3,10 @@
 from django.urls import include, path
 
 from opscenter.console.views import (
+    dag,
     instance,
     instances,
+    manual,
     operation_csv,
     operation_history,
     operation_page,
@@ -16,13 +18,21 @@ from opscenter.console.views import (
 _in_workspace = [
     path("tasks/", tasks.task_list, name="task_list"),
     path("tasks/<int:number>/", tasks.task, name="task"),
+    path("tasks/<int:number>/dag/", dag.task_dag, name="task_dag"),
     path("tasks/<int:number>/run/", tasks.run_now, name="task_run"),
     path("tasks/do/<slug:code>/", operations.operate_tasks, name="task_operate"),
     path("instances/", instances.instance_list, name="instance_list"),
     path("instances/waiting/", waiting.waiting, name="instance_waiting"),
+    path("manual-tasks/", manual.task_list, name="manual_task_list"),
+    path("manual-tasks/run/", manual.run_tasks, name="manual_task_run"),
+    path("manual-tasks/workflows/", manual.workflow_list, name="manual_task_workflows"),
+    path("manual-tasks/workflows/<int:number>/run/", manual.run_workflow, name="manual_task_workflow_run"),
+    path("manual-instances/", instances.manual_instance_list, name="manual_instance_list"),
     path("test-instances/", instances.test_instance_list, name="test_instance_list"),
     path("instances/<int:pk>/", instance.instance, name="instance"),
+    path("instances/<int:pk>/dag/", dag.instance_dag, name="instance_dag"),
     path("instances/<int:pk>/glance/", instance.glance, name="instance_glance"),
+    path("instances/<int:pk>/descendants/", operations.instance_descendants, name="instance_descendants"),
     path("instances/<int:pk>/trigger/", operations.trigger, name="instance_trigger"),
     path("instances/<int:pk>/log/", instance.log, name="instance_log"),
     path("instances/<int:pk>/log/<int:number>/more/", instance.log_more, name="instance_log_more"),

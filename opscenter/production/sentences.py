@@ -135,6 +135,7 @@ for _code, _text in {
     "attempt.error": gettext_lazy("It could not be executed: %(error)s"),
     "rerun.automatic": gettext_lazy("Rerun automatically after the failure."),
     "instance.set_success": gettext_lazy("%(user)s set it to succeeded."),
+    "instance.undeployed": gettext_lazy("%(user)s undeployed its task: it becomes a dry run."),
     "instance.frozen": gettext_lazy("%(user)s froze it."),
     "instance.unfrozen": gettext_lazy("%(user)s unfroze it."),
 }.items():

@@ -38,14 +38,25 @@ VERSIONS_SHOWN = 100
 @in_workspace
 @require_safe
 def task_list(request: ConsoleRequest) -> HttpResponse:
-    """The tasks of the environment."""
-    filters = TaskFilters(request.GET, request.user, request.workspace, request.environment)
+    """The auto triggered tasks of the environment."""
+    return listing(request, Task.Trigger.SCHEDULER)
+
+
+def listing(request: ConsoleRequest, trigger: Task.Trigger, **frame: Any) -> HttpResponse:
+    """The tasks of the environment that are triggered in this way.
+
+    Args:
+        frame: more for the template; ``actions`` stand in the batch bar before the operations.
+    """
+    filters = TaskFilters(request.GET, request.user, request.workspace, request.environment, trigger)
     kept = {name: request.GET.getlist(name) for name in request.GET if name not in ("before", "after")}
     context: dict[str, Any] = {
         "filters": filters,
         "is_narrowed": bool(kept),
         "clear_url": request.path,
         "import_url": here(request, "import"),
+        "is_manual": trigger == Task.Trigger.MANUAL,
+        **frame,
     }
     if not filters.is_valid():
         return live.whole(request, "console/tasks/list.html", context, status=422)
@@ -57,8 +68,8 @@ def task_list(request: ConsoleRequest) -> HttpResponse:
         for one in page.rows
     ]
     context |= {
-        "actions": batch_buttons(request, "task"),
-        "matching": matching.fields("task_list", matching.kept(request)),
+        "actions": [*frame.get("actions", ()), *batch_buttons(request, "task")],
+        "matching": matching.fields(request),
         "zone": request.workspace.tenant.time_zone,
     }
     return live.whole(request, "console/tasks/list.html", {**context, "page": page, "rows": rows})
@@ -83,9 +94,7 @@ def task(request: ConsoleRequest, number: int) -> HttpResponse:
         "view": view,
         "part": f"console/tasks/{view}.html",
         "tabs": _tabs(view),
-        "crumbs": [(_("Tasks"), here(request, "task_list"))],
-        "run_url": here(request, "task_run", number=number),
-        "run_why_not": _run_why_not(request, found),
+        **_way_to_run(request, found),
         "actions": buttons(request, found),
         "freeze": freezes_of(request, [found]).get(found.pk),
         "waiting": waiting,
@@ -170,10 +179,27 @@ def _schedule(found: Task) -> dict[str, str]:
 
 def _run_why_not(request: ConsoleRequest, found: Task) -> str:
     if not request.member.may(Permission.TEST_TASK, own=found.owner_id == request.user.pk):
-        return say("permission.missing", missing(Permission.TEST_TASK))
+        return say("permission.missing", missing(Permission.TEST_TASK, request.member))
     if found.status != Task.Status.ONLINE:
         return say("task.offline", {"task": found.name})
     return ""
+
+
+def _way_to_run(request: ConsoleRequest, found: Task) -> dict[str, Any]:
+    """The list that the task is in, and the button that runs it."""
+    is_manual = found.trigger == Task.Trigger.MANUAL
+    crumb = (
+        (_("Manual tasks"), here(request, "manual_task_list"))
+        if is_manual
+        else (_("Tasks"), here(request, "task_list"))
+    )
+    manually = here(request, "manual_task_run") + query_string({"id": [found.pk]})
+    return {
+        "crumbs": [crumb],
+        "run_label": _("Run") if is_manual else _("Run now"),
+        "run_url": manually if is_manual else here(request, "task_run", number=found.number),
+        "run_why_not": _run_why_not(request, found),
+    }
 
 
 def _tabs(view: str) -> list[dict[str, Any]]:
@@ -196,6 +222,7 @@ def _overview(request: ConsoleRequest, found: Task) -> dict[str, Any]:
         latest_bizdate(clock.now(), request.workspace.tenant.time_zone),
         parameter_values.first_time_of_day(found),
     )
+    online = Task.Status.ONLINE
     return {
         "parameters": parameter_parts.table(parameter_values.of_task(found, values)),
         "parameters_for": values,
@@ -203,9 +230,9 @@ def _overview(request: ConsoleRequest, found: Task) -> dict[str, Any]:
         "isolated": _isolated(found),
         "outputs": found.outputs.order_by("name"),
         "upstream": _linked(request, of_mine, Task.objects.filter(dependents__task=found)),
-        "downstream": _linked(request, of_mine, Task.objects.filter(dependencies__upstream=found)),
+        "downstream": _linked(request, of_mine, Task.objects.filter(dependencies__upstream=found, status=online)),
         "rows": rows_of(instances, request.workspace.tenant.time_zone),
-        "instances_url": here(request, "instance_list") + query_string({"bizdate": "all", "task": found.number}),
+        "instances_url": _instances_url(request, found),
     }
 
 
@@ -214,6 +241,12 @@ def _isolated(found: Task) -> str:
     if day is None:
         return ""
     return _("It has no instances on %(day)s: none of the tasks that it depends on has any.") % {"day": day}
+
+
+def _instances_url(request: ConsoleRequest, found: Task) -> str:
+    if found.trigger == Task.Trigger.MANUAL:
+        return here(request, "manual_instance_list") + query_string({"task": found.number})
+    return here(request, "instance_list") + query_string({"bizdate": "all", "task": found.number})
 
 
 def _linked(request: ConsoleRequest, visible: Any, tasks: Any) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from opscenter.openapi.operations import (
     extensions,
     instances,
     instances_2020,
+    manual_runs,
     projects,
     resource_groups,
     smoke_tests,
@@ -12,6 +13,7 @@ from opscenter.openapi.operations import (
     task_logs,
     tasks,
     triggers,
+    workflow_reruns,
 )
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "extensions",
     "instances",
     "instances_2020",
+    "manual_runs",
     "projects",
     "resource_groups",
     "smoke_tests",
@@ -26,4 +29,5 @@ __all__ = [
     "task_logs",
     "tasks",
     "triggers",
+    "workflow_reruns",
 ]

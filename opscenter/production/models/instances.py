@@ -15,7 +15,8 @@ class WorkflowInstance(models.Model):
 
     class Type(models.TextChoices):
         NORMAL = "Normal", _("Scheduled")
-        MANUAL = "Manual", _("Manual")
+        MANUAL = "Manual", _("Manual tasks")
+        MANUAL_WORKFLOW = "ManualWorkflow", _("Manual workflow")
         SMOKE_TEST = "SmokeTest", _("Smoke test")
         BACKFILL = "SupplementData", _("Backfill")
 
