@@ -158,7 +158,7 @@ def manager_why_not(request: ConsoleRequest, check: Check) -> str:
         return why_not(request, Permission.MANAGE_EXTENSIONS)
     if managed_by(request.user).filter(pk=check.event.workspace_id).exists():
         return ""
-    return say("permission.missing", missing(Permission.MANAGE_EXTENSIONS, request.member))
+    return say("permission.missing", missing(Permission.MANAGE_EXTENSIONS))
 
 
 def _sent_of(checks: Sequence[int]) -> dict[int, Sent]:

@@ -69,6 +69,7 @@ def checklist(request: ConsoleRequest, instance: TaskInstance) -> dict[str, Any]
     return {
         "title": _title(state),
         "headline": say(explanation.headline.code, explanation.headline.params),
+        "short": say(explanation.short.code, explanation.short.params),
         "unmet": [
             {
                 "text": say(condition.reason.code, condition.reason.params),

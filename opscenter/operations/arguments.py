@@ -75,10 +75,10 @@ def _read_priority(given: Values, workspace: Workspace) -> dict[str, Any]:
 
 
 def _read_group(given: Values, workspace: Workspace) -> dict[str, Any]:
-    """By name, as people and documents know it; unique in the tenant. Its number is stored."""
+    """By name, as people and documents know it; one that the workspace may use. Its number is stored."""
     only(given, "resource_group")
     name = str(given["resource_group"])
-    group = ResourceGroup.objects.filter(tenant=workspace.tenant_id, name=name).first()
+    group = ResourceGroup.objects.usable_in(workspace).filter(name=name).first()
     if group is None:
         raise Invalid("operation.resource_group", name=name[:200])
     return {"resource_group": group.name, "resource_group_id": group.pk}
@@ -105,9 +105,21 @@ def _left(tasks: Sequence[Any], values: Values) -> dict[int, Reason]:
     return {task.pk: Reason("operation.owner", {"name": values["owner"]}) for task in tasks}
 
 
+def _taken_away(objects: Sequence[Any], values: Values) -> dict[int, Reason]:
+    """The group may have been dissociated from the workspace since."""
+    if not objects:
+        return {}
+    usable = ResourceGroup.objects.usable_in(objects[0].workspace)
+    if usable.filter(pk=values["resource_group_id"]).exists():
+        return {}
+    return {one.pk: Reason("operation.resource_group", {"name": values["resource_group"]}) for one in objects}
+
+
 OWNER = Arguments(_read_owner, refuse=_left, words=lambda values: _("owner %(owner_name)s") % values)
 PRIORITY = Arguments(_read_priority, words=lambda values: _("priority %(priority)s") % values)
-RESOURCE_GROUP = Arguments(_read_group, words=lambda values: _("resource group “%(resource_group)s”") % values)
+RESOURCE_GROUP = Arguments(
+    _read_group, refuse=_taken_away, words=lambda values: _("resource group “%(resource_group)s”") % values
+)
 
 
 @sentence("operation.argument_unknown")
@@ -135,4 +147,4 @@ def _priority(params: Mapping[str, Any]) -> str:
 
 @sentence("operation.resource_group")
 def _resource_group(params: Mapping[str, Any]) -> str:
-    return _("There is no resource group “%(name)s” in this tenant.") % params
+    return _("This workspace may not use a resource group “%(name)s”. Choose another, or have it associated.") % params

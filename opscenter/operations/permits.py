@@ -48,8 +48,9 @@ def require(actor: Actor, workspace: Workspace, permission: Permission, *, own: 
     return member
 
 
-def missing(permission: Permission, member: Member | None) -> dict[str, Any]:
-    """The parameters of the reason "permission.missing"; ``member`` is who lacks it, None for somebody who left."""
+def missing(permission: Permission, member: Member | None = None) -> dict[str, Any]:
+    """The parameters of the reason "permission.missing"; ``member`` is who lacks it. Without one the workspace's own roles
+    are not named."""
     found = holders(permission, member.custom_roles if member else {})
     own = {role.code: str(role.name) for role in found if role.code not in ROLES}
     return {"permission": permission.value, "roles": [role.code for role in found], **({"names": own} if own else {})}

@@ -197,6 +197,7 @@ OPERATIONS: dict[str, OperationSpec] = {
             object_type="task",
             arguments=RESOURCE_GROUP,
             event="node-change-updated",
+            holds_tenant=True,
         ),
         OperationSpec(
             "set_priority_task",

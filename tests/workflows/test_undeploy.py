@@ -8,8 +8,9 @@ from opscenter.console import drafts as console_drafts
 from opscenter.operations import door, drafts
 from opscenter.operations.models import Operation
 from opscenter.operations.publish import PublishRefused, publish
-from opscenter.production.models import ResourceGroup, Task
+from opscenter.production.models import Task
 from opscenter.workspaces.models import Member, User
+from tests.cast import usable_group
 from tests.operations.at_once import at_once
 from tests.workflows.cast import Cast, document, make_cast, node
 from workflows.models import Node
@@ -18,7 +19,7 @@ from workflows.models import Node
 @pytest.fixture
 def cast() -> Cast:
     made = make_cast("standard")
-    ResourceGroup.objects.create(tenant=made.tenant, name="night")
+    usable_group(made.workspace, "night")
     return made
 
 
@@ -124,7 +125,7 @@ def test_what_production_changed_stays_when_the_draft_is_published_for_another_r
 def test_what_the_draft_changed_itself_is_published(
     cast: Cast, fields: dict[str, Any], expected: tuple[Any, ...]
 ) -> None:
-    ResourceGroup.objects.create(tenant=cast.tenant, name="day")
+    usable_group(cast.workspace, "day")
     changed(cast)
     bring(cast, node("a", **fields))
     deploy(cast, "a")

@@ -142,7 +142,7 @@ def moment(context: RequestContext, value: dt.datetime | None, zone: str = "", a
     zone = zone or (context["frame"].zone if "frame" in context else "UTC")
     shown = _in_zone(value, zone).strftime(MOMENT)
     relative = "" if absolute else SafeString(' data-relative tabindex="0"')
-    stamp = value.astimezone(dt.UTC).isoformat(timespec="seconds")
+    stamp = f"{value.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
     return format_html('<time datetime="{}" title="{} {}"{}>{}</time>', stamp, shown, zone, relative, shown)
 
 

@@ -120,7 +120,10 @@ def mark_passed(request: ConsoleRequest, pk: int, check: int) -> HttpResponse:
     """Ask why a check is to be passed by hand, and pass it; who manages extensions where it is asked may."""
     found, one = _operation(request, pk), _check(pk, check)
     if manager_why_not(request, one):
-        raise Forbidden("permission.missing", **missing(Permission.MANAGE_EXTENSIONS, request.member))
+        is_here = one.event.workspace_id == request.workspace.pk
+        raise Forbidden(
+            "permission.missing", **missing(Permission.MANAGE_EXTENSIONS, request.member if is_here else None)
+        )
     form = ReasonForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         checked.mark_passed(actor(request), request.workspace, one.pk, form.cleaned_data["comment"])
