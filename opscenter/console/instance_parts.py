@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from opscenter.base.reasons import say
 from opscenter.console.access import ConsoleRequest, here
+from opscenter.console.filters import query_string
 from opscenter.console.operation_parts import buttons
 from opscenter.console.operation_words import name_of
 from opscenter.console.remedy_parts import Remedies, trigger_action
@@ -19,7 +20,7 @@ from opscenter.operations.arguments import arguments_of
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.registry import OPERATIONS, arguments_in_words
 from opscenter.production import selectors
-from opscenter.production.models import Attempt, TaskInstance, Transition, TriggerCommand
+from opscenter.production.models import Attempt, TaskInstance, Transition, TriggerCommand, WorkflowInstance
 from opscenter.production.node_types import HTTP_TRIGGER
 from opscenter.production.rules.states import WAITING, State
 from opscenter.workspaces.models import Member
@@ -36,6 +37,18 @@ _LOOKS = {
     "resources": "wait_resource",
 }
 """The state whose icon and colour stand for an unmet condition."""
+
+
+def crumbs(request: ConsoleRequest, instance: TaskInstance) -> list[tuple[str, str]]:
+    """The list that the instance is in; of a manual run, also that run."""
+    family, kinds = instance.workflow_instance, WorkflowInstance.Type
+    if family.type == kinds.SMOKE_TEST:
+        return [(_("Test instances"), here(request, "test_instance_list"))]
+    if family.type in (kinds.MANUAL, kinds.MANUAL_WORKFLOW):
+        manual = here(request, "manual_instance_list")
+        return [(_("Manual instances"), manual), (family.name, manual + query_string({"run": family.pk}))]
+    day = query_string({"bizdate": instance.bizdate.isoformat()})
+    return [(_("Instances"), here(request, "instance_list") + day)]
 
 
 def actions(request: ConsoleRequest, instance: TaskInstance) -> list[dict[str, Any]]:
