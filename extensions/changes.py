@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from django.db import transaction
 
-from extensions import notices, regular
+from extensions import lifecycle, notices, regular
 from extensions.models import DagStatus, Watch
 from extensions.notices import Notice
 from extensions.points import OF_STATUS
@@ -105,9 +105,10 @@ def fan_out() -> bool:
 
 
 def _tell(changed: Sequence[_Changed]) -> None:
+    workspaces = _listened_to({one.workspace for one in changed})
+    changed = [one for one in changed if one.workspace in workspaces]
     found = _instances([one.instance for one in changed])
     statuses = _new_statuses({known.family.id for known in found.values()} - _scheduled(found))
-    workspaces = Workspace.objects.select_related("tenant").in_bulk({one.workspace for one in changed})
     for pk, workspace in workspaces.items():
         theirs = [one for one in changed if one.workspace == pk and one.instance in found]
         for environment in dict.fromkeys(found[one.instance].family.environment for one in theirs):
@@ -116,6 +117,13 @@ def _tell(changed: Sequence[_Changed]) -> None:
             families = {found[one.instance].family.id: found[one.instance].family for one in here}
             told += [_of_workflow(families[key], statuses[key], workspace) for key in families if key in statuses]
             notices.tell(workspace, environment, told)
+
+
+def _listened_to(ids: set[int]) -> dict[int, Workspace]:
+    """Those of these workspaces where somebody listens still."""
+    found = Workspace.objects.select_related("tenant").in_bulk(ids)
+    heard = {one.workspace_id for point in OF_STATUS for one in lifecycle.listeners(found.values(), point)}
+    return {pk: workspace for pk, workspace in found.items() if pk in heard}
 
 
 @dataclass(frozen=True)

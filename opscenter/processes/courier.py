@@ -18,7 +18,7 @@ from opscenter.processes.beating import Beating
 
 logger = structlog.get_logger(__name__)
 
-_NICER = 10
+_NICER = 19
 """Regular events take what processor time others leave: nobody waits for them."""
 
 
