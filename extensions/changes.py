@@ -42,7 +42,7 @@ MOST_ROWS, MOST_INSTANCES = 50, 500
 ROOM = 100
 """Messages that wait for a listener at most before its workspace's changes are left in their rows. Those cost a hundredth of
 messages, so an engine that leaves no processor time for sending pays next to nothing for what will be sent later."""
-LOOK_EVERY = timedelta(milliseconds=250)
+LOOK_EVERY = timedelta(milliseconds=500)
 """While somebody has subscribed. A NOTIFY in the engine's transactions would have them commit one after the other."""
 _LOCK = "extensions.changes"
 _HELD = f"""
@@ -69,16 +69,28 @@ class _Changed:
     finished_at: datetime | None
 
 
-def run() -> datetime | None:
-    """Make events of what was noted; when to look again. A due source."""
-    while fan_out():
-        pass
-    return clock.now() + LOOK_EVERY if Watch.objects.exists() else None
+class Changes:
+    """Makes events of what was noted; ``run`` is its due source. Whatever wakes its process, it looks at intervals alone."""
+
+    def __init__(self) -> None:
+        self._next_at: datetime | None = None
+
+    def run(self) -> datetime | None:
+        """Everything that is noted; returns when to look again, None while nobody has subscribed."""
+        now = clock.now()
+        if self._next_at is not None and now < self._next_at:
+            return self._next_at
+        while fan_out():
+            pass
+        self._next_at = now + LOOK_EVERY if Watch.objects.exists() else None
+        return self._next_at
 
 
 @transaction.atomic
 def fan_out() -> bool:
     """Make events of the oldest rows; whether there may be more. Nothing, while another process is at it."""
+    if not sql.rows("SELECT 1 FROM extensions_change LIMIT 1", {}):
+        return False
     if not sql.rows("SELECT pg_try_advisory_xact_lock(%(key)s::bigint)", {"key": key_of(_LOCK)})[0][0]:
         return False
     rows = sql.rows(
