@@ -73,7 +73,7 @@ class ResourceGroupForm(OperationForm):
     field_order = ("resource_group", "comment")
 
     def prepare(self, request: ConsoleRequest) -> None:
-        groups = ResourceGroup.objects.filter(tenant=request.workspace.tenant_id).order_by("name")
+        groups = ResourceGroup.objects.usable_in(request.workspace).order_by("name")
         choices = self.fields["resource_group"]
         assert isinstance(choices, forms.ChoiceField)
         choices.choices = [(group.name, group.name) for group in groups]

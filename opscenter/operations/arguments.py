@@ -75,13 +75,29 @@ def _read_priority(given: Values, workspace: Workspace) -> dict[str, Any]:
 
 
 def _read_group(given: Values, workspace: Workspace) -> dict[str, Any]:
-    """By name, as people and documents know it; unique in the tenant. Its number is stored."""
+    """By name, as people and documents know it; one that the workspace may use. Its number is stored."""
     only(given, "resource_group")
     name = str(given["resource_group"])
-    group = ResourceGroup.objects.filter(tenant=workspace.tenant_id, name=name).first()
+    group = ResourceGroup.objects.usable_in(workspace).filter(name=name).first()
     if group is None:
-        raise Invalid("operation.resource_group", name=name[:200])
+        raise Invalid("operation.resource_group", **_usable(name, workspace.pk))
     return {"resource_group": group.name, "resource_group_id": group.pk}
+
+
+def _taken_away(objects: Sequence[Any], values: Values) -> dict[int, Reason]:
+    """The workspace may have lost the group since."""
+    if not objects:
+        return {}
+    workspace = objects[0].workspace_id
+    group, name = values["resource_group_id"], values["resource_group"]
+    if ResourceGroup.objects.filter(pk=group, associations__workspace=workspace).exists():
+        return {}
+    return {one.pk: Reason("operation.resource_group", _usable(name, workspace)) for one in objects}
+
+
+def _usable(name: str, workspace: int) -> dict[str, Any]:
+    usable = ResourceGroup.objects.filter(associations__workspace=workspace).order_by("name")
+    return {"name": name[:200], "usable": list(usable.values_list("name", flat=True))}
 
 
 def _read_owner(given: Values, workspace: Workspace) -> dict[str, Any]:
@@ -107,7 +123,9 @@ def _left(tasks: Sequence[Any], values: Values) -> dict[int, Reason]:
 
 OWNER = Arguments(_read_owner, refuse=_left, words=lambda values: _("owner %(owner_name)s") % values)
 PRIORITY = Arguments(_read_priority, words=lambda values: _("priority %(priority)s") % values)
-RESOURCE_GROUP = Arguments(_read_group, words=lambda values: _("resource group “%(resource_group)s”") % values)
+RESOURCE_GROUP = Arguments(
+    _read_group, refuse=_taken_away, words=lambda values: _("resource group “%(resource_group)s”") % values
+)
 
 
 @sentence("operation.argument_unknown")
@@ -135,4 +153,7 @@ def _priority(params: Mapping[str, Any]) -> str:
 
 @sentence("operation.resource_group")
 def _resource_group(params: Mapping[str, Any]) -> str:
-    return _("There is no resource group “%(name)s” in this tenant.") % params
+    return _("The workspace may use no resource group “%(name)s”. It may use: %(usable)s.") % {
+        "name": params["name"],
+        "usable": ", ".join(params["usable"]),
+    }

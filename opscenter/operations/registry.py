@@ -196,6 +196,7 @@ OPERATIONS: dict[str, OperationSpec] = {
             Permission.OPERATE_TASK,
             object_type="task",
             arguments=RESOURCE_GROUP,
+            holds_tenant=True,
             event="node-change-updated",
         ),
         OperationSpec(

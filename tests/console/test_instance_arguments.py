@@ -11,7 +11,7 @@ from opscenter.operations.models import Operation
 from opscenter.production.models import InstanceEdge, ResourceGroup, TaskInstance
 from opscenter.production.rules.states import State
 from opscenter.workspaces.models import Member, User, Workspace
-from tests.cast import Cast
+from tests.cast import Cast, usable_group
 from tests.console.visits import as_user, url
 
 pytestmark = pytest.mark.django_db
@@ -138,7 +138,7 @@ def test_a_priority_is_chosen_and_told_in_the_history(cast: Cast) -> None:
 
 
 def test_a_group_is_one_of_the_tenant(cast: Cast) -> None:
-    ResourceGroup.objects.create(tenant=cast.tenant, name="night")
+    usable_group(cast.workspace, "night")
     ResourceGroup.objects.create(tenant=cast.stranger.tenant, name="foreign")
     made = chain(cast, State.WAIT_RESOURCE)
     html = ask(cast.operator, cast, "set-resource-group", made[0])

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from opscenter.production.models import InstanceEdge, ResourceGroup, TaskInstance, WorkflowInstance
+from opscenter.production.models import InstanceEdge, TaskInstance, WorkflowInstance
 from opscenter.production.rules.states import State
-from tests.cast import BIZDATE, Cast
+from tests.cast import BIZDATE, Cast, usable_group
 from tests.openapi.wire import Wire
 
 
@@ -15,7 +15,7 @@ def told(body: dict[str, Any]) -> dict[int, str]:
 
 
 def test_priorities_and_groups_of_many(wire: Wire, cast: Cast) -> None:
-    ResourceGroup.objects.create(tenant=cast.tenant, name="night")
+    usable_group(cast.workspace, "night")
     task = cast.task()
     first, second, ended = (
         cast.instance(cast.task(), State.NOT_RUN), cast.instance(task), cast.instance(cast.task(), State.SUCCESS)

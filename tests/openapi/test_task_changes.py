@@ -8,9 +8,9 @@ import pytest
 from extensions.models import Check, Event
 from opscenter.base import clock
 from opscenter.operations.models import Operation
-from opscenter.production.models import ResourceGroup, Task
+from opscenter.production.models import Task
 from opscenter.workspaces.models import Member, Workspace
-from tests.cast import Cast
+from tests.cast import Cast, usable_group
 from tests.openapi.guards import Guard, call_back
 from tests.openapi.wire import V2020, Answer, Wire
 
@@ -196,7 +196,7 @@ def test_the_root_and_offline_tasks(wire: Wire, cast: Cast) -> None:
 
 def test_owner_and_resource_group_by_the_newer_api(wire: Wire, cast: Cast) -> None:
     """With the recurrence in one call; each is an operation of its own."""
-    ResourceGroup.objects.create(tenant=cast.tenant, name="night")
+    usable_group(cast.workspace, "night")
     task = cast.task()
     answer = update(wire, task, Owner=str(cast.developer.uid), RuntimeResource={"ResourceGroupId": "night"}, **PAUSE)
     assert answer.body["Status"] == "Applied", answer.body
@@ -259,7 +259,7 @@ def test_what_owners_may_do_moves_with_the_task(cast: Cast) -> None:
 
 def test_batches_of_owners_and_groups(wire: Wire, guard: Guard) -> None:
     cast = guard.cast
-    ResourceGroup.objects.create(tenant=cast.tenant, name="night")
+    usable_group(cast.workspace, "night")
     tasks = [cast.task(name) for name in "abc"]
     owner, group = {"Owner": str(cast.developer.uid)}, {"RuntimeResource": {"ResourceGroupId": "night"}}
     items: list[Any] = [

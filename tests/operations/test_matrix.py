@@ -16,10 +16,11 @@ from opscenter.operations.door import apply
 from opscenter.operations.models import Operation
 from opscenter.operations.registry import OPERATIONS, operations_on
 from opscenter.operations.results import judge
-from opscenter.production.models import Attempt, InstanceEdge, ResourceGroup, Task, TaskInstance
+from opscenter.production.models import Attempt, InstanceEdge, Task, TaskInstance
 from opscenter.production.rules.states import State
 from opscenter.workspaces.models import AuditEntry, Member, User
 from opscenter.workspaces.roles import ROLES
+from tests.cast import usable_group
 from tests.engine.graphs import Scene
 
 pytestmark = pytest.mark.django_db
@@ -173,7 +174,7 @@ AFTER = {
 @pytest.mark.parametrize("code", CODES)
 def test_every_cell(code: str, role: str, own: bool) -> None:
     scene = Scene()
-    ResourceGroup.objects.create(tenant=scene.tenant, name="other")
+    usable_group(scene.workspace, "other")
     member = member_with(scene, role)
     task = scene.task("shell")
     if own:

@@ -8,9 +8,10 @@ from opscenter.base.reasons import Forbidden
 from opscenter.engine import generate
 from opscenter.operations.models import Operation
 from opscenter.operations.registry import OPERATIONS, operations_on, refusal
-from opscenter.production.models import ResourceGroup, Task
+from opscenter.production.models import Task
 from opscenter.workspaces.models import AuditEntry, Member
 from opscenter.workspaces.roles import ROLES
+from tests.cast import usable_group
 from tests.operations.guarded import Guarded, told
 from tests.operations.test_matrix import WHO
 
@@ -86,7 +87,7 @@ def made(cast: Guarded, environment: str) -> list[Task]:
 @pytest.mark.parametrize("code", TABLE)
 def test_every_cell(code: str, role: str, own: bool, environment: str) -> None:
     cast = Guarded()
-    ResourceGroup.objects.create(tenant=cast.tenant, name="night")
+    usable_group(cast.workspace, "night")
     told_besides = {"arguments": ARGUMENTS.get(code)}
     member = Member.objects.create(workspace=cast.workspace, user=cast.user("asker"), roles=[role])
     tasks = made(cast, environment)
