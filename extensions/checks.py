@@ -13,8 +13,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from extensions import deliveries, rules
-from extensions.envelope import envelope
-from extensions.models import Check, Delivery, Enablement, Event, Extension, new_biz_id
+from extensions.envelope import data_of, envelope
+from extensions.models import Check, Delivery, Enablement, Event, Extension
 from extensions.rules import Outcome, Standing
 from opscenter.base import clock, notify
 from opscenter.base.reasons import NotFound, Reason, Refused, sentence
@@ -42,12 +42,19 @@ def open_event(
     data: Mapping[str, Any],
     *,
     operation: int | None,
+    about: str = "",
+    asked_in: Workspace | None = None,
 ) -> Event:
     """One event, one check and one delivery for each listener.
 
+    An operation may have several events, of several workspaces: it waits for the checks of all of them.
+
     Args:
-        data: the members of the message's ``data``; ``extensionBizId`` among them.
+        workspace: whose extensions are asked.
+        data: what the message says of its own: ``envelope.nodes``, ``instances`` or ``backfill``.
         operation: the operation that waits; None for a test delivery.
+        about: what it is done to, for people; the message's ``extensionBizName``.
+        asked_in: where the operation was asked for, if in another workspace.
     """
     now = clock.now()
     event = Event(
@@ -57,10 +64,9 @@ def open_event(
         environment=environment,
         operator=operator,
         operation=operation,
-        biz_id=data.get("extensionBizId") or new_biz_id(),
         at=now,
     )
-    event.message = envelope(event, data)
+    event.message = envelope(event, data_of(event, data, about, asked_in or workspace))
     event.save(force_insert=True)
     opened = Check.objects.bulk_create(
         Check(

@@ -1,37 +1,111 @@
-"""The message that extensions get: DataWorks' envelope and field names exactly (spec/extensions.md 4.1, 4.2, 4.12).
+"""The message that extensions get: DataWorks' envelope and field names exactly (spec/extensions.md 4).
 
-What we add are new members of ``data``: ``extensionBizName``, ``callbackUrl``, ``callbackToken``, ``isTest``.
+What we add are new members of ``data``: ``extensionBizName``, ``callbackUrl``, ``callbackToken``, ``isTest``,
+``listenerProjectId``.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from extensions.models import Check, Event
-from extensions.points import POINTS
+from extensions.points import POINTS, About
 from extensions.tokens import callback_url, token_of
-from opscenter.workspaces.models import User, Workspace
+from opscenter.workspaces.models import Workspace
 
 REDACTED = "***"
 MEDIA_TYPE = "application/json;charset=utf-8"
 _BUS = "opscenter"
 
 
-def node_change(
-    workspace: Workspace, operator: User, numbers: Sequence[int], biz_id: str, biz_name: str
-) -> dict[str, Any]:
-    """The members of freeze-node and unfreeze-node: ``operator`` is text, the other ids are numbers."""
+def nodes(numbers: Sequence[int]) -> dict[str, Any]:
+    """What freeze-node, unfreeze-node and undeploy-node say of their own: all tasks of the operation.
+
+    Args:
+        numbers: ``Task.number``, the ids of the APIs.
+    """
+    return {"nodeIds": list(numbers)}
+
+
+def instances(ids: Sequence[int]) -> dict[str, Any]:
+    """What the pre-events of instances say of their own: all instances of the operation."""
+    return {"taskIds": list(ids)}
+
+
+@dataclass(frozen=True)
+class Backfill:
+    """What backfill-data says of its own, the same in every mode.
+
+    Attributes:
+        name: of the backfill's workflow.
+        root: the task that it starts from, by its number; the first one where it starts from several.
+        root_workspace: the workspace of that task.
+        include: numbers of the tasks that run.
+        exclude: numbers of those that are left out: dry runs.
+        periods: ranges of business dates, both ends included.
+        groups: how many business dates may run at the same time; 1: one after the other.
+        runs_future_now: instances whose scheduled time is still to come run at once.
+        is_descending: the latest business date first.
+    """
+
+    name: str
+    root: int
+    root_workspace: int
+    include: Sequence[int]
+    exclude: Sequence[int]
+    periods: Sequence[tuple[date, date]]
+    groups: int = 1
+    runs_future_now: bool = False
+    is_descending: bool = False
+
+
+def backfill(asked: Backfill) -> dict[str, Any]:
+    """The members of ``data``. The periods are JSON text within the JSON, as DataWorks sends them."""
+    periods = [{"bizBeginTime": str(first), "bizEndTime": str(last)} for first, last in asked.periods]
     return {
-        "operator": str(operator.uid),
-        "projectId": workspace.pk,
-        "tenantId": workspace.tenant_id,
-        "nodeIds": list(numbers),
-        "extensionBizId": biz_id,
-        "extensionBizName": biz_name,
+        "name": asked.name,
+        "rootNodeId": asked.root,
+        "rootNodeProjectId": asked.root_workspace,
+        "includeNodeIds": list(asked.include),
+        "excludeNodeIds": list(asked.exclude),
+        "useMultipleTimePeriods": True,
+        "multipleTimePeriods": json.dumps(periods, separators=(",", ":")),
+        "isParallel": asked.groups > 1,
+        "parallelGroup": asked.groups,
+        "startFutureInstanceImmediately": asked.runs_future_now,
+        "order": "desc" if asked.is_descending else "asc",
+    }
+
+
+def data_of(event: Event, own: Mapping[str, Any], about: str, asked_in: Workspace) -> dict[str, Any]:
+    """The whole ``data`` of a message that is answered: ``operator`` is text, the other ids are numbers.
+
+    Args:
+        own: what the extension point adds: ``nodes``, ``instances`` or ``backfill``.
+        about: what it is about, for people.
+        asked_in: the workspace in which the operation was asked for. Where that is another one than the event's, whose
+            extensions are asked, ``listenerProjectId`` names the event's.
+    """
+    data = {
+        "operator": str(event.operator.uid),
+        "projectId": asked_in.pk,
+        "tenantId": event.tenant_id,
+        **own,
+        "extensionBizId": event.biz_id,
+        "extensionBizName": about,
         "blockBusiness": True,
     }
+    return data if asked_in.pk == event.workspace_id else data | {"listenerProjectId": event.workspace_id}
+
+
+def sample(event: Event) -> dict[str, Any]:
+    """The ``data`` of a message at the event's extension point, about nothing: its members and their kinds."""
+    nothing = Backfill(name="", root=0, root_workspace=event.workspace_id, include=[], exclude=[], periods=[])
+    own = {About.TASKS: nodes([]), About.INSTANCES: instances([]), About.BACKFILL: backfill(nothing)}
+    return data_of(event, own[POINTS[event.point].about], "", event.workspace)
 
 
 def envelope(event: Event, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,10 +5,10 @@ Who may do what is the operations' matter; here is what is possible at all.
 
 import base64
 import secrets as random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from extensions.models import Enablement, Extension, ExtensionKey, ExtensionSecret
 from opscenter.base import clock, sql
@@ -57,32 +57,40 @@ def effective_in(workspace: Workspace) -> "QuerySet[Extension]":
     return Extension.objects.filter(Q(status=Status.ONLINE) | tested, tenant=workspace.tenant_id)
 
 
-def listeners(workspace: Workspace, point: str) -> list[Enablement]:
-    """The enablements of all extensions that must be asked at an extension point, in the order of their names."""
-    return list(_listening(workspace, point).order_by("extension__name"))
+def listeners(workspaces: Workspace | Iterable[Workspace], point: str) -> list[Enablement]:
+    """The enablements of all extensions that must be asked at an extension point, in the order of their names.
+
+    Args:
+        workspaces: one, or all those that an operation reaches.
+    """
+    return list(_listening(workspaces, point).order_by("extension__name", "workspace"))
 
 
-def held_listeners(workspace: Workspace, point: str) -> list[Enablement]:
+def held_listeners(workspaces: Workspace | Iterable[Workspace], point: str) -> list[Enablement]:
     """The same, and they stay so until the transaction ends: whoever disables one of them waits for us, and then finds
     the checks that we opened. Take them before any other lock."""
     held: set[int] = set()
-    while fresh := set(_listening(workspace, point).values_list("extension_id", flat=True)) - held:
+    where = [workspaces] if isinstance(workspaces, Workspace) else list(workspaces)
+    while fresh := set(_listening(where, point).values_list("extension_id", flat=True)) - held:
         sql.rows(
             "SELECT id FROM extensions_extension WHERE id = ANY(%(ids)s::bigint[]) ORDER BY id FOR SHARE",
             {"ids": sorted(fresh)},
         )
         held |= fresh  # while we waited, some may have been disabled and others enabled
-    return [one for one in listeners(workspace, point) if one.extension_id in held] if held else []
+    return [one for one in listeners(where, point) if one.extension_id in held] if held else []
 
 
-def _listening(workspace: Workspace, point: str) -> "QuerySet[Enablement]":
+def _listening(workspaces: Workspace | Iterable[Workspace], point: str) -> "QuerySet[Enablement]":
+    where = [workspaces] if isinstance(workspaces, Workspace) else list(workspaces)
+    is_tested_there = Q(extension__status__in=IN_TEST, extension__test_workspace=F("workspace"))
     found = Enablement.objects.filter(
-        workspace=workspace,
+        Q(extension__status=Status.ONLINE) | is_tested_there,
+        workspace__in=where,
         is_enabled=True,
-        extension__in=effective_in(workspace),
+        extension__tenant=F("workspace__tenant"),
         extension__points__contains=[point],
     )
-    return found.select_related("extension")
+    return found.select_related("extension", "workspace__tenant")
 
 
 def new_secret(extension: Extension) -> str:

@@ -1,9 +1,18 @@
 """Extension points: the operations that an extension may stop, each listed once (spec/extensions.md 3)."""
 
 from dataclasses import dataclass
+from enum import Enum
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+
+
+class About(Enum):
+    """What the operations at an extension point are done to; their messages name it in the same way."""
+
+    TASKS = "tasks"
+    INSTANCES = "instances"
+    BACKFILL = "backfill"
 
 
 @dataclass(frozen=True)
@@ -21,26 +30,24 @@ class Point:
     category: str
     name: Promise
     category_name: Promise
+    about: About
 
 
-_NODE_CHANGE = ("node-change", _("Node change"))
+_NODE_CHANGE = ("node-change", _("Node change"), About.TASKS)
+_BACKFILL = ("backfill-data-operate", _("Backfill operation"), About.BACKFILL)
+
+
+def _point(code: str, type: str, name: Promise, group: tuple[str, Promise, About]) -> Point:
+    category, category_name, about = group
+    return Point(code, type, category, name, category_name, about)
+
 
 POINTS: dict[str, Point] = {
     point.code: point
     for point in (
-        Point(
-            "freeze-node",
-            "dataworks:NodeChange:FreezeNode",
-            _NODE_CHANGE[0],
-            _("Before freezing tasks"),
-            _NODE_CHANGE[1],
-        ),
-        Point(
-            "unfreeze-node",
-            "dataworks:NodeChange:UnFreezeNode",
-            _NODE_CHANGE[0],
-            _("Before unfreezing tasks"),
-            _NODE_CHANGE[1],
-        ),
+        _point("freeze-node", "dataworks:NodeChange:FreezeNode", _("Before freezing tasks"), _NODE_CHANGE),
+        _point("unfreeze-node", "dataworks:NodeChange:UnFreezeNode", _("Before unfreezing tasks"), _NODE_CHANGE),
+        _point("undeploy-node", "dataworks:NodeChange:UndeployNode", _("Before undeploying tasks"), _NODE_CHANGE),
+        _point("backfill-data", "dataworks:BackfillDataOperate:BackfillData", _("Before a backfill"), _BACKFILL),
     )
 }

@@ -8,7 +8,7 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from extensions.envelope import body_for, envelope, node_change
+from extensions.envelope import body_for, envelope, sample
 from extensions.models import Check, Event, Extension
 from extensions.points import POINTS
 from opscenter.base import clock
@@ -32,8 +32,20 @@ WORDS: dict[str, Promise] = {
     "data.projectId": _("Id of the workspace"),
     "data.tenantId": _("Id of the tenant"),
     "data.nodeIds": _("Ids of the tasks"),
+    "data.taskIds": _("Ids of the instances"),
+    "data.name": _("Name of the backfill"),
+    "data.rootNodeId": _("Id of the task that the backfill starts from"),
+    "data.rootNodeProjectId": _("Id of that task's workspace"),
+    "data.includeNodeIds": _("Ids of the tasks that run"),
+    "data.excludeNodeIds": _("Ids of the tasks that are left out"),
+    "data.useMultipleTimePeriods": _("Always true"),
+    "data.multipleTimePeriods": _("Ranges of business dates, as JSON text"),
+    "data.isParallel": _("Whether several business dates may run at the same time"),
+    "data.parallelGroup": _("How many business dates may run at the same time"),
+    "data.startFutureInstanceImmediately": _("Whether instances of a time to come run at once"),
+    "data.order": _("“asc” or “desc”, by business date"),
     "data.extensionBizId": _("Id of the check"),
-    "data.extensionBizName": _("Name of the first task, and how many more there are"),
+    "data.extensionBizName": _("Name of the first object, and how many more there are"),
     "data.blockBusiness": _("Whether the operation waits for the answer"),
     "data.callbackUrl": _("Where this one check is answered"),
     "data.callbackToken": _("What the answer must show; good for this one check"),
@@ -75,7 +87,7 @@ def _sample(extension: Extension, point: str, workspace: Workspace, user: User) 
         operator=user,
         at=clock.now(),
     )
-    event.message = envelope(event, node_change(workspace, user, [], event.biz_id, ""))
+    event.message = envelope(event, sample(event))
     message: dict[str, Any] = json.loads(body_for(Check(event=event, extension=extension)))
     return message
 

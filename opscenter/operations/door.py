@@ -6,25 +6,21 @@ from typing import Any
 from django.db import IntegrityError
 from django.utils.translation import gettext as _
 
-from extensions import checks, lifecycle
-from extensions.envelope import node_change
-from extensions.models import Event, new_biz_id
+from extensions import lifecycle
 from opscenter.base.reasons import Forbidden, Invalid, Refused, sentence
 from opscenter.engine.locks import repeated
-from opscenter.operations import checked
 from opscenter.operations.actor import Actor
+from opscenter.operations.asking import ask
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.permits import member_of, missing
 from opscenter.operations.registry import OPERATIONS, OperationSpec
 from opscenter.operations.results import KINDS, carry_out, check_comment, ids_of, judge
 from opscenter.production.models import Environment
-from opscenter.workspaces import audit
 from opscenter.workspaces.models import Member, Workspace
 
 MOST = 1000
 """Objects in one call; more at a time is a job of its own, which comes with bulk operations."""
 _LONGEST_TOKEN = 64
-_LONGEST_NAME = 200
 
 Status = Operation.Status
 
@@ -144,49 +140,12 @@ def _apply(
         for pk, refusal in refusals.items()
     )
     if listeners:
-        _ask(spec, operation, [objects[pk] for pk in todo], listeners, actor)
+        kind, asked = KINDS[spec.object_type], [objects[pk] for pk in todo]
+        names = [kind.name(one) for one in asked]
+        ask(operation, spec.point, listeners, kind.message(asked), names, address=actor.address)
     else:
         carry_out(operation, member, actor.address, judged=(objects, refusals))
     return operation
-
-
-def _ask(spec: OperationSpec, operation: Operation, objects: Sequence[Any], listeners: Any, actor: Actor) -> Event:
-    """One event to all extensions that listen, one check each; the operation waits."""
-    names = [KINDS[spec.object_type].name(one) for one in objects]
-    biz_id = new_biz_id()
-    numbers = [one.number for one in objects]
-    event = checks.open_event(
-        spec.point,
-        operation.workspace,
-        operation.environment,
-        operation.actor,
-        listeners,
-        node_change(operation.workspace, operation.actor, numbers, biz_id, _summary(names)),
-        operation=operation.pk,
-    )
-    audit.record(
-        operation.actor,
-        operation.face,
-        "operation.ask",
-        workspace=operation.workspace,
-        obj=("operation", operation.pk, _summary(names)),
-        params={
-            "operation": spec.code,
-            "extensions": [listener.extension.name for listener in listeners],
-            "count": len(objects),
-            "comment": operation.comment,
-        },
-        address=actor.address,
-    )
-    # with advisory extensions alone, or unreachable ones, it is decided already
-    checked.settle(operation, actor.address)
-    return event
-
-
-def _summary(names: Sequence[str]) -> str:
-    """The first name, and how many more; as extensionBizName it may be a summary."""
-    first = names[0][:_LONGEST_NAME] if names else ""
-    return first if len(names) < 2 else f"{first} +{len(names) - 1}"
 
 
 @sentence("operation.count_instance")

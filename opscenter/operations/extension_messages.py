@@ -1,20 +1,21 @@
 """Messages sent by hand: one to test an extension, and one that was sent before."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from extensions import checks, deliveries
-from extensions.envelope import node_change
-from extensions.models import Check, Delivery, Enablement, Event, Extension, new_biz_id
-from extensions.points import POINTS
+from extensions import checks, deliveries, envelope
+from extensions.models import Check, Delivery, Enablement, Event, Extension
+from extensions.points import POINTS, About
+from opscenter.base import clock
 from opscenter.base.reasons import Invalid, NotFound, Refused, sentence
 from opscenter.operations.actor import Actor
 from opscenter.operations.extension_permits import change_refusal, locked, managed_by, require_change
 from opscenter.operations.extensions import record
-from opscenter.production.models import Environment, Task
+from opscenter.production.models import Environment, Task, TaskInstance
 from opscenter.workspaces.models import Workspace
 
 MOST_TESTS = 10
@@ -42,18 +43,44 @@ def send_test(actor: Actor, code: str, point: str) -> Check:
     if open_tests.count() >= MOST_TESTS:
         raise Refused("extension.too_many_tests", most=MOST_TESTS)
     workspace = Workspace.objects.select_related("tenant").get(pk=extension.test_workspace_id)
-    task = _some_task(workspace)
-    numbers, name = ([task.number], task.name) if task else ([], "")
-    data = node_change(workspace, actor.user, numbers, new_biz_id(), name) | {"isTest": True}
+    data, name = _sample(point, workspace)
     listener = _listener(extension, workspace)
-    event = checks.open_event(point, workspace, Environment.PROD, actor.user, [listener], data, operation=None)
+    event = checks.open_event(
+        point,
+        workspace,
+        Environment.PROD,
+        actor.user,
+        [listener],
+        data | {"isTest": True},
+        operation=None,
+        about=name,
+    )
     record(actor, "extension.test", extension, {"point": point})
     return event.checks.select_related("extension").get()
 
 
-def _some_task(workspace: Workspace) -> Task | None:
+def _sample(point: str, workspace: Workspace) -> tuple[dict[str, Any], str]:
+    """What a test message says of its own: about some task of the workspace, its latest instance, or its backfill."""
     found = Task.objects.filter(workspace=workspace, environment=Environment.PROD, status=Task.Status.ONLINE)
-    return found.exclude(is_root=True).order_by("pk").first()
+    task = found.exclude(is_root=True).order_by("pk").first()
+    numbers, name = ([task.number], task.name) if task else ([], "")
+    match POINTS[point].about:
+        case About.TASKS:
+            return envelope.nodes(numbers), name
+        case About.INSTANCES:
+            latest = TaskInstance.objects.filter(task=task).order_by("-bizdate", "-pk").first() if task else None
+            return envelope.instances([latest.pk] if latest else []), name
+        case About.BACKFILL:
+            day = clock.now().date() - timedelta(days=1)
+            asked = envelope.Backfill(
+                name=f"P_{name}_{clock.now():%Y%m%d_%H%M%S}",
+                root=task.number if task else 0,
+                root_workspace=workspace.pk,
+                include=numbers,
+                exclude=[],
+                periods=[(day, day)],
+            )
+            return envelope.backfill(asked), asked.name
 
 
 def _listener(extension: Extension, workspace: Workspace) -> Enablement:

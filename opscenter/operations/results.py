@@ -6,6 +6,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from extensions import envelope
 from opscenter.base import clock
 from opscenter.base.reasons import Invalid, Reason, sentence
 from opscenter.operations import instances, tasks
@@ -25,18 +26,32 @@ class _Kind:
     Attributes:
         read: the objects of a workspace and environment among these ids, locked in the order of ids.
         effects: what each operation does to those that allow it.
+        message: what a message to extensions says of these.
         unknown: the reason when there is no such object.
     """
 
     read: Callable[[Sequence[int], Workspace, str], Mapping[int, Any]]
     effects: Mapping[str, Callable[[Any, Operation], None]]
     name: Callable[[Any], str]
+    message: Callable[[Sequence[Any]], dict[str, Any]]
     unknown: str
 
 
 KINDS = {
-    "instance": _Kind(instances.read, instances.EFFECTS, lambda one: str(one.task.name), "instance.unknown"),
-    "task": _Kind(tasks.read, tasks.EFFECTS, lambda one: str(one.name), "task.unknown"),
+    "instance": _Kind(
+        instances.read,
+        instances.EFFECTS,
+        lambda one: str(one.task.name),
+        lambda some: envelope.instances([one.pk for one in some]),
+        "instance.unknown",
+    ),
+    "task": _Kind(
+        tasks.read,
+        tasks.EFFECTS,
+        lambda one: str(one.name),
+        lambda some: envelope.nodes([one.number for one in some]),
+        "task.unknown",
+    ),
 }
 
 

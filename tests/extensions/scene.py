@@ -6,8 +6,8 @@ from typing import Any
 from django.db import transaction
 
 from extensions import checks, lifecycle
-from extensions.envelope import node_change
-from extensions.models import Enablement, Event, Extension, new_biz_id
+from extensions.envelope import nodes
+from extensions.models import Enablement, Event, Extension
 from opscenter.workspaces.models import User, Workspace
 from tests.cast import Cast
 
@@ -63,5 +63,4 @@ def open_event(
     words: str = "freeze",
 ) -> Event:
     """A message to these, that no operation waits for."""
-    data = node_change(workspace, operator, numbers, new_biz_id(), words)
-    return checks.open_event(POINT, workspace, "Prod", operator, listeners, data, operation=None)
+    return checks.open_event(POINT, workspace, "Prod", operator, listeners, nodes(numbers), operation=None, about=words)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from extensions import checks, lifecycle
-from extensions.envelope import node_change
+from extensions.envelope import nodes
 from extensions.models import Check, Event, Extension
 from extensions.tokens import token_of
 from opscenter.base.reasons import Forbidden, NotFound, Refused
@@ -337,7 +337,7 @@ def test_a_verdict_that_comes_before_anybody_noticed_the_limit_counts(cast: Guar
 def message(cast: Guarded, extension: Extension) -> Check:
     """A test message: real but for the operation."""
     (listener,) = lifecycle.listeners(cast.workspace, "freeze-node")
-    data = node_change(cast.workspace, cast.operator, [], "", "") | {"isTest": True}
+    data = nodes([]) | {"isTest": True}
     event = checks.open_event("freeze-node", cast.workspace, "Prod", extension.owner, [listener], data, operation=None)
     return event.checks.select_related("extension", "event").get()
 

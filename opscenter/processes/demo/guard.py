@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from extensions.models import Extension
-from extensions.points import POINTS
 from opscenter.operations import enablements, extensions, members
 from opscenter.operations.actor import Actor
 from opscenter.processes import guard
@@ -56,7 +55,7 @@ def _facts(party: Party, owner: Actor, url: str) -> extensions.Facts:
     return extensions.Facts(
         name=NAME,
         webhook_url=url,
-        points=list(POINTS),
+        points=["freeze-node", "unfreeze-node"],
         test_workspace=party.workspace,
         owner=owner.user,
         description="Refuses to freeze many tasks at once, and protected ones at all. Its rules are a file; see the tour.",
