@@ -14,6 +14,7 @@ class Workflow(models.Model):
     description = models.CharField(max_length=1000, blank=True)
     source_id = models.CharField(max_length=128, blank=True)
     owner = models.ForeignKey(User, on_delete=models.PROTECT)
+    parameters = models.TextField(blank=True, default="", help_text="name=expression, for all its nodes")
     number = models.BigIntegerField(
         null=True, unique=True, help_text="WorkflowId in production; given when first published"
     )

@@ -31,7 +31,10 @@ class Running:
     """A started attempt: the pinned version, and what the run needs to know of instance and task.
 
     Attributes:
-        parameters, resources: filled by the run: values as resolved; version numbers by name.
+        family: type of the run family.
+        overrides, shared: JSON of the run family's overrides of parameters, and of the global and workspace parameters.
+        parameters, parameter_sources, resources: filled by the run: values as resolved, where they come from; version
+            numbers by name.
         asked: ``children.clock`` from before the start was asked for; the lease may have begun then, however late the answer.
     """
 
@@ -50,6 +53,10 @@ class Running:
     data_source: str
     environment: str
     assignments: str
+    workflow_assignments: str
+    overrides: str
+    family: str
+    shared: str | None
     timeout: int
     rerun_mode: str
     rerun_interval: int
@@ -57,6 +64,7 @@ class Running:
     pid: int | None
     host: str
     parameters: dict[str, str] = field(default_factory=dict)
+    parameter_sources: dict[str, Any] = field(default_factory=dict)
     resources: dict[str, int] = field(default_factory=dict)
     asked: float = 0.0
 
@@ -78,9 +86,15 @@ class Outcome:
 _CONTEXT = """
     SELECT a.id, a.instance_id, a.number, a.started_at, i.bizdate, i.scheduled_at, i.node_type, i.workspace_id,
         t.number, coalesce(workflow.number, 1), tenant.time_zone, v.content, v.data_source, t.environment,
-        v.parameters, v.timeout, v.rerun_mode, v.rerun_interval, i.reruns_left, a.pid, a.host
+        v.parameters, coalesce(workflow.parameters, ''), family.parameters, family.type,
+        (SELECT jsonb_agg(jsonb_build_array(p.workspace_id IS NOT NULL, p.name, p.expression) ORDER BY p.id)
+         FROM production_sharedparameter p
+         WHERE p.tenant_id = w.tenant_id
+         AND (p.workspace_id IS NULL OR (p.workspace_id = w.id AND p.environment = t.environment))),
+        v.timeout, v.rerun_mode, v.rerun_interval, i.reruns_left, a.pid, a.host
     FROM a
     JOIN production_taskinstance i ON i.id = a.instance_id
+    JOIN production_workflowinstance family ON family.id = i.workflow_instance_id
     JOIN production_task t ON t.id = i.task_id
     JOIN production_taskversion v ON v.id = t.version_id
     JOIN workspaces_workspace w ON w.id = i.workspace_id
@@ -235,7 +249,8 @@ def _close(running: Running, outcome: Outcome) -> Attempt.State | None:
                state = CASE WHEN stop_requested_at IS NOT NULL AND %(state)s = 'failure' THEN 'stopped'
                             ELSE %(state)s END,
                exit_code = %(exit_code)s::int, reason = %(reason)s::jsonb, finished_at = clock_timestamp(),
-               lease_until = NULL, parameters = %(parameters)s::jsonb, resources = %(resources)s::jsonb
+               lease_until = NULL, parameters = %(parameters)s::jsonb,
+               parameter_sources = %(sources)s::jsonb, resources = %(resources)s::jsonb
            WHERE id = %(id)s::bigint AND state = 'running' RETURNING state""",
         {
             "id": running.id,
@@ -243,6 +258,7 @@ def _close(running: Running, outcome: Outcome) -> Attempt.State | None:
             "exit_code": outcome.exit_code,
             "reason": json.dumps(dict(outcome.reason)) if outcome.reason else None,
             "parameters": json.dumps(running.parameters),
+            "sources": json.dumps(running.parameter_sources) if running.parameter_sources else None,
             "resources": json.dumps(running.resources),
         },
     )

@@ -16,10 +16,9 @@ from django.db import transaction
 
 from opscenter.base import clock, notify, sql
 from opscenter.base.reasons import Invalid, Reason
-from opscenter.engine import attempts
+from opscenter.engine import attempts, run_parameters
 from opscenter.engine.attempts import Outcome, Running
 from opscenter.engine.locks import lock_with_downstream, repeated
-from opscenter.engine.run import parameter_context
 from opscenter.production import http_requests, http_settings
 from opscenter.production.models import Attempt, HttpCall, LogChunk
 from opscenter.production.rules import parameters
@@ -103,15 +102,16 @@ def _call(running: Running, now: datetime) -> HttpCall:
 def _plan(running: Running) -> dict[str, Any]:
     """The requests of an attempt, with its parameters put in."""
     plan: dict[str, Any] = {"zone": running.time_zone, "timeout": 1, "content": running.content}
-    context = parameter_context(running)
+    context = run_parameters.context_of(running)
     try:
         settings = http_settings.read(running.content)
         plan |= {"timeout": settings.request_timeout}
         if not settings.executes:
             return plan | {"skipped": True}
-        values = parameters.resolve(parameters.parse_assignments(running.assignments), context)
+        values = run_parameters.resolve(running, context)
         fill = partial(parameters.substitute, values=values, context=context)
-        plan |= {"parameters": values, "submit": http_requests.filled(settings.ask, fill)}
+        plan |= {"parameters": values, "parameter_sources": running.parameter_sources}
+        plan |= {"submit": http_requests.filled(settings.ask, fill)}
         if settings.polling is not None:
             plan |= {"poll": http_requests.filled(settings.polling.ask, fill), "interval": settings.polling.interval}
         return plan
@@ -290,6 +290,7 @@ def _end(result: Result, outcome: Outcome) -> None:
     if running is None:
         return
     running.parameters = dict(parcel.plan.get("parameters", {}))
+    running.parameter_sources = dict(parcel.plan.get("parameter_sources", {}))
     wave = attempts.end(running, outcome, [_chunk(result, gone[0][0])] if result.lines else [])
     if wave is not None and wave.has_next:
         notify.notify(notify.DUE)

@@ -6,12 +6,11 @@ import socket
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
-from zoneinfo import ZoneInfo
 
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from opscenter.engine import advance, attempts, children, claim
+from opscenter.engine import advance, attempts, children, claim, run_parameters
 from opscenter.engine.advance import Wave
 from opscenter.engine.attempts import Outcome, Running
 from opscenter.engine.children import Worker
@@ -117,28 +116,14 @@ def _store(chunks: list[LogChunk]) -> None:
     _patiently(lambda: LogChunk.objects.bulk_create(chunks, ignore_conflicts=True))
 
 
-def parameter_context(running: Running) -> parameters.Context:
-    """What the values of an attempt's scheduling parameters come from."""
-    zone = ZoneInfo(running.time_zone)
-    return parameters.Context(
-        bizdate=running.bizdate,
-        scheduled_local=running.scheduled_at.astimezone(zone).replace(tzinfo=None),
-        current_date=running.started_at.astimezone(zone).date(),
-        node_id=running.task_number,
-        workflow_id=running.workflow_number,
-        instance_id=running.instance,
-    )
-
-
 def _execute(running: Running, log: JobLog, stop: StopSwitch) -> Outcome:
-    context = parameter_context(running)
+    context = run_parameters.context_of(running)
     try:
-        values = parameters.resolve(parameters.parse_assignments(running.assignments), context)
+        values = run_parameters.resolve(running, context)
         content = parameters.substitute(running.content, values, context)
     except parameters.ParameterError as error:
         log.note(f"[opscenter] Scheduling parameters: {error}")
         return _failure("attempt.parameters", problem=error.reason.as_json())
-    running.parameters = values
     files, missing = _resources(running, content)
     if missing:
         log.note(f"[opscenter] Missing resources: {', '.join(missing)}")

@@ -13,7 +13,7 @@ from opscenter.base.reasons import Refused, sentence
 from opscenter.operations.actor import Actor
 from opscenter.operations.permits import require
 from opscenter.production import http_settings
-from opscenter.production.models import DataSource, ResourceGroup
+from opscenter.production.models import DataSource, ResourceGroup, SharedParameter
 from opscenter.production.node_types import HTTP
 from opscenter.workspaces import audit
 from opscenter.workspaces.models import User, Workspace
@@ -58,7 +58,8 @@ def import_document(actor: Actor, workspace: Workspace, text: str) -> ImportRepo
     """
     member = require(actor, workspace, Permission.DEVELOP)
     sources = DataSource.objects.filter(workspace=workspace).values_list("name", flat=True)
-    document = flowspec.read(text, frozenset(sources))
+    shared = SharedParameter.objects.filter(workspace=workspace).values_list("name", flat=True)
+    document = flowspec.read(text, frozenset(sources), frozenset(shared))
     workspace = member.workspace
     Workspace.objects.select_for_update(no_key=True).get(pk=workspace.pk)  # one import at a time
     resolver = _Resolver(workspace, actor.user, document)
@@ -137,6 +138,7 @@ def _workflow(
     values = {
         "name": described.name,
         "description": described.description,
+        "parameters": described.parameters,
         "source_id": described.source_id or (found.source_id if found else ""),
         "owner": resolver.owner(described.owner, found.owner if found else None),
     }

@@ -25,6 +25,7 @@ from opscenter.operations.publish_checks import (
     output_problems,
     recurrences_before,
 )
+from opscenter.operations.publish_parameters import with_new_parameters, workflow_problems
 from opscenter.production.models import (
     Environment,
     ProductionWorkflow,
@@ -71,6 +72,7 @@ class PublishReport:
         new: ids of those among them that were not there before.
         unchanged: nodes that were left out, since production has them as they are.
         instances: how many instances of today were made at once.
+        workflows: those whose parameters were changed.
         warnings: what should be known, each with its node and field.
     """
 
@@ -78,6 +80,7 @@ class PublishReport:
     new: frozenset[int]
     unchanged: tuple[Node, ...]
     instances: int
+    workflows: tuple[Workflow, ...]
     warnings: tuple[PublishProblem, ...]
 
 
@@ -87,7 +90,8 @@ def publish(actor: Actor, workspace: Workspace, nodes: Sequence[Node], message: 
 
     In a workspace of the standard mode the same tasks are made in the development environment too. Owner, priority and
     resource group are set from the draft; a recurrence that was changed in production stays, unless the draft's own
-    changed since it was last published.
+    changed since it was last published. The parameters of the nodes' workflows are published too; they hold for all tasks
+    of the workflow, for attempts that start from now on.
 
     Raises:
         NotFound, Forbidden: the actor may not publish in the workspace.
@@ -106,12 +110,14 @@ def publish(actor: Actor, workspace: Workspace, nodes: Sequence[Node], message: 
     _hold(candidates)
     upstreams = Upstreams(workspace, Environment.PROD, candidates)
     problems, warnings = check(upstreams)
+    problems += workflow_problems(drafts)
     if workspace.mode == Workspace.Mode.STANDARD:
         in_dev = Upstreams(workspace, Environment.DEV, candidates)
         problems += output_problems(in_dev) + data_source_problems(in_dev)
     if problems:
         raise PublishRefused(problems)
     workflows = {node.workflow.pk: node.workflow for node in drafts if node.workflow is not None}
+    changed = with_new_parameters(workflows.values())
     publication = _Publication(actor.user, workspace, candidates, workflows, message, clock.now())
     publication.save_drafts()
     tasks, new = publication.deploy(upstreams)
@@ -119,7 +125,7 @@ def publish(actor: Actor, workspace: Workspace, nodes: Sequence[Node], message: 
         publication.deploy(Upstreams(workspace, Environment.DEV, candidates))
     instances = generate.deploy_immediately(tasks, new)
     _audit(actor, workspace, drafts, tasks, message)
-    return PublishReport(tuple(tasks), frozenset(new), tuple(left_out), instances, tuple(warnings))
+    return PublishReport(tuple(tasks), frozenset(new), tuple(left_out), instances, tuple(changed), tuple(warnings))
 
 
 def environments(workspace: Workspace) -> tuple[Environment, ...]:
@@ -268,7 +274,12 @@ class _Publication:
             found[workflow.pk], _made = ProductionWorkflow.objects.update_or_create(
                 number=workflow.number,
                 environment=environment,
-                defaults={"workspace": self.workspace, "name": workflow.name, "owner": workflow.owner},
+                defaults={
+                    "workspace": self.workspace,
+                    "name": workflow.name,
+                    "owner": workflow.owner,
+                    "parameters": workflow.parameters,
+                },
             )
         return found
 
@@ -373,7 +384,7 @@ class _Publication:
 
 def _audit(actor: Actor, workspace: Workspace, nodes: Sequence[Node], tasks: Sequence[Task], message: str) -> None:
     workflows = {node.workflow for node in nodes}
-    only = workflows.pop() if len(workflows) == 1 else None
+    only = next(iter(workflows)) if len(workflows) == 1 else None
     audit.record(
         actor.user,
         actor.face,
@@ -386,6 +397,7 @@ def _audit(actor: Actor, workspace: Workspace, nodes: Sequence[Node], tasks: Seq
                 {"number": task.number, "name": task.name, "version": task.version.number if task.version else None}
                 for task in tasks
             ],
+            "parameters": {workflow.name: workflow.parameters for workflow in workflows if workflow is not None},
         },
         address=actor.address,
     )

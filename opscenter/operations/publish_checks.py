@@ -34,7 +34,7 @@ from workflows.models import Node, NodeVersion
 ROOT = 0
 """Stands for the number of the workspace's root task, which may not be there yet."""
 
-_SOME_DAY = parameters.Context(date(2025, 6, 14), datetime(2025, 6, 15), date(2025, 6, 15), 1, 1, 1)
+SOME_DAY = parameters.Context(date(2025, 6, 14), datetime(2025, 6, 15), date(2025, 6, 15), 1, 1, 1)
 """An ordinary day, on which every parameter must have a value."""
 
 _RESOURCE = re.compile(r'##@resource_reference\{\s*"([^"]+)"\s*\}')
@@ -238,7 +238,7 @@ def _own_problems(candidate: Candidate, resources: set[str]) -> list[PublishProb
     if not definition.cron:
         found.append(candidate.problem("cron", "publish.no_schedule"))
     try:
-        parameters.resolve(parameters.parse_assignments(definition.parameters), _SOME_DAY)
+        parameters.resolve(parameters.parse_assignments(definition.parameters), SOME_DAY)
     except Invalid as error:
         found.append(candidate.problem("parameters", "publish.parameter", reason=error.reason.as_json()))
     if definition.type == HTTP.code:

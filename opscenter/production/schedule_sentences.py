@@ -101,5 +101,9 @@ for _code, _text in {
     "parameters.out_of_range": gettext_lazy(
         "“%(expression)s” leads out of the years 1 to 9999. Write a smaller offset."
     ),
+    "parameters.overrides": gettext_lazy(
+        "The parameters of this run cannot be read (at “%(path)s”). They are texts by name, for the workflow or for the "
+        "number of a task."
+    ),
 }.items():
     _say(_code, _text)

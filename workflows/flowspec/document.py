@@ -1,12 +1,13 @@
 """A whole document: its shape, its workflow, its nodes."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from workflows.definitions import Dependency, NodeDefinition
 from workflows.flowspec.dependencies import Flow
 from workflows.flowspec.loading import load
 from workflows.flowspec.nodes import Defaults, Mentions, NodeReader, note_time_zone, source_id_of
+from workflows.flowspec.parameters import Scopes
 from workflows.flowspec.place import Place
 from workflows.flowspec.problems import Findings, Problem
 from workflows.flowspec.sections import Sections
@@ -19,12 +20,19 @@ _VERSIONS = ("1.0.0", "1.1.0", "1.2.0", "2.0.0")
 
 @dataclass(frozen=True)
 class DocumentWorkflow:
-    """The workflow that a document describes. ``source_id`` may be empty; ``owner`` is as written."""
+    """The workflow that a document describes.
+
+    Attributes:
+        source_id: may be empty.
+        owner: as written.
+        parameters: for all its nodes: ``name=expression``, separated by spaces.
+    """
 
     name: str
     source_id: str
     owner: str
     description: str
+    parameters: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,11 +54,12 @@ class Document:
     warnings: tuple[Problem, ...]
 
 
-def read(text: str, data_sources: Collection[str] = ()) -> Document:
+def read(text: str, data_sources: Collection[str] = (), parameters: Collection[str] = ()) -> Document:
     """Read a FlowSpec document, leniently.
 
     Args:
         data_sources: names of those that the workspace has: another product's SQL on one of them is run here.
+        parameters: names of the workspace's parameters: nodes that refer to one get no copy of it.
 
     Raises:
         BadDocument: it cannot be read, or has nothing to import; the error names every place and reason.
@@ -63,7 +72,7 @@ def read(text: str, data_sources: Collection[str] = ()) -> Document:
     spec = root.object("spec") if root.get("spec") else root  # version 1.0.0 has its sections at the top
     workflow = _only_workflow(spec)
     findings.raise_errors()
-    document = _read(root, spec, workflow, findings, data_sources)
+    document = _read(root, spec, workflow, findings, data_sources, parameters)
     findings.raise_errors()
     return document
 
@@ -87,14 +96,23 @@ def _only_workflow(spec: Place) -> Place:
     return workflows[0] if workflows else spec.get("workflows")
 
 
-def _read(root: Place, spec: Place, workflow: Place, findings: Findings, data_sources: Collection[str]) -> Document:
+def _read(
+    root: Place,
+    spec: Place,
+    workflow: Place,
+    findings: Findings,
+    data_sources: Collection[str],
+    parameters: Collection[str],
+) -> Document:
     sections = Sections(spec, workflow) if workflow.is_object else Sections(spec)
     mentions = Mentions()
     owner = workflow.get("owner") or spec.get("owner") or root.object("metadata").get("owner")
     described = _workflow(root, spec, workflow, owner)
     if described is not None and described.owner:
         mentions.owners.setdefault(described.owner, owner.path)
-    reader = NodeReader(sections, _defaults(workflow, sections, owner, mentions), mentions, data_sources)
+    scopes = Scopes(described is not None, parameters)
+    scopes.read_workflow((workflow if workflow.is_object else spec).object("script"), sections)
+    reader = NodeReader(sections, _defaults(workflow, sections, owner, mentions), mentions, scopes, data_sources)
     places, external = _places(spec, workflow, sections)
     if not places and not findings.errors:
         spec.error("flowspec.no_nodes")
@@ -109,7 +127,7 @@ def _read(root: Place, spec: Place, workflow: Place, findings: Findings, data_so
     if workflow.is_object:
         flow.add_workflow_inputs(reader.inputs(workflow))
     return Document(
-        workflow=described,
+        workflow=described and replace(described, parameters=scopes.workflow_text()),
         nodes=flow.finish(places),
         paths={key: place.path for key, place in places.items()},
         owners=mentions.owners,

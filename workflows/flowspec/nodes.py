@@ -7,7 +7,7 @@ from typing import Any
 
 from opscenter.production.node_types import HTTP, NODE_TYPES, PYTHON, SHELL, SQL, NodeType, by_wire
 from workflows.definitions import HTTP_RERUNS, UNKNOWN_TYPE, NodeDefinition
-from workflows.flowspec.parameters import read_parameters
+from workflows.flowspec.parameters import Scopes, read_parameters
 from workflows.flowspec.place import Place
 from workflows.flowspec.sections import Sections, local_id
 from workflows.flowspec.settings import Schedule, read_schedule, read_settings
@@ -61,6 +61,7 @@ class NodeReader:
     sections: Sections
     defaults: Defaults
     mentions: Mentions
+    scopes: Scopes
     data_sources: Collection[str] = ()
 
     def read(self, node: Place, source_id: str) -> NodeDefinition:
@@ -82,7 +83,7 @@ class NodeReader:
             description=_description(node),
             owner=self._mention(node.get("owner") or self.defaults.owner, self.mentions.owners),
             content=_content(script),
-            parameters=read_parameters(script, self.sections),
+            parameters=read_parameters(script, self.sections, self.scopes),
             cron=schedule.cron,
             start=schedule.start,
             end=schedule.end,

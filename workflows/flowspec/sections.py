@@ -49,6 +49,10 @@ class Sections:
             if place.is_object and (key := place.text("id")):
                 known.setdefault(key, place)
 
+    def all(self, section: str) -> list[Place]:
+        """Everything with an id in a section, in the order of the document."""
+        return list(self._by_id.get(section, {}).values())
+
     def resolve(self, place: Place, section: str) -> Place:
         """The object that a place is or refers to; a reference to nothing is an error and reads as an empty place."""
         if not isinstance(place.value, str):

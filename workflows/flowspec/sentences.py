@@ -69,6 +69,13 @@ _plain(
 
 # Warnings: what was read otherwise than written.
 _plain(
+    "flowspec.workspace_parameter",
+    lambda: _(
+        "The workspace has no parameter “%(name)s”; the value in the document was taken as the node's own. Add the "
+        "parameter to the workspace and import again to share it."
+    ),
+)
+_plain(
     "flowspec.version", lambda: _("Version “%(version)s” is not known (known: %(known)s); it was read like the newest.")
 )
 _plain(

@@ -12,6 +12,7 @@ from opscenter.production.models.instances import (
     Transition,
     WorkflowInstance,
 )
+from opscenter.production.models.parameters import SharedParameter
 from opscenter.production.models.tasks import (
     Environment,
     ProductionWorkflow,
@@ -41,6 +42,7 @@ __all__ = [
     "Resource",
     "ResourceGroup",
     "ResourceVersion",
+    "SharedParameter",
     "Task",
     "TaskDependency",
     "TaskInstance",

@@ -25,6 +25,11 @@ class WorkflowInstance(models.Model):
     workflow = models.ForeignKey(ProductionWorkflow, on_delete=models.PROTECT, null=True)
     name = models.CharField(max_length=255)
     bizdate = models.DateField()
+    parameters = models.JSONField(
+        default=dict,
+        db_default=models.Value({}, models.JSONField()),
+        help_text="overrides of scheduling parameters: production.rules.levels.Sources.overrides",
+    )
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True)
     created_at = models.DateTimeField(db_default=Now())
 
@@ -173,6 +178,7 @@ class Attempt(models.Model):
         TaskVersion, on_delete=models.PROTECT, null=True, related_name="+", db_constraint=False, db_index=False
     )
     parameters = models.JSONField(default=dict, help_text="scheduling parameters as resolved")
+    parameter_sources = models.JSONField(null=True, help_text="where each comes from: production.rules.levels.as_json")
     resources = models.JSONField(default=dict, help_text="resource name -> version number")
     worker = models.BigIntegerField(null=True, help_text="base.Process of the worker")
     host = models.CharField(max_length=255, blank=True)

@@ -55,6 +55,7 @@ class ProductionWorkflow(models.Model):
     workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="production_workflows")
     name = models.CharField(max_length=255)
     owner = models.ForeignKey(User, on_delete=models.PROTECT)
+    parameters = models.TextField(blank=True, default="", db_default="", help_text="name=expression, for all its tasks")
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:

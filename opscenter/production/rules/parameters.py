@@ -2,8 +2,8 @@
 
 Codes of errors: in an assignment text, with ``position`` (from 1): ``parameters.name`` (text), ``parameters.no_value``
 (text), ``parameters.duplicate`` (name), ``parameters.quote`` (text), ``parameters.equals_sign`` (name, value). In an
-expression, with ``expression``: ``parameters.unknown_name``, ``parameters.unclosed``, ``parameters.format``,
-``parameters.out_of_range``.
+expression, with ``expression`` and its ``position`` (from 1) in the text evaluated: ``parameters.unknown_name``,
+``parameters.unclosed``, ``parameters.format``, ``parameters.out_of_range``.
 """
 
 import calendar
@@ -37,6 +37,7 @@ class Context:
     instance_id: int
 
 
+LONGEST_NAME = 128
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[1-9][0-9]*")
 _WORD = re.compile(r"\S+")
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
@@ -78,24 +79,48 @@ _IN_CODE = re.compile(
 )
 
 
-def parse_assignments(text: str) -> dict[str, str]:
+@dataclass(frozen=True)
+class Assignment:
+    """``name=expression`` in a text; ``start`` and ``end`` are where the expression begins, and the whole ends."""
+
+    name: str
+    expression: str
+    start: int
+    end: int
+
+
+def read_assignments(text: str) -> list[Assignment]:
     """Read ``name=expression name2='expression'``; a quoted value may hold spaces and equals signs.
 
     Raises:
         ParameterError: with the position of what cannot be read.
     """
-    found: dict[str, str] = {}
+    found: dict[str, Assignment] = {}
     position = 0
     while word := _WORD.search(text, position):
-        name, value, position = _assignment(text, word)
-        if name in found:
-            raise ParameterError("parameters.duplicate", position=word.start() + 1, name=name)
-        found[name] = value
-    return found
+        one = _assignment(text, word)
+        if one.name in found:
+            raise ParameterError("parameters.duplicate", position=word.start() + 1, name=one.name)
+        found[one.name], position = one, one.end
+    return list(found.values())
 
 
-def _assignment(text: str, found: re.Match[str]) -> tuple[str, str, int]:
-    """The assignment that begins with the word found: name, value, where it ends."""
+def parse_assignments(text: str) -> dict[str, str]:
+    """The expressions of an assignment text by name, in its order.
+
+    Raises:
+        ParameterError: as ``read_assignments``.
+    """
+    return {one.name: one.expression for one in read_assignments(text)}
+
+
+def is_name(text: str) -> bool:
+    """Whether a parameter can be called so by name; positions (1, 2, ...) are no names."""
+    return len(text) <= LONGEST_NAME and _NAME.fullmatch(text) is not None and not text.isdigit()
+
+
+def _assignment(text: str, found: re.Match[str]) -> Assignment:
+    """The assignment that begins with the word found."""
     start, word = found.start(), found[0]
     name, equals, _ = word.partition("=")
     if not _NAME.fullmatch(name):
@@ -107,13 +132,14 @@ def _assignment(text: str, found: re.Match[str]) -> tuple[str, str, int]:
         quoted = _QUOTED.match(text, begin)
         if quoted is None or not (quoted.end() == len(text) or text[quoted.end()].isspace()):
             raise ParameterError("parameters.quote", position=begin + 1, text=text[begin:])
-        return name, quoted.group(1) if quoted.group(1) is not None else quoted.group(2), quoted.end()
+        value = quoted.group(1) if quoted.group(1) is not None else quoted.group(2)
+        return Assignment(name, value, begin + 1, quoted.end())
     value = word[len(name) + 1 :]
     if not value:
         raise ParameterError("parameters.no_value", position=start + 1, text=word)
     if "=" in value:
         raise ParameterError("parameters.equals_sign", position=begin + value.index("=") + 1, name=name, value=value)
-    return name, value, found.end()
+    return Assignment(name, value, begin, found.end())
 
 
 def resolve(assignments: Mapping[str, str], context: Context) -> dict[str, str]:
@@ -133,21 +159,30 @@ def evaluate(expression: str, context: Context) -> str:
     """
 
     def replace(match: re.Match[str]) -> str:
-        if match["bizdate"] is not None:
-            value = _by_bizdate(match["bizdate"], context)
-        elif match["time"] is not None:
-            value = _by_time(match["time"], context)
-        elif match["name"] is not None:
-            if match["name"] not in _BUILT_INS:
-                raise ParameterError("parameters.unknown_name", expression=match[0], known=sorted(_BUILT_INS))
-            return _BUILT_INS[match["name"]](context)
-        else:
-            raise ParameterError("parameters.unclosed", expression=expression)
-        if value is None:
-            raise ParameterError("parameters.format", expression=match[0])
-        return value
+        try:
+            return _value(match, context)
+        except ParameterError as error:
+            told = error.reason.params | {"position": match.start() + 1}
+            raise ParameterError(error.reason.code, **told) from error.__cause__
 
     return _EXPRESSION.sub(replace, expression)
+
+
+def _value(match: re.Match[str], context: Context) -> str:
+    """The value of one ``${...}``, ``$[...]`` or ``$name``."""
+    if match["bizdate"] is not None:
+        value = _by_bizdate(match["bizdate"], context)
+    elif match["time"] is not None:
+        value = _by_time(match["time"], context)
+    elif match["name"] is not None:
+        if match["name"] not in _BUILT_INS:
+            raise ParameterError("parameters.unknown_name", expression=match[0], known=sorted(_BUILT_INS))
+        value = _BUILT_INS[match["name"]](context)
+    else:
+        raise ParameterError("parameters.unclosed", expression=match.string[match.start() :])
+    if value is None:
+        raise ParameterError("parameters.format", expression=match[0])
+    return value
 
 
 def substitute(code: str, values: Mapping[str, str], context: Context | None = None) -> str:
@@ -248,6 +283,9 @@ def _bizmonth(context: Context) -> str:
         at = _add_months(at, -1)
     return _formatted("yyyymm", at)
 
+
+BUILT_INS = ("bizdate", "cyctime", "gmtdate", "bizmonth", "jobid", "nodeid", "taskid")
+"""Names of the built-ins, which are written ``$bizdate`` and so on."""
 
 _BUILT_INS: dict[str, Callable[[Context], str]] = {
     "bizdate": lambda context: f"{context.bizdate:%Y%m%d}",
