@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from itertools import chain
 from zoneinfo import ZoneInfo
 
 from django.db.models import F
@@ -81,6 +82,7 @@ def _make_families(job: Backfill) -> None:
             name=job.name,
             bizdate=date.bizdate,
             created_by_id=job.created_by_id,
+            parameters=job.request["parameters"],
         )
         for date in dates
     )
@@ -94,19 +96,19 @@ def _finish(job: Backfill) -> None:
     if job.request["autostart"]:
         start(job)
         return
-    job.state = Backfill.State.READY
-    job.save(update_fields=["state"])
+    job.state, job.is_paused = Backfill.State.READY, True
+    job.save(update_fields=["state", "is_paused"])
 
 
 def start(job: Backfill) -> None:
     """Let go what waits for nothing. Holds the job's row."""
     settings = Settings.of(job)
     now = clock.now()
-    job.state = Backfill.State.STARTED
+    job.state, job.is_paused = Backfill.State.STARTED, False
     job.is_watched = job.on_failure != OnFailure.WAIT
     job.started_at = now
     job.due_at = settings.window.closes(now, settings.zone) if settings.window else None
-    job.save(update_fields=["state", "is_watched", "started_at", "due_at"])
+    job.save(update_fields=["state", "is_paused", "is_watched", "started_at", "due_at"])
     if settings.window:
         hold_until(job, settings.window.opens(now, settings.zone), now)
     first = sql.rows(
@@ -202,8 +204,10 @@ class _Maker:
         before = self._day_before(date, schedules)
         edges = plan_edges(self._links, schedules, today, before, far_links(self._links, schedules, today))
         edges += self._turn(date, series, edges)
-        rows = self._rows(date, series, Counter(edge.downstream for edge in edges))
-        sql.copy("production_taskinstance", bulk.INSTANCE_COLUMNS, rows)
+        unmet = Counter(edge.downstream for edge in edges)
+        turn = [] if date.turn_id is None else [self._turn_row(date, unmet[date.turn_id])]
+        now = clock.now()  # nothing may be asked while rows are being copied
+        sql.copy("production_taskinstance", bulk.INSTANCE_COLUMNS, chain(self._rows(date, series, unmet, now), turn))
         bulk.insert_edges(edges, date.bizdate + timedelta(days=1))
         date.is_made = True
         date.save(update_fields=["is_made", "turn"])
@@ -250,14 +254,11 @@ class _Maker:
         return around + [Edge(pk, turn, False) for one in series for pk in one.ids if pk not in waiting]
 
     def _rows(
-        self, date: BackfillDate, series: Sequence[Series], unmet: Mapping[int, int]
+        self, date: BackfillDate, series: Sequence[Series], unmet: Mapping[int, int], now: datetime
     ) -> Iterator[tuple[object, ...]]:
-        now = clock.now()
         for one in series:
             for planned, pk in zip(one.planned, one.ids, strict=True):
                 yield self._row(date, one.task, planned, pk, unmet.get(pk, 0), now)
-        if date.turn_id is not None:
-            yield self._turn_row(date, unmet.get(date.turn_id, 0))
 
     def _row(
         self, date: BackfillDate, task: Scheduled, planned: Planned, pk: int, unmet: int, now: datetime

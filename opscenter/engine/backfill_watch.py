@@ -1,6 +1,5 @@
 """What happens to a backfill by itself: its run window closes, a date of it fails."""
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -8,16 +7,15 @@ from django.db.models import Min
 
 from opscenter.base import clock, notify, sql
 from opscenter.base.due import Source
-from opscenter.engine import advance, backfill_make, http_calls
+from opscenter.engine import advance, backfill_jobs, backfill_make
+from opscenter.engine.backfill_jobs import OF_JOB
 from opscenter.engine.locks import lock_with_downstream, repeated
-from opscenter.production.models import Attempt, Backfill
+from opscenter.production.models import Backfill
 from opscenter.production.rules.backfill import OnFailure
 from opscenter.production.rules.states import State
-from opscenter.production.transitions import transition
 
 _LOOK_EVERY = timedelta(seconds=2)
 _ACTIVE = (State.WAIT_TIME, State.WAIT_TRIGGER, State.WAIT_RESOURCE, State.CLAIMED, State.RUNNING, State.CHECKING)
-_OF_JOB = "FROM production_taskinstance i JOIN production_backfilldate d ON d.family_id = i.workflow_instance_id"
 
 
 def run_backfills() -> datetime | None:
@@ -57,7 +55,7 @@ def _look(pk: int) -> None:
         return
     if job.on_failure == OnFailure.STOP:
         if failed := _failed(pk):
-            stop(job, {"code": "backfill.stopped_by_failure", "params": {"instance": failed[0][0]}})
+            backfill_jobs.stop(job, {"code": "backfill.stopped_by_failure", "params": {"instance": failed[0][0]}})
             return
     else:
         _let_go_on(pk)
@@ -89,13 +87,13 @@ def _let_go_on(pk: int) -> None:
 
 def _failed(pk: int) -> list[tuple[Any, ...]]:
     failed = f"i.state = {State.FAILURE:d} AND i.due_at IS NULL"
-    return sql.rows(f"SELECT i.id {_OF_JOB} WHERE d.backfill_id = %(job)s AND {failed} LIMIT 1", {"job": pk})
+    return sql.rows(f"SELECT i.id {OF_JOB} WHERE d.backfill_id = %(job)s AND {failed} LIMIT 1", {"job": pk})
 
 
 def _moves(pk: int) -> bool:
     """Whether anything of the job runs, or will without anybody's help."""
     found = sql.rows(
-        f"""SELECT 1 {_OF_JOB} WHERE d.backfill_id = %(job)s AND (i.state = ANY(%(active)s::smallint[])
+        f"""SELECT 1 {OF_JOB} WHERE d.backfill_id = %(job)s AND (i.state = ANY(%(active)s::smallint[])
             OR (i.state = {State.FAILURE:d} AND i.due_at IS NOT NULL)) LIMIT 1""",
         {"job": pk, "active": [int(state) for state in _ACTIVE]},
     )
@@ -104,34 +102,6 @@ def _moves(pk: int) -> bool:
 
 def _locked(pk: int) -> Backfill:
     return Backfill.objects.select_for_update(no_key=True, of=("self",)).select_related("workspace__tenant").get(pk=pk)
-
-
-def stop(job: Backfill, reason: Mapping[str, Any], operation: int | None = None) -> None:
-    """End all of a job whose row this transaction holds: what waits fails at once, what runs is killed, nothing is rerun by
-    itself, and what is not made yet is not made."""
-    of_job = f"{_OF_JOB} WHERE d.backfill_id = %(job)s AND i.state <> {State.SUCCESS:d}"
-    ids = [row[0] for row in sql.rows(f"SELECT i.id {of_job} ORDER BY i.id FOR NO KEY UPDATE OF i", {"job": job.pk})]
-    waits = {State.NOT_RUN, State.WAIT_TIME, State.WAIT_TRIGGER, State.WAIT_RESOURCE}
-    claimed = transition(ids, {State.CLAIMED}, State.FAILURE, reason=reason, operation=operation)
-    Attempt.objects.filter(instance__in=[one.id for one in claimed], state=Attempt.State.CLAIMED).update(
-        state=Attempt.State.STOPPED, finished_at=clock.now(), lease_until=None, reason=reason
-    )
-    transition(ids, waits, State.FAILURE, reason=reason, operation=operation)
-    sql.rows(
-        f"""UPDATE production_taskinstance SET due_at = NULL, reruns_left = 0
-            WHERE id = ANY(%(ids)s::bigint[]) AND state = {State.FAILURE:d} AND due_at IS NOT NULL""",
-        {"ids": ids},
-    )
-    running = list(
-        Attempt.objects.filter(instance__in=ids, state=Attempt.State.RUNNING).values_list("instance_id", flat=True)
-    )
-    if running:
-        Attempt.objects.filter(instance__in=running, state=Attempt.State.RUNNING).update(stop_requested_at=clock.now())
-        http_calls.hurry(running)
-        notify.notify(notify.STOP)
-    job.state, job.due_at, job.is_watched, job.is_paused = Backfill.State.STOPPED, None, False, False
-    job.reason = dict(reason)
-    job.save(update_fields=["state", "due_at", "is_watched", "is_paused", "reason"])
 
 
 SOURCE = Source("backfills", run_backfills)

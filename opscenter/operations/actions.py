@@ -56,6 +56,12 @@ def _operated_tasks(params: Params) -> str:
     return _results(ngettext("%(n)s task", "%(n)s tasks", done) % {"n": done}, params)
 
 
+def _operated_backfills(params: Params) -> str:
+    """The same of backfills."""
+    done = len(params["done"])
+    return _results(ngettext("%(n)s backfill", "%(n)s backfills", done) % {"n": done}, params)
+
+
 def _results(done: str, params: Params) -> str:
     refused = len(params["refused"])
     parts = [done, ngettext("%(n)s refused", "%(n)s refused", refused) % {"n": refused}] if refused else [done]
@@ -270,6 +276,11 @@ ACTIONS: dict[str, Action] = {
         Action("task.run_now", gettext_lazy("Ran the task now"), _ran),
         Action("task.freeze", gettext_lazy("Froze tasks"), _operated_tasks),
         Action("task.unfreeze", gettext_lazy("Unfroze tasks"), _operated_tasks),
+        Action("backfill.make", gettext_lazy("Asked for a backfill"), _operated_backfills),
+        Action("backfill.pause", gettext_lazy("Paused backfills"), _operated_backfills),
+        Action("backfill.resume", gettext_lazy("Resumed backfills"), _operated_backfills),
+        Action("backfill.stop", gettext_lazy("Stopped backfills"), _operated_backfills),
+        Action("backfill.rerun", gettext_lazy("Reran what failed in backfills"), _operated_backfills),
         Action("operation.ask", gettext_lazy("Asked extensions first"), _asked),
         Action("operation.block", gettext_lazy("Blocked the operation"), _blocked),
         Action("operation.cancel", gettext_lazy("Cancelled the operation"), _operation),

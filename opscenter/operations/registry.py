@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from opscenter.base.reasons import Reason, sentence
 from opscenter.operations.permits import missing
-from opscenter.production.models import Recurrence, Task, TaskInstance, TaskVersion
+from opscenter.production.models import Backfill, Recurrence, Task, TaskInstance, TaskVersion
 from opscenter.production.rules.states import LIVE, WAITING, State
 from opscenter.workspaces.models import Member
 from opscenter.workspaces.roles import Permission
@@ -24,10 +24,11 @@ class OperationSpec:
     """One operation.
 
     Attributes:
-        object_type: what it is done to: ``instance`` or ``task``.
+        object_type: what it is done to: ``instance``, ``task`` or ``backfill`` (a whole job).
         audit: its code in the audit trail.
         states: the instance's states from which it may be done.
-        frozen: only on frozen (True) or on not frozen (False) objects; None for both.
+        job_states: the backfill's.
+        frozen: only on frozen or paused (True) or on not frozen (False) objects; None for both.
         danger: cannot be undone; the button says so in red.
         point: the extension point that is asked first, in production; empty for none.
     """
@@ -36,6 +37,7 @@ class OperationSpec:
     name: Promise
     permission: Permission
     states: frozenset[State] = frozenset()
+    job_states: frozenset[Backfill.State] = frozenset()
     frozen: bool | None = None
     danger: bool = False
     object_type: str = "instance"
@@ -43,8 +45,10 @@ class OperationSpec:
 
     @property
     def audit(self) -> str:
-        return f"{self.object_type}.{self.code.removesuffix('_task')}"
+        return f"{self.object_type}.{self.code.removesuffix(f'_{self.object_type}')}"
 
+
+Job = Backfill.State
 
 OPERATIONS: dict[str, OperationSpec] = {
     spec.code: spec
@@ -98,6 +102,45 @@ OPERATIONS: dict[str, OperationSpec] = {
             object_type="task",
             point="unfreeze-node",
         ),
+        OperationSpec(
+            "make_backfill",
+            pgettext_lazy("operation", "Backfill"),
+            Permission.TEST_TASK,
+            job_states=frozenset({Job.ASKED}),
+            object_type="backfill",
+            point="backfill-data",
+        ),
+        OperationSpec(
+            "pause_backfill",
+            pgettext_lazy("operation", "Pause"),
+            Permission.OPERATE_INSTANCE,
+            job_states=frozenset({Job.STARTED}),
+            frozen=False,
+            object_type="backfill",
+        ),
+        OperationSpec(
+            "resume_backfill",
+            pgettext_lazy("operation", "Resume"),
+            Permission.OPERATE_INSTANCE,
+            job_states=frozenset({Job.READY, Job.STARTED}),
+            frozen=True,
+            object_type="backfill",
+        ),
+        OperationSpec(
+            "stop_backfill",
+            gettext_lazy("Stop all"),
+            Permission.OPERATE_INSTANCE,
+            job_states=frozenset({Job.MAKING, Job.READY, Job.STARTED}),
+            object_type="backfill",
+            danger=True,
+        ),
+        OperationSpec(
+            "rerun_backfill",
+            gettext_lazy("Rerun failed"),
+            Permission.OPERATE_INSTANCE,
+            job_states=frozenset({Job.STARTED, Job.STOPPED}),
+            object_type="backfill",
+        ),
     )
 }
 
@@ -107,16 +150,28 @@ def operations_on(object_type: str) -> dict[str, OperationSpec]:
     return {code: spec for code, spec in OPERATIONS.items() if spec.object_type == object_type}
 
 
-def refusal(spec: OperationSpec, target: TaskInstance | Task, member: Member) -> Reason | None:
+Target = TaskInstance | Task | Backfill
+
+
+def _owner(target: Target) -> int:
+    """Whose it is; a backfill is that of who asked for it."""
+    if isinstance(target, Backfill):
+        return target.created_by_id
+    return target.task.owner_id if isinstance(target, TaskInstance) else target.owner_id
+
+
+def refusal(spec: OperationSpec, target: Target, member: Member) -> Reason | None:
     """Why the member cannot do this to the target now; None when they can."""
-    owner = target.task.owner_id if isinstance(target, TaskInstance) else target.owner_id
+    owner = _owner(target)
     if not member.may(spec.permission, own=owner == member.user_id):
         return Reason("permission.missing", missing(spec.permission))
     return state_refusal(spec, target)
 
 
-def state_refusal(spec: OperationSpec, target: TaskInstance | Task) -> Reason | None:
+def state_refusal(spec: OperationSpec, target: Target) -> Reason | None:
     """Why the target's own state forbids it; None when it does not."""
+    if isinstance(target, Backfill):
+        return _backfill_refusal(spec, target)
     return _task_refusal(spec, target) if isinstance(target, Task) else _instance_refusal(spec, target)
 
 
@@ -128,6 +183,16 @@ def _task_refusal(spec: OperationSpec, task: Task) -> Reason | None:
     is_frozen = task.recurrence == Recurrence.PAUSE
     if spec.frozen is not None and is_frozen is not spec.frozen:
         return Reason("task.frozen" if is_frozen else "task.not_frozen", {"task": task.name})
+    return None
+
+
+def _backfill_refusal(spec: OperationSpec, job: Backfill) -> Reason | None:
+    if job.state not in spec.job_states:
+        return Reason("backfill.state", {"state": job.state, "operation": spec.code})
+    if spec.frozen is not None and job.is_paused is not spec.frozen:
+        return Reason("backfill.paused_already" if job.is_paused else "backfill.not_paused")
+    if spec.code == "rerun_backfill" and job.dates.filter(is_made=False).exists():
+        return Reason("backfill.half_made")
     return None
 
 

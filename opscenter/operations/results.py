@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from extensions import envelope
 from opscenter.base import clock
 from opscenter.base.reasons import Invalid, Reason, sentence
-from opscenter.operations import instances, tasks
+from opscenter.operations import backfill_jobs, instances, tasks
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.registry import OPERATIONS, OperationSpec, refusal
 from opscenter.workspaces import audit
@@ -28,6 +28,7 @@ class _Kind:
         effects: what each operation does to those that allow it.
         message: what a message to extensions says of these.
         unknown: the reason when there is no such object.
+        also: what else may speak against an operation that waited for extensions, beside the registry's table.
     """
 
     read: Callable[[Sequence[int], Workspace, str], Mapping[int, Any]]
@@ -35,6 +36,7 @@ class _Kind:
     name: Callable[[Any], str]
     message: Callable[[Sequence[Any]], dict[str, Any]]
     unknown: str
+    also: Callable[[Any, Member], Reason | None] = lambda one, member: None
 
 
 KINDS = {
@@ -51,6 +53,14 @@ KINDS = {
         lambda one: str(one.name),
         lambda some: envelope.nodes([one.number for one in some]),
         "task.unknown",
+    ),
+    "backfill": _Kind(
+        backfill_jobs.read,
+        backfill_jobs.EFFECTS,
+        lambda one: str(one.name),
+        lambda some: {},  # it is asked for at a door of its own: backfills.ask
+        "backfill.unknown",
+        also=backfill_jobs.look_again,
     ),
 }
 
@@ -129,7 +139,9 @@ def _look_again(
     operation.targets.filter(done=None).update(open_code=None)
     if member is None:
         return objects, dict.fromkeys(waiting, Reason("operation.asker_left", {"user": str(operation.actor)}))
-    return objects, judge(spec, objects, waiting, member)
+    refusals = judge(spec, objects, waiting, member)
+    also = KINDS[spec.object_type].also
+    return objects, {pk: refused or also(objects[pk], member) for pk, refused in refusals.items()}
 
 
 def _write_results(operation: Operation, refusals: Mapping[int, Reason | None]) -> None:

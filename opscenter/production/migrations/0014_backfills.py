@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('production', '0008_handed_over_attempts'),
+        ('production', '0011_parameter_levels'),
         ('workspaces', '0004_retention'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
