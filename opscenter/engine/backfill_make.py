@@ -38,7 +38,8 @@ def begin(job: Backfill) -> None:
     job.state = Backfill.State.MAKING
     job.save(update_fields=["state"])
     _make_families(job)
-    generate.ensure_root(job.workspace, job.environment, job.created_by)  # turns are instances of it
+    if job.dates.exclude(after=None).exists():
+        generate.ensure_root(job.workspace, job.environment, job.created_by)  # turns are instances of it
     if job.instances > AT_ONCE:
         chores.queue(make, job.pk)
         return
