@@ -127,6 +127,7 @@ class InstanceFilters(_Filters):
     state = forms.MultipleChoiceField(required=False, choices=[(state.code, state.code) for state in STATES])
     frozen = forms.BooleanField(required=False)
     task = forms.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
+    backfill = forms.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
     scheduled_from = forms.DateTimeField(label=gettext_lazy("Scheduled from"), required=False)
     scheduled_to = forms.DateTimeField(label=gettext_lazy("Scheduled until"), required=False)
 
@@ -166,6 +167,7 @@ class InstanceFilters(_Filters):
         return InstanceFilter(
             text=data["q"],
             task=data["task"],
+            backfill=data["backfill"],
             bizdate=data["bizdate"],
             states=[state for code in data["state"] for state in _BY_CODE[code]],
             frozen=data["frozen"],

@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from opscenter.console.views import instance, instances, operation_history, operation_page, operations, tasks
+from opscenter.console.views import backfills, instance, instances, operation_history, operation_page, operations, tasks
 
 _in_workspace = [
     path("tasks/", tasks.task_list, name="task_list"),
@@ -18,6 +18,11 @@ _in_workspace = [
     path("instances/<int:pk>/log/<int:number>/more/", instance.log_more, name="instance_log_more"),
     path("instances/<int:pk>/log/<int:number>/raw/", instance.log_raw, name="instance_log_raw"),
     path("instances/do/<slug:code>/", operations.operate_instances, name="instance_operate"),
+    path("backfills/", backfills.backfill_list, name="backfill_list"),
+    path("backfills/new/", backfills.new, name="backfill_new"),
+    path("backfills/<int:pk>/", backfills.backfill, name="backfill"),
+    path("backfills/do/<slug:code>/", operations.operate_backfills, name="backfill_operate"),
+    path("backfill-instances/", instances.backfill_instance_list, name="backfill_instance_list"),
     path("operations/", operation_history.operation_list, name="operation_list"),
     path("operations/open/", operation_history.open_list, name="operation_open"),
     path("operations/<int:pk>/", operation_page.operation, name="operation"),

@@ -98,6 +98,16 @@ def _half_made(params: Mapping[str, Any]) -> str:
     return _("It was stopped while it was being made, so that dates are missing. Ask for a new backfill.")
 
 
+@sentence("backfill.over")
+def _over(params: Mapping[str, Any]) -> str:
+    return _("Every instance of the backfill has ended.")
+
+
+@sentence("backfill.nothing_failed")
+def _nothing_failed(params: Mapping[str, Any]) -> str:
+    return _("No instance of the backfill has failed.")
+
+
 @sentence("backfill.paused")
 def _paused(params: Mapping[str, Any]) -> str:
     return _("%(user)s paused the backfill.") % params

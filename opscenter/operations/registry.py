@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import Q
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
@@ -193,7 +194,19 @@ def _backfill_refusal(spec: OperationSpec, job: Backfill) -> Reason | None:
         return Reason("backfill.paused_already" if job.is_paused else "backfill.not_paused")
     if spec.code == "rerun_backfill" and job.dates.filter(is_made=False).exists():
         return Reason("backfill.half_made")
+    if job.state == Backfill.State.STARTED or spec.code == "rerun_backfill":
+        return _nothing_to_do(spec, job)
     return None
+
+
+def _nothing_to_do(spec: OperationSpec, job: Backfill) -> Reason | None:
+    """Nothing of the job is left to be paused, stopped or rerun."""
+    instances = TaskInstance.objects.filter(workflow_instance__backfill_date__backfill=job)
+    failed = Q(state=State.FAILURE, due_at__isnull=True)
+    if spec.code == "rerun_backfill":
+        return None if instances.filter(failed).exists() else Reason("backfill.nothing_failed")
+    over = not instances.exclude(state=State.SUCCESS).exclude(failed).exists()
+    return Reason("backfill.over") if over and spec.frozen is not True else None
 
 
 def _instance_refusal(spec: OperationSpec, instance: TaskInstance) -> Reason | None:

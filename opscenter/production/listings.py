@@ -41,6 +41,7 @@ class InstanceFilter:
 
     text: str = ""
     task: int | None = None
+    backfill: int | None = None
     bizdate: date | None = None
     states: Collection[State] = ()
     frozen: bool = False
@@ -92,6 +93,10 @@ def instances(
         found = found.filter(task__workflow__number=wanted.workflow)
     if wanted.task is not None:
         found = found.filter(task__number=wanted.task)
+    if kind == WorkflowInstance.Type.BACKFILL:
+        found = found.filter(turn_of__isnull=True)  # turns belong to the job, not to what it runs
+    if wanted.backfill is not None:
+        found = found.filter(workflow_instance__backfill_date__backfill=wanted.backfill)
     if wanted.text:
         found = found.filter(_named("task__number", "task__name", wanted.text, also="pk"))
     if wanted.scheduled_from is not None:

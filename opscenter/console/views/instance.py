@@ -16,12 +16,15 @@ from opscenter.console.access import ConsoleRequest, here, in_workspace, is_part
 from opscenter.console.filters import query_string
 from opscenter.console.instance_rows import duration_of, is_live
 from opscenter.production import log_tail, selectors
-from opscenter.production.models import Attempt, LogChunk, TaskInstance, WorkflowInstance
+from opscenter.production.models import Attempt, Backfill, BackfillDate, LogChunk, TaskInstance, WorkflowInstance
 from opscenter.production.names import kind_name
 from opscenter.production.node_types import HTTP_TRIGGER
 
 VIEWS = ("overview", "history", "code")
 _RAW_BATCH = 50
+
+
+_BACKFILL = WorkflowInstance.Type.BACKFILL
 
 
 @in_workspace
@@ -127,7 +130,10 @@ def _page(request: ConsoleRequest, found: TaskInstance, view: str) -> dict[str, 
         raise Http404 from None
     is_test = found.workflow_instance.type == WorkflowInstance.Type.SMOKE_TEST
     crumbs = [(_("Test instances"), here(request, "test_instance_list"))]
-    if not is_test:
+    job = _job_of(found)
+    if job is not None:
+        crumbs = [(_("Backfills"), here(request, "backfill_list")), (job.name, here(request, "backfill", pk=job.pk))]
+    elif not is_test:
         day = query_string({"bizdate": found.bizdate.isoformat()})
         crumbs = [(_("Instances"), here(request, "instance_list") + day)]
     asked = {name: request.GET.getlist(name) for name in ("view", "attempt") if name in request.GET}
@@ -137,6 +143,7 @@ def _page(request: ConsoleRequest, found: TaskInstance, view: str) -> dict[str, 
         "part": f"console/instance/{view}.html",
         "tabs": _tabs(view),
         "crumbs": crumbs,
+        "backfill": job,
         "task_url": here(request, "task", number=found.task.number),
         "actions": parts.actions(request, found),
         "kind": kind_name(found.kind),
@@ -147,6 +154,13 @@ def _page(request: ConsoleRequest, found: TaskInstance, view: str) -> dict[str, 
         "every": live.QUICK if is_live([found]) else live.SLOW,
         **_PARTS[view](request, found, shown),
     }
+
+
+def _job_of(found: TaskInstance) -> Backfill | None:
+    """The backfill that the instance belongs to."""
+    dates = BackfillDate.objects.filter(family=found.workflow_instance_id).select_related("backfill")
+    date = dates.defer("backfill__plan").first() if found.workflow_instance.type == _BACKFILL else None
+    return date.backfill if date is not None else None
 
 
 def _log_number(shown: Attempt | None) -> int:

@@ -34,12 +34,19 @@ def test_instance_list(request: ConsoleRequest) -> HttpResponse:
     return _listing(request, WorkflowInstance.Type.SMOKE_TEST)
 
 
+@in_workspace
+@require_safe
+def backfill_instance_list(request: ConsoleRequest) -> HttpResponse:
+    """Instances of backfills; with ``backfill`` those of one job."""
+    return _listing(request, WorkflowInstance.Type.BACKFILL)
+
+
 def _listing(request: ConsoleRequest, kind: WorkflowInstance.Type) -> HttpResponse:
     zone = request.workspace.tenant.time_zone
-    is_test = kind is WorkflowInstance.Type.SMOKE_TEST
+    is_test = kind is not WorkflowInstance.Type.NORMAL  # nothing is planned: all dates are shown
     default = None if is_test else latest_bizdate(clock.now(), zone)
     filters = InstanceFilters(request.GET, request.user, request.workspace, request.environment, default)
-    context = _frame(request, filters, is_test)
+    context = _frame(request, filters, is_test) | {"is_backfill": kind is WorkflowInstance.Type.BACKFILL}
     if not filters.is_valid():
         return live.whole(request, "console/instances/list.html", {**context, "rows": []}, status=422)
     found = listings.instances(request.user, request.workspace, request.environment, kind, filters.wanted())
@@ -92,6 +99,7 @@ def _frame(request: ConsoleRequest, filters: InstanceFilters, is_test: bool) -> 
         "chips": _chips(filters, kept, is_test),
         "is_narrowed": bool(kept),
         "clear_url": request.path,
+        "backfills_url": here(request, "backfill_list"),
         "test_url": here(request, "test_instance_list"),
         "tasks_url": here(request, "task_list"),
         "all_dates_url": query_string({**kept, "bizdate": ALL_DATES}),

@@ -56,7 +56,8 @@ def task_list(request: ConsoleRequest) -> HttpResponse:
         {"task": one, "owner": str(one.owner), "schedule": _schedule(one), "freeze": freezes.get(one.pk)}
         for one in page.rows
     ]
-    context |= {"actions": batch_buttons(request, "task"), "zone": request.workspace.tenant.time_zone}
+    actions = [*batch_buttons(request, "task"), _backfill_button(request)]
+    context |= {"actions": actions, "zone": request.workspace.tenant.time_zone}
     return live.whole(request, "console/tasks/list.html", {**context, "page": page, "rows": rows})
 
 
@@ -82,6 +83,7 @@ def task(request: ConsoleRequest, number: int) -> HttpResponse:
         "crumbs": [(_("Tasks"), here(request, "task_list"))],
         "run_url": here(request, "task_run", number=number),
         "run_why_not": _run_why_not(request, found),
+        "backfill_url": here(request, "backfill_new") + query_string({"tasks": number}),
         "actions": buttons(request, found),
         "freeze": freezes_of(request, [found]).get(found.pk),
         "waiting": waiting,
@@ -174,6 +176,18 @@ def _run_why_not(request: ConsoleRequest, found: Task) -> str:
     if found.status != Task.Status.ONLINE:
         return say("task.offline", {"task": found.name})
     return ""
+
+
+def _backfill_button(request: ConsoleRequest) -> dict[str, Any]:
+    """Of the batch bar; it leads to the dialog, which is a page of its own."""
+    may = request.member.may(Permission.TEST_TASK, own=True)
+    return {
+        "label": _("Backfill"),
+        "icon": "rewind",
+        "key": "b",
+        "url": here(request, "backfill_new"),
+        "why_not": "" if may else say("permission.missing", missing(Permission.TEST_TASK)),
+    }
 
 
 def _tabs(view: str) -> list[dict[str, Any]]:
