@@ -8,13 +8,18 @@ CODE := opscenter workflows extensions tests
 # tools that load the settings get a data folder of their own
 CHECK := OPSCENTER_DATA=$(CURDIR)/$(VENV)/check-data
 
-.PHONY: run test bench lint fmt lock test-tools
+.PHONY: run test unit bench lint fmt lock test-tools
 
 run: $(VENV)/.installed
 	@exec $(BIN)/python manage.py up
 
+# tests mostly wait, so more of them run at once than there are cores
 test: test-tools
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 3 $(ARGS)
+
+# no process of the product, no browser
+unit: $(VENV)/.installed-dev
+	@$(BIN)/python -m pytest -n 3 -m "not processes and not browser" $(ARGS)
 
 bench: test-tools
 	@$(BIN)/python -m bench $(ARGS)

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterator
 
-from bench import chaos, checks, courier, engine, scheduling, wire
+from bench import chaos, checks, courier, engine, jobs, scheduling, wire
 from bench.figures import Figure
 from tests.processes.lab import Lab
 from tests.stack import Stack
@@ -19,10 +19,12 @@ BENCHMARKS = {
     "checks": checks.verdicts,
     "courier": courier.courier,
     "generation": scheduling.generation,
+    "rerun": jobs.rerun,
+    "freezes": checks.freezes,
     "chaos": chaos.chaos,
 }
 
-BY_NAME_ONLY = {"chaos"}
+BY_NAME_ONLY = {"chaos", "freezes"}
 """Too long for a look at the figures."""
 
 

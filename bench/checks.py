@@ -8,12 +8,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from bench.figures import Figure, percentile
-from tests.processes.freezing import Callers, say
+from tests.processes.freezing import Callers, Trial, say
 from tests.processes.lab import Lab
 from tests.stack import Stack
 
 FREEZES = 300
 MOST_MS = 200
+AT_ONCE = 2000
 
 
 class Clerk(ThreadingHTTPServer):
@@ -66,3 +67,12 @@ def verdicts(stack: Stack, lab: Lab) -> Iterator[Figure]:
     yield Figure("answered freeze to message at the extension p50", percentile(told, 0.5), "ms")
     yield Figure("verdict to applied p50", percentile(applied, 0.5), "ms")
     yield Figure("verdict to applied p99", percentile(applied, 0.99), "ms", most=MOST_MS)
+
+
+def freezes(stack: Stack, lab: Lab) -> Iterator[Figure]:
+    """Freezes all at once while courier and web are killed; asserts that each ended as its verdict says, exactly once."""
+    trial = Trial(stack, lab)
+    began = time.monotonic()
+    trial.run(AT_ONCE)
+    trial.check()
+    yield Figure(f"{AT_ONCE} freezes at once, all as their verdicts say", time.monotonic() - began, "s")

@@ -30,8 +30,8 @@ def hop(stack: Stack, lab: Lab) -> Iterator[Figure]:
         stamps = [float(line) for line in file.read_text().split()]
     hops = [(after - before) * 1000 for before, after in itertools.pairwise(stamps)]
     assert len(hops) == HOPS
-    yield Figure("hop p50", percentile(hops, 0.5), "ms", most=20)
-    yield Figure("hop p99", percentile(hops, 0.99), "ms", most=100)
+    yield Figure("hop p50", percentile(hops, 0.5), "ms", most=10)
+    yield Figure("hop p99", percentile(hops, 0.99), "ms", most=50)
 
 
 def no_ops(stack: Stack, lab: Lab) -> Iterator[Figure]:
@@ -43,7 +43,7 @@ def no_ops(stack: Stack, lab: Lab) -> Iterator[Figure]:
     ours = NO_OPS / made["seconds"]
     yield Figure("shell no-ops", ours, "1/s")
     yield Figure("bare subprocess loop", bare, "1/s")
-    yield Figure("shell no-ops to bare loop", ours / bare, "ratio", least=0.3)
+    yield Figure("shell no-ops to bare loop", ours / bare, "ratio", least=0.5)
 
 
 def _bare_loop() -> float:
@@ -64,8 +64,8 @@ def wave(stack: Stack, lab: Lab) -> Iterator[Figure]:
     ids = lab.ask("layers", "100", "100")
     _wait(lab, ids)
     made = lab.ask("transitions", str(ids[0]), str(ids[-1]))
-    yield Figure("virtual wave, transitions", made["count"] / made["seconds"], "1/s", least=5000)
-    yield Figure("virtual wave, instances", len(ids) / made["seconds"], "1/s")
+    yield Figure("virtual wave, transitions", made["count"] / made["seconds"], "1/s")
+    yield Figure("virtual wave, instances", len(ids) / made["seconds"], "1/s", least=10_000)
 
 
 def fan_in(stack: Stack, lab: Lab) -> Iterator[Figure]:

@@ -1,15 +1,31 @@
 """The suite runs on a real PostgreSQL: DATABASE_URL's, or an embedded one, started when a test first needs it."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.conf import settings
+from xdist.scheduler import LoadFileScheduling
 
 from opscenter.base import config
 from opscenter.processes.assets import compile_messages
 from opscenter.processes.embedded import Embedded
 from opscenter.processes.placement import place
 from tests.stack import Stack
+
+
+@pytest.hookimpl(trylast=True)  # after the shuffling
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where tests run at once (``-n``), files that start processes come first: what takes long must not begin last."""
+    if hasattr(config, "workerinput"):
+        slow = {item.path for item in items if item.get_closest_marker("processes")}
+        items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    """A file's tests stay together, since they share what is dear to start; files in the order of the collection."""
+    config.option.loadscopereorder = False
+    return LoadFileScheduling(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -11,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from opscenter.processes.placement import CLOSED_HOME
 ROOT = Path(__file__).resolve().parent.parent
 READY_WITHIN = 90.0
 STOP_WITHIN = 10.0
+_PORTS = range(15_000, 32_000)
+_DICE = random.SystemRandom()  # the others are seeded, alike in all processes of a test run
 _NOT_INHERITED = ("OPSCENTER_", "DATABASE_URL", "DJANGO_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "PYTEST_")
 
 
@@ -155,10 +158,13 @@ class Stack:
 
 
 def free_port() -> int:
-    """A port that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody uses now, and that nobody gets by chance until it is used: the system gives connections higher
+    ones, and tests that run at the same time draw theirs from the same many."""
+    while True:
+        port = _DICE.choice(_PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _kind(process: psutil.Process) -> str:

@@ -51,6 +51,8 @@ class NodeDefinition:
         cron: canonical six fields; empty without a schedule.
         start, end: effective period in the tenant's local time, ``YYYY-MM-DD HH:MM:SS``; empty = unbounded.
         rerun_interval, timeout: seconds; timeout 0 = none.
+        max_parallel: how many of its instances run at the same time at most; 0 = no limit.
+        misfire_policy: what becomes of missed instances: ``All``, ``Latest`` or ``None``.
         owner: user name; empty = whoever imports.
         resource_group: name; empty = the default one.
         data_source: name of the database that a SQL node runs on.
@@ -75,6 +77,8 @@ class NodeDefinition:
     rerun_interval: int = DEFAULT_RERUN_INTERVAL
     timeout: int = 0
     priority: int = 1
+    max_parallel: int = 0
+    misfire_policy: str = "All"
     resource_group: str = ""
     data_source: str = ""
     outputs: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from opscenter.base.reasons import say, sentence
 from opscenter.operations.publish_checks import Candidate, PublishProblem, Upstreams, check, recurrences_before
+from opscenter.operations.publish_isolation import isolated
 from opscenter.production.models import Environment
 from opscenter.workspaces.models import Workspace
 from workflows.definitions import NodeDefinition
@@ -113,10 +114,11 @@ def look_at(workspace: Workspace, drafts: Sequence[Draft]) -> None:
     candidates = [
         Candidate(one.node, one.definition, one.node.number or -one.node.pk, before.get(one.node.pk)) for one in drafts
     ]
-    problems, warnings = check(Upstreams(workspace, Environment.PROD, candidates))
+    upstreams = Upstreams(workspace, Environment.PROD, candidates)
+    problems, warnings = check(upstreams)
     for problem in problems:
         by_node[problem.node].problems.append(finding(problem))
-    for problem in warnings:
+    for problem in (*warnings, *isolated(upstreams)):
         by_node[problem.node].warnings.append(finding(problem))
 
 

@@ -46,7 +46,7 @@ def rows_of(request: ConsoleRequest, operations: Sequence[Operation]) -> list[Op
         found["operation"]: found for found in targets.values("operation").annotate(n=Count("pk"), first=Min("pk"))
     }
     firsts = OperationTarget.objects.in_bulk([found["first"] for found in counts.values()])
-    names = _Names(request, list(firsts.values()))
+    names = Names(request, list(firsts.values()))
     rows = []
     for operation in operations:
         found = counts.get(operation.pk)
@@ -65,14 +65,18 @@ def rows_of(request: ConsoleRequest, operations: Sequence[Operation]) -> list[Op
 
 def results_of(request: ConsoleRequest, operation: Operation) -> list[dict[str, Any]]:
     """What became of each object of an operation, those that were left as they were first."""
-    targets = list(operation.targets.order_by("done", "pk")[:RESULTS_SHOWN])
-    names = _Names(request, targets)
+    results = {Operation.Status.CHECKING: (False, None), Operation.Status.RUNNING: (False, None, True)}
+    targets: list[OperationTarget] = []  # found in this order, as sorting a large operation would take long
+    for done in results.get(Operation.Status(operation.status), (False, True)):
+        targets += operation.targets.filter(done=done).order_by("pk")[: RESULTS_SHOWN - len(targets)]
+    names = Names(request, targets)
     return [
         {
             "name": names.name(target),
             "url": names.url(target),
             "id": target.object_id,
             "done": target.done,
+            "is_unreached": (target.reason or {}).get("code") in ("operation.stopped", "operation.cancelled"),
             "task": names.tasks.get(target.object_id) if target.object_type == "task" else None,
             "instance": names.instances.get(target.object_id) if target.object_type == "instance" else None,
             **told(request, None if target.done else target.reason),
@@ -84,11 +88,11 @@ def results_of(request: ConsoleRequest, operation: Operation) -> list[dict[str, 
 def title_for(request: ConsoleRequest, operation: Operation, count: int) -> str:
     """What was asked for, with the name of a single object."""
     (target,) = operation.targets.all()[:1] if count == 1 else (None,)
-    name = _Names(request, [target]).name(target) if target is not None else ""
+    name = Names(request, [target]).name(target) if target is not None else ""
     return title_of(operation.code, count, name)
 
 
-class _Names:
+class Names:
     """The objects of some targets, as far as the reader may see them, each kind read at once."""
 
     def __init__(self, request: ConsoleRequest, targets: Sequence[OperationTarget]) -> None:

@@ -16,7 +16,7 @@ class Words:
 
     Attributes:
         name: as histories and filters call it, where operations on instances and on tasks stand side by side.
-        key: pressed in a list, it does the operation to the selected rows.
+        key: pressed in a list, it does the operation to the selected rows; empty for none.
         verb: the button of the question, by the number of objects.
         text: what will happen.
     """
@@ -75,6 +75,20 @@ WORDS: dict[str, Words] = {
         "n",
         ngettext_lazy("Unfreeze %(n)s instance", "Unfreeze %(n)s instances", "n"),
         _("They go on from the state they are in: those whose conditions are met start now."),
+    ),
+    "set_priority": Words(
+        _("Change priority of instances"),
+        "chevrons-up-down",
+        "",
+        ngettext_lazy("Change priority of %(n)s instance", "Change priority of %(n)s instances", "n"),
+        _("For these instances alone, and at once: those that wait for a slot get their new place among the others."),
+    ),
+    "set_resource_group": Words(
+        _("Change resource group of instances"),
+        "layers",
+        "",
+        ngettext_lazy("Change resource group of %(n)s instance", "Change resource group of %(n)s instances", "n"),
+        _("For these instances alone, and at once: they run on the workers and within the slots of the new group."),
     ),
     "freeze_task": Words(
         _("Freeze tasks"),

@@ -2,7 +2,16 @@
 
 from django.urls import include, path
 
-from opscenter.console.views import backfills, instance, instances, operation_history, operation_page, operations, tasks
+from opscenter.console.views import (
+    backfills,
+    instance,
+    instances,
+    operation_csv,
+    operation_history,
+    operation_page,
+    operations,
+    tasks,
+)
 
 _in_workspace = [
     path("tasks/", tasks.task_list, name="task_list"),
@@ -24,6 +33,8 @@ _in_workspace = [
     path("backfills/do/<slug:code>/", operations.operate_backfills, name="backfill_operate"),
     path("backfill-instances/", instances.backfill_instance_list, name="backfill_instance_list"),
     path("operations/", operation_history.operation_list, name="operation_list"),
+    path("operations/history.csv", operation_csv.history_csv, name="operation_history_csv"),
+    path("operations/<int:pk>/results.csv", operation_csv.results_csv, name="operation_results_csv"),
     path("operations/open/", operation_history.open_list, name="operation_open"),
     path("operations/<int:pk>/", operation_page.operation, name="operation"),
     path("operations/<int:pk>/checks/", operation_page.checks, name="operation_checks"),

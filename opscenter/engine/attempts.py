@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from opscenter.base import clock, notify, sql
-from opscenter.engine import advance, claim
+from opscenter.engine import advance, claim, limits
 from opscenter.engine.advance import Wave
 from opscenter.engine.children import LEASE
 from opscenter.engine.locks import lock_instances, lock_with_downstream, repeated
@@ -103,10 +103,25 @@ _CONTEXT = """
 
 
 _CALLS = f"""
-    SELECT i.id FROM production_taskinstance i
-    WHERE i.state = {State.WAIT_RESOURCE:d} AND NOT i.needs_worker AND NOT i.frozen
+    SELECT i.id, i.priority, i.scheduled_at FROM production_taskinstance i
+    WHERE i.state = {State.WAIT_RESOURCE:d} AND NOT i.needs_worker AND NOT i.frozen AND NOT i.limited
     AND i.node_type = '{HTTP.code}' AND i.kind < {Kind.SKIP:d}
     ORDER BY i.priority DESC, i.scheduled_at, i.id LIMIT %(most)s::int FOR NO KEY UPDATE SKIP LOCKED"""
+_CALLS_AMONG_LIMITED = f"""
+    WITH t AS MATERIALIZED (
+        SELECT t.id, coalesce(t.max_parallel, %(most)s::int) - {limits.RUNNING} AS room
+        FROM production_task t WHERE t.id = ANY(%(tasks)s::bigint[])
+    ), limited AS (
+        SELECT one.* FROM t CROSS JOIN LATERAL (
+            SELECT i.id, i.priority, i.scheduled_at FROM production_resourcegroup g CROSS JOIN LATERAL (
+                SELECT i.id, i.priority, i.scheduled_at FROM production_taskinstance i
+                WHERE {limits.WAITS} AND NOT i.needs_worker AND i.resource_group_id = g.id AND i.task_id = t.id
+                ORDER BY i.priority DESC, i.scheduled_at, i.id
+                LIMIT greatest(0, least(t.room, %(most)s::int)) FOR NO KEY UPDATE SKIP LOCKED) i
+            ORDER BY i.priority DESC, i.scheduled_at, i.id LIMIT greatest(0, t.room)) one
+    )
+    SELECT id FROM (SELECT * FROM ({_CALLS}) plain UNION ALL SELECT * FROM limited) ready
+    ORDER BY priority DESC, scheduled_at, id LIMIT %(most)s::int"""
 
 
 @repeated
@@ -162,9 +177,9 @@ def _take(worker: int, groups: Collection[int] | None, pid: int | None, host: st
 def start_calls(most: int) -> list[Running]:
     """Start up to ``most`` ready instances that the courier runs; inside a transaction. Their attempts have no worker and
     no lease: what is due of them is a row of its own (http_calls), made in the same transaction."""
-    taken = transition(
-        Chosen(_CALLS, {"most": most}), {State.WAIT_RESOURCE}, State.RUNNING, extra=", attempt = i.attempt + 1"
-    )
+    tasks = limits.to_call(most)
+    chosen = Chosen(_CALLS_AMONG_LIMITED, {"most": most, "tasks": tasks}) if tasks else Chosen(_CALLS, {"most": most})
+    taken = transition(chosen, {State.WAIT_RESOURCE}, State.RUNNING, extra=", attempt = i.attempt + 1")
     if not taken:
         return []
     found = sql.rows(

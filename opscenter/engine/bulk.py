@@ -73,6 +73,14 @@ def number(series: Sequence[Series]) -> None:
         start += len(one.planned)
 
 
+def split(series: Series, before: dict[tuple[int, datetime], int]) -> Series:
+    """Take out of a series, and out of ``before``, what a task has already at a planned time; returns that, with its ids."""
+    key = series.task.task
+    kept = [one for one in series.planned if (key, one.scheduled_at) in before]
+    series.planned = [one for one in series.planned if (key, one.scheduled_at) not in before]
+    return Series(series.task, kept, [before.pop((key, one.scheduled_at)) for one in kept])
+
+
 class Edge(NamedTuple):
     """``downstream`` waits for ``upstream``, unless that has succeeded (``met``)."""
 
@@ -154,6 +162,44 @@ def _instances(
                 task.priority,
                 task.resource_group,
             )
+
+
+def repin(series: Sequence[Series], day: date) -> None:
+    """Give instances of a day that exist what they would have if they were made now. One that a person froze or unfroze stays
+    so, unless its task was frozen or unfrozen since."""
+    families = _families(
+        {(one.task.workspace, one.task.workflow) for one in series if one.ids}, day - timedelta(days=1)
+    )
+    rows = [
+        (pk, families[one.task.workspace, one.task.workflow], one.task, kind_of(one.task, planned), planned.period)
+        for one in series
+        for planned, pk in zip(one.planned, one.ids, strict=True)
+    ]
+    if not rows:
+        return
+    sql.rows(
+        f"""UPDATE production_taskinstance i SET
+               workflow_instance_id = one.family, version_id = one.version, period = one.period, kind = one.kind,
+               needs_worker = one.needs_worker, priority = one.priority, resource_group_id = one.resource_group,
+               reruns_left = one.reruns, frozen = CASE WHEN (i.kind = {Kind.PAUSE:d}) = (one.kind = {Kind.PAUSE:d})
+                   THEN i.frozen ELSE one.kind = {Kind.PAUSE:d} END
+           FROM unnest(%(ids)s::bigint[], %(families)s::bigint[], %(versions)s::bigint[], %(periods)s::int[],
+               %(kinds)s::smallint[], %(need)s::boolean[], %(priorities)s::smallint[], %(groups)s::bigint[],
+               %(reruns)s::smallint[])
+               AS one(id, family, version, period, kind, needs_worker, priority, resource_group, reruns)
+           WHERE i.id = one.id""",
+        {
+            "ids": [pk for pk, *_ in rows],
+            "families": [family for _, family, *_ in rows],
+            "versions": [task.version for _, _, task, *_ in rows],
+            "periods": [period for *_, period in rows],
+            "kinds": [int(kind) for *_, kind, _ in rows],
+            "need": [NODE_TYPES[task.node_type].needs_worker and not kind.is_dry_run for _, _, task, kind, _ in rows],
+            "priorities": [task.priority for _, _, task, *_ in rows],
+            "groups": [task.resource_group for _, _, task, *_ in rows],
+            "reruns": [task.rerun_times for _, _, task, *_ in rows],
+        },
+    )
 
 
 _KINDS = {Recurrence.PAUSE.value: Kind.PAUSE, Recurrence.SKIP.value: Kind.SKIP}

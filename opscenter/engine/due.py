@@ -8,7 +8,7 @@ from django.db.models import Min
 
 from opscenter.base import clock
 from opscenter.base.due import Source
-from opscenter.engine import advance, attempts, backfill_watch, claim, generate, retention
+from opscenter.engine import advance, attempts, backfill_watch, claim, generate, misfires, retention
 from opscenter.engine.locks import lock_instances
 from opscenter.production.models import Attempt, TaskInstance, TriggerCommand
 from opscenter.production.node_types import HTTP_TRIGGER
@@ -105,6 +105,7 @@ def _source(run: Callable[[], datetime | None]) -> Source:
 SOURCES = [
     _source(run)
     for run in (
+        misfires.run_attendance,  # before anything is released
         run_due_instances,
         run_inline,
         run_leases,

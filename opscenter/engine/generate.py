@@ -135,8 +135,11 @@ def deploy_immediately(tasks: Sequence[Task], new: Collection[int]) -> int:
     Args:
         new: ids of those that were not in production before: their past instances of today come as expired dry runs.
 
+    What is planned for a time at which the task has an instance already, one that has not started, is that instance, with what
+    it pins renewed: whoever froze it or triggered it did so for this run. What is no longer planned goes.
+
     Returns:
-        How many instances were made.
+        How many instances were made, or planned anew.
     """
     wanted = [
         task
@@ -157,19 +160,24 @@ def deploy_immediately(tasks: Sequence[Task], new: Collection[int]) -> int:
     if local.time() >= planning.GENERATION_STARTS:
         return 0  # from 23:30 on a change is for the day after tomorrow, whatever the mode
     today = local.date()
-    wiring.drop_future([task.pk for task in wanted if task.pk not in new], today, now + planning.GRACE)
+    before = wiring.lock_future([task.pk for task in wanted if task.pk not in new], today, now + planning.GRACE)
     planner = Planner(today, zone)
     chosen = bulk.scheduled(TaskVersion.objects.filter(pk__in=[task.version_id for task in wanted]).order_by("task"))
     series = [
         Series(task, planning.plan_immediately(planner.plan(task), now, is_new=task.task in new)) for task in chosen
     ]
     upstream = normal_into([task.task for task in chosen])
-    series = _connected(series, upstream, wiring.present([up for up, _task in upstream], today))
+    present = wiring.present([up for up, _task in upstream], today, but=before.values())
+    series = _connected(series, upstream, present)
+    made = sum(len(one.planned) for one in series)
+    kept = [bulk.split(one, before) for one in series]  # those of the same time stay who they are
+    wiring.cut_loose([pk for one in kept for pk in one.ids], list(before.values()))
     bulk.number(series)
     bulk.insert_instances(series, today, {})
+    bulk.repin(kept, today)
     wiring.wire(tenant, {task.pk for task in wanted}, today)
     notify.notify(notify.DUE)
-    return sum(len(one.ids) for one in series)
+    return made
 
 
 def default_group(tenant: Tenant) -> ResourceGroup:

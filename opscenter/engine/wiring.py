@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from django.db.models.functions import Now
+
 from opscenter.base import sql
 from opscenter.engine import advance, bulk
 from opscenter.engine.bulk import Series
@@ -22,7 +24,7 @@ from opscenter.engine.edges import (
 )
 from opscenter.engine.links import Links, cross_cycle_exists, links_around, links_of
 from opscenter.engine.locks import hold_open_instances, lock_instances
-from opscenter.production.models import InstanceEdge, TaskInstance, WorkflowInstance
+from opscenter.production.models import InstanceEdge, TaskInstance, TriggerCommand, WorkflowInstance
 from opscenter.production.rules.states import State
 from opscenter.workspaces.models import Tenant
 
@@ -112,9 +114,13 @@ def recount(ids: Collection[int]) -> None:
     advance.place(once, NOT_STARTED)
 
 
-def drop_future(tasks: Collection[int], day: date, after: datetime) -> int:
-    """Take away the day's scheduled instances of these tasks that have not started and are planned after ``after``."""
-    doomed = TaskInstance.objects.filter(
+def lock_future(tasks: Collection[int], day: date, after: datetime) -> dict[tuple[int, datetime], int]:
+    """The day's scheduled instances of these tasks that have not started and are planned after ``after``, locked.
+
+    Returns:
+        Their ids by task and scheduled time.
+    """
+    future = TaskInstance.objects.filter(
         task__in=tasks,
         bizdate=day - timedelta(days=1),
         workflow_instance__type=WorkflowInstance.Type.NORMAL,
@@ -122,23 +128,34 @@ def drop_future(tasks: Collection[int], day: date, after: datetime) -> int:
         state__in=NOT_STARTED,
         attempt=0,
     )
-    ids = list(doomed.select_for_update(no_key=True, of=("self",)).order_by("pk").values_list("pk", flat=True))
+    locked = future.select_for_update(no_key=True, of=("self",)).order_by("pk")
+    return {(task, at): pk for pk, task, at in locked.values_list("pk", "task_id", "scheduled_at")}
+
+
+def cut_loose(kept: Collection[int], gone: Collection[int]) -> None:
+    """Take away the edges of instances that are planned anew, and the others with all that they have."""
+    ids = [*kept, *gone]
     if not ids:
-        return 0
-    downstream = list(
-        InstanceEdge.objects.filter(upstream__in=ids)
-        .exclude(downstream__in=ids)
-        .values_list("downstream_id", flat=True)
-    )
+        return
+    edges = InstanceEdge.objects.filter(upstream__in=ids).exclude(downstream__in=ids)
+    downstream = list(edges.values_list("downstream_id", flat=True))
     list(TaskInstance.objects.filter(pk__in=downstream).select_for_update(no_key=True).order_by("pk").values_list("pk"))
-    TaskInstance.objects.filter(pk__in=ids).delete()
+    edges.filter(downstream__state__in=NOT_STARTED).delete()
+    InstanceEdge.objects.filter(downstream__in=kept).delete()
+    TriggerCommand.objects.filter(instance__in=gone, status=TriggerCommand.Status.HELD).update(
+        status=TriggerCommand.Status.EXPIRED,
+        settled_at=Now(),
+        reason={"code": "trigger.instance_gone", "params": {}},
+    )
+    TriggerCommand.objects.filter(instance__in=gone).update(instance=None)  # the receipts stay
+    TaskInstance.objects.filter(pk__in=gone).delete()
     recount(downstream)
-    return len(ids)
 
 
-def present(tasks: Collection[int], day: date) -> set[int]:
-    """Those of the tasks that have scheduled instances on the day."""
-    return set(_standing(Schedules(()), tasks, day))
+def present(tasks: Collection[int], day: date, but: Collection[int]) -> set[int]:
+    """Those of the tasks that have scheduled instances on the day, other than these."""
+    standing = _standing(Schedules(()), tasks, day)
+    return {task for task, one in standing.items() if not set(one.ids) <= set(but)}
 
 
 def _standing(schedules: Schedules, tasks: Collection[int], day: date) -> dict[int, Standing]:

@@ -49,6 +49,7 @@ KIND_2020: dict[Kind, str] = {
     Kind.SKIP_CYCLE: "SKIP_CYCLE",
     Kind.CONDITION_UNCHOSEN: "CONDITION_UNCHOOSE",
     Kind.EXPIRED: "REALTIME_DEPRECATED",
+    Kind.MISSED: "SKIP",
 }
 DAG_TYPE_2020: dict[str, str] = {
     WorkflowInstance.Type.NORMAL: "DAILY",

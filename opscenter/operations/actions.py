@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 
 from opscenter.base.reasons import say
-from opscenter.operations.registry import OPERATIONS
+from opscenter.operations.registry import OPERATIONS, arguments_in_words
 from opscenter.production.models import Environment
 from opscenter.workspaces.roles import ROLES
 
@@ -62,6 +62,15 @@ def _operated_backfills(params: Params) -> str:
     return _results(ngettext("%(n)s backfill", "%(n)s backfills", done) % {"n": done}, params)
 
 
+def _told(code: str, words: Callable[[Params], str]) -> Callable[[Params], str]:
+    """The same with the arguments of the operation first."""
+
+    def say_both(params: Params) -> str:
+        return f"{arguments_in_words(code, params['arguments'])}; {words(params)}"
+
+    return say_both
+
+
 def _results(done: str, params: Params) -> str:
     refused = len(params["refused"])
     parts = [done, ngettext("%(n)s refused", "%(n)s refused", refused) % {"n": refused}] if refused else [done]
@@ -79,6 +88,26 @@ def _asked(params: Params) -> str:
 
 def _operation(params: Params) -> str:
     return str(OPERATIONS[params["operation"]].name)
+
+
+def _started(params: Params) -> str:
+    """What is done to how many."""
+    return _with_comment(
+        _("%(operation)s; %(n)s objects") % {"operation": _operation(params), "n": params["count"]}, params
+    )
+
+
+def _finished(params: Params) -> str:
+    """What was done to how many, and to how many not."""
+    values = {"operation": _operation(params), "done": params["done"], "refused": params["refused"]}
+    return _with_comment(_("%(operation)s; done: %(done)s, refused: %(refused)s") % values, params)
+
+
+def _cancelled(params: Params) -> str:
+    """What was cancelled; of a job, how many objects it did not reach."""
+    if "left" not in params:
+        return _operation(params)
+    return _("%(operation)s; not reached: %(n)s") % {"operation": _operation(params), "n": params["left"]}
 
 
 def _blocked(params: Params) -> str:
@@ -283,7 +312,9 @@ ACTIONS: dict[str, Action] = {
         Action("backfill.rerun", gettext_lazy("Reran what failed in backfills"), _operated_backfills),
         Action("operation.ask", gettext_lazy("Asked extensions first"), _asked),
         Action("operation.block", gettext_lazy("Blocked the operation"), _blocked),
-        Action("operation.cancel", gettext_lazy("Cancelled the operation"), _operation),
+        Action("operation.start", gettext_lazy("Started a job"), _started),
+        Action("operation.finish", gettext_lazy("Ended a job"), _finished),
+        Action("operation.cancel", gettext_lazy("Cancelled the operation"), _cancelled),
         Action("check.mark_passed", gettext_lazy("Marked the check as passed"), _passed),
         Action("instance.trigger", gettext_lazy("Triggered"), _triggered),
         Action("instance.stop", gettext_lazy("Stopped instances"), _operated),
@@ -291,6 +322,16 @@ ACTIONS: dict[str, Action] = {
         Action("instance.set_success", gettext_lazy("Set instances to succeeded"), _operated),
         Action("instance.freeze", gettext_lazy("Froze instances"), _operated),
         Action("instance.unfreeze", gettext_lazy("Unfroze instances"), _operated),
+        Action(
+            "instance.set_priority",
+            gettext_lazy("Changed the priority of instances"),
+            _told("set_priority", _operated),
+        ),
+        Action(
+            "instance.set_resource_group",
+            gettext_lazy("Changed the resource group of instances"),
+            _told("set_resource_group", _operated),
+        ),
         Action("extension.register", gettext_lazy("Registered the extension"), _bound),
         Action("extension.update", gettext_lazy("Changed the extension"), _changed_facts),
         Action("extension.submit", gettext_lazy("Submitted the extension for approval")),

@@ -20,12 +20,13 @@ from opscenter.base import clock
 from opscenter.base.due import Source
 from opscenter.base.reasons import Forbidden, NotFound, Reason, Refused, sentence
 from opscenter.engine.locks import repeated
+from opscenter.operations import jobs
 from opscenter.operations.actor import Actor
 from opscenter.operations.models import Operation
-from opscenter.operations.permits import member_of, missing, require
+from opscenter.operations.permits import member_of, membership, missing, require
 from opscenter.operations.results import carry_out, check_comment
 from opscenter.workspaces import audit
-from opscenter.workspaces.models import AuditEntry, Member, Workspace
+from opscenter.workspaces.models import AuditEntry, Workspace
 from opscenter.workspaces.roles import Permission
 
 logger = structlog.get_logger(__name__)
@@ -114,16 +115,12 @@ def settle(operation: Operation, address: str | None = None) -> None:
         return
     match checks.outcome(operation.pk):
         case Outcome.GO:
-            carry_out(operation, _member_now(operation), address)
+            if operation.targets.filter(done=None).count() > jobs.MOST:
+                jobs.go_on(operation)
+            else:
+                carry_out(operation, membership(operation.actor, operation.workspace_id), address)
         case Outcome.BLOCKED:
             _block(operation)
-
-
-def _member_now(operation: Operation) -> Member | None:
-    try:
-        return member_of(operation.actor, operation.workspace_id)
-    except NotFound:
-        return None
 
 
 def _block(operation: Operation) -> None:

@@ -1,6 +1,6 @@
 """The one door for what is done to production: permit, check by extensions, apply, audit. Every face comes through here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.db import IntegrityError
@@ -9,17 +9,18 @@ from django.utils.translation import gettext as _
 from extensions import lifecycle
 from opscenter.base.reasons import Forbidden, Invalid, Refused, sentence
 from opscenter.engine.locks import repeated
+from opscenter.operations import jobs
 from opscenter.operations.actor import Actor
+from opscenter.operations.arguments import read_arguments
 from opscenter.operations.asking import ask
+from opscenter.operations.jobs import MOST
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.permits import member_of, missing
 from opscenter.operations.registry import OPERATIONS, OperationSpec
-from opscenter.operations.results import KINDS, carry_out, check_comment, ids_of, judge
+from opscenter.operations.results import KINDS, carry_out, check_comment, judge
 from opscenter.production.models import Environment
 from opscenter.workspaces.models import Member, Workspace
 
-MOST = 1000
-"""Objects in one call; more at a time is a job of its own, which comes with bulk operations."""
 _LONGEST_TOKEN = 64
 
 Status = Operation.Status
@@ -32,6 +33,7 @@ def apply(
     environment: str,
     ids: Sequence[int],
     *,
+    arguments: Mapping[str, Any] | None = None,
     comment: str = "",
     client_token: str | None = None,
 ) -> Operation:
@@ -43,31 +45,78 @@ def apply(
 
     Args:
         ids: primary keys of task instances or of tasks, as the operation's ``object_type`` says.
+        arguments: what the operation is told beside its objects, as its spec's ``arguments`` reads it.
 
     Raises:
         NotFound: the actor is a stranger to the workspace.
         Forbidden: none of the objects may be operated by the actor at all.
-        Invalid: no objects, too many, too long a comment, or a client token of another request.
+        Invalid: no objects, too many, wrong arguments, too long a comment, or a client token of another request.
     """
     spec = OPERATIONS[code]
     ids = list(dict.fromkeys(ids))
     if not ids or len(ids) > MOST:
         raise Invalid(f"operation.count_{spec.object_type}", most=MOST, given=len(ids))
+    member, values = admit(spec, actor, workspace, arguments, comment, client_token)
+    params = {f"{spec.object_type}s": ids} | ({"arguments": values} if values else {})
+    return once(
+        client_token,
+        (spec, actor, member, environment, params),
+        lambda: submit(spec, actor, member, environment, ids, params, comment, client_token),
+    )
+
+
+def admit(
+    spec: OperationSpec,
+    actor: Actor,
+    workspace: Workspace,
+    arguments: Mapping[str, Any] | None,
+    comment: str,
+    client_token: str | None,
+) -> tuple[Member, dict[str, Any]]:
+    """Who asks, and the arguments as they are stored, when everything about the request but its objects is in order.
+
+    Raises:
+        NotFound, Forbidden, Invalid: as ``apply``.
+    """
     check_comment(comment)
     if client_token and len(client_token) > _LONGEST_TOKEN:
         raise Invalid("operation.long_token", most=_LONGEST_TOKEN)
     member = member_of(actor.user, workspace.pk)
     if not (member.may(spec.permission) or member.may(spec.permission, own=True)):
         raise Forbidden("permission.missing", **missing(spec.permission))
-    if client_token and (earlier := Operation.objects.filter(client_token=client_token).first()):
-        return _same(earlier, spec, actor, member, environment, ids)
+    return member, read_arguments(spec.arguments, arguments, member.workspace)
+
+
+Request = tuple[OperationSpec, Actor, Member, str, Mapping[str, Any]]
+"""Spec, actor, member, environment and params: what a client token stands for."""
+
+
+def once(client_token: str | None, asked: Request, do: Callable[[], Operation]) -> Operation:
+    """What ``do`` makes; or the operation that the client token named before, if it is the same request.
+
+    Raises:
+        Invalid: the client token named another request.
+    """
+    if earlier := _named(client_token):
+        return _same(earlier, asked)
     try:
-        return _apply(spec, actor, member, environment, ids, comment, client_token)
+        return do()
     except IntegrityError:
-        earlier = Operation.objects.filter(client_token=client_token).first() if client_token else None
-        if earlier is None:
-            raise
-        return _same(earlier, spec, actor, member, environment, ids)
+        if earlier := _named(client_token):
+            return _same(earlier, asked)
+        raise
+
+
+def _named(client_token: str | None) -> Operation | None:
+    return Operation.objects.filter(client_token=client_token).first() if client_token else None
+
+
+def _same(earlier: Operation, asked: Request) -> Operation:
+    spec, actor, member, environment, params = asked
+    named = (earlier.code, earlier.actor_id, earlier.workspace_id, earlier.environment, earlier.params)
+    if named != (spec.code, actor.user.pk, member.workspace_id, environment, params):
+        raise Invalid("operation.client_token")
+    return earlier
 
 
 def raise_if_refused(operation: Operation) -> None:
@@ -79,42 +128,35 @@ def raise_if_refused(operation: Operation) -> None:
 
 def asked_first(spec: OperationSpec, workspace: Workspace, environment: str, *, is_mandatory: bool = True) -> list[str]:
     """Names of the extensions that will be asked before such an operation takes effect; or of those that only advise."""
-    listeners = _listeners(spec, workspace, environment)
+    listeners = listeners_to(spec, workspace, environment)
     return [listener.extension.name for listener in listeners if listener.is_mandatory is is_mandatory]
 
 
-def _listeners(spec: OperationSpec, workspace: Workspace, environment: str, *, hold: bool = False) -> list[Any]:
+def listeners_to(spec: OperationSpec, workspace: Workspace, environment: str, *, hold: bool = False) -> list[Any]:
+    """The extensions that are asked, or only told, before such an operation; ``hold``: with their rows locked."""
     if not spec.point or environment != Environment.PROD:
         return []
     find = lifecycle.held_listeners if hold else lifecycle.listeners
     return find(workspace, spec.point)
 
 
-def _same(
-    earlier: Operation, spec: OperationSpec, actor: Actor, member: Member, environment: str, ids: list[int]
-) -> Operation:
-    """The operation that the client token named before, if it is this one."""
-    asked = (spec.code, actor.user.pk, member.workspace_id, environment, ids)
-    named = (earlier.code, earlier.actor_id, earlier.workspace_id, earlier.environment, ids_of(earlier, spec))
-    if asked != named:
-        raise Invalid("operation.client_token")
-    return earlier
-
-
 @repeated
-def _apply(
+def submit(
     spec: OperationSpec,
     actor: Actor,
     member: Member,
     environment: str,
-    ids: list[int],
+    ids: Sequence[int],
+    params: Mapping[str, Any],
     comment: str,
     client_token: str | None,
 ) -> Operation:
+    """Judge the objects and do the operation, or ask the extensions; what ``admit`` admitted, in one transaction."""
     workspace = member.workspace
-    listening = _listeners(spec, workspace, environment, hold=True)  # extensions are locked before what they guard
+    # extensions are locked before what they guard
+    listening = listeners_to(spec, workspace, environment, hold=True)
     objects = KINDS[spec.object_type].read(ids, workspace, environment)
-    refusals = judge(spec, objects, ids, member)
+    refusals = judge(spec, objects, ids, member, params.get("arguments", {}))
     todo = [pk for pk in ids if refusals[pk] is None]
     listeners = listening if todo else []
     operation = Operation.objects.create(
@@ -125,7 +167,7 @@ def _apply(
         face=actor.face,
         comment=comment,
         client_token=client_token or None,
-        params={f"{spec.object_type}s": ids},
+        params=params,
         status=Status.CHECKING if listeners else Status.REFUSED,
     )
     OperationTarget.objects.bulk_create(
@@ -143,6 +185,8 @@ def _apply(
         kind, asked = KINDS[spec.object_type], [objects[pk] for pk in todo]
         names = [kind.name(one) for one in asked]
         ask(operation, spec.point, listeners, kind.message(asked), names, address=actor.address)
+    elif len(todo) > MOST:
+        jobs.go_on(operation)
     else:
         carry_out(operation, member, actor.address, judged=(objects, refusals))
     return operation

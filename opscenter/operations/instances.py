@@ -1,16 +1,17 @@
-"""What the operations on instances do: stop, rerun, set to succeeded, freeze, unfreeze. The door to them is door.py."""
+"""What the operations on instances do: stop, rerun, set to succeeded, freeze, change the priority. The door is door.py."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from opscenter.base import clock, notify
 from opscenter.base.reasons import sentence
 from opscenter.engine import advance, http_calls, wiring
 from opscenter.engine.locks import lock_with_downstream
-from opscenter.operations.models import Operation
+from opscenter.operations.arguments import arguments_of
+from opscenter.operations.models import Operation, OperationTarget
 from opscenter.production.models import Attempt, InstanceEdge, TaskInstance, Transition, TriggerCommand
 from opscenter.production.rules.states import LIVE, WAITING, State
 from opscenter.production.transitions import transition
@@ -48,12 +49,13 @@ def _rerun(instances: Sequence[TaskInstance], operation: Operation) -> None:
     ids = [i.pk for i in instances]
     succeeded = [i.pk for i in instances if i.state == State.SUCCESS]
     reopen(succeeded)
-    _await_upstream(ids)
+    _await_upstream(ids, operation)
     TriggerCommand.objects.filter(
         instance__in=ids, status__in=[TriggerCommand.Status.HELD, TriggerCommand.Status.FIRED]
     ).update(status=TriggerCommand.Status.SPENT, settled_at=clock.now())
-    for instance in instances:
-        TaskInstance.objects.filter(pk=instance.pk).update(reruns_left=instance.version.rerun_times)
+    for times in {i.version.rerun_times for i in instances}:
+        like = [i.pk for i in instances if i.version.rerun_times == times]
+        TaskInstance.objects.filter(pk__in=like).update(reruns_left=times)
     advance.place(ids, {State.SUCCESS, State.FAILURE}, operation=operation.pk)
     notify.notify(notify.DUE)  # one that needs no worker succeeds again by the scheduler's next wave
 
@@ -66,12 +68,25 @@ def reopen(upstream_ids: Sequence[int]) -> None:
     wiring.recount(sorted(set(downstream)))
 
 
-def _await_upstream(ids: Sequence[int]) -> None:
-    """What is rerun waits for its upstream again where that has not succeeded, or is rerun together with it."""
+def _await_upstream(ids: Sequence[int], operation: Operation) -> None:
+    """What is rerun waits for its upstream again where that has not succeeded, or is rerun by the same operation: together
+    with it, or in a batch to come."""
+    to_come = OperationTarget.objects.filter(
+        operation=operation, object_type="instance", object_id=OuterRef("upstream"), done=None
+    )
     InstanceEdge.objects.filter(downstream__in=ids, met=True).filter(
-        Q(upstream__in=ids) | ~Q(upstream__state=State.SUCCESS)
+        Q(upstream__in=ids) | ~Q(upstream__state=State.SUCCESS) | Exists(to_come)
     ).update(met=False)
     wiring.recount(ids)
+
+
+def leave(code: str, ids: Sequence[int]) -> None:
+    """Instances that are not rerun after all: what was rerun before them does not wait for those that have succeeded."""
+    if code != "rerun":
+        return
+    waited_for = InstanceEdge.objects.filter(upstream__in=ids, upstream__state=State.SUCCESS, met=False)
+    lock_with_downstream(sorted(set(waited_for.values_list("upstream_id", flat=True))))
+    advance.release(list(waited_for.values_list("upstream_id", flat=True).distinct()))
 
 
 def _set_success(instances: Sequence[TaskInstance], operation: Operation) -> None:
@@ -115,12 +130,31 @@ def _set_frozen(instances: Sequence[TaskInstance], frozen: bool, operation: Oper
     )
 
 
+def _set_priority(instances: Sequence[TaskInstance], operation: Operation) -> None:
+    """A claim reads it from the instance: what waits for a worker has its new place at once."""
+    _chosen(instances).update(priority=arguments_of(operation)["priority"])
+
+
+def _set_resource_group(instances: Sequence[TaskInstance], operation: Operation) -> None:
+    """The new group may have room, and workers, where the old one had none."""
+    _chosen(instances).update(resource_group=arguments_of(operation)["resource_group_id"])
+    advance.fire([i.pk for i in instances])
+    notify.notify(notify.WORK)
+    notify.notify(notify.COURIER)
+
+
+def _chosen(instances: Sequence[TaskInstance]) -> "QuerySet[TaskInstance]":
+    return TaskInstance.objects.filter(pk__in=[i.pk for i in instances])
+
+
 EFFECTS: dict[str, Callable[[Sequence[TaskInstance], Operation], None]] = {
     "stop": _stop,
     "rerun": _rerun,
     "set_success": _set_success,
     "freeze": _freeze,
     "unfreeze": _unfreeze,
+    "set_priority": _set_priority,
+    "set_resource_group": _set_resource_group,
 }
 
 

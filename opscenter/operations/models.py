@@ -9,10 +9,12 @@ from opscenter.workspaces.models import AuditEntry, User, Workspace
 
 
 class Operation(models.Model):
-    """One operation, with what was asked and what came of it. While it is checked nothing has been done yet."""
+    """One operation, with what was asked and what came of it. While it is checked nothing has been done yet; while it is
+    under way, a worker does it batch by batch (jobs.py)."""
 
     class Status(models.TextChoices):
         CHECKING = "checking", _("Checking")
+        RUNNING = "running", _("Under way")
         APPLIED = "applied", _("Applied")
         PARTLY = "partly", _("Partly applied")
         REFUSED = "refused", _("Refused")
@@ -41,7 +43,7 @@ class Operation(models.Model):
 
 
 class OperationTarget(models.Model):
-    """What the operation did to one object. ``done`` is None while extensions are asked."""
+    """What the operation did to one object. ``done`` is None while extensions are asked, or a job has not reached it."""
 
     operation = models.ForeignKey(Operation, on_delete=models.CASCADE, related_name="targets")
     object_type = models.CharField(max_length=16)
@@ -55,4 +57,9 @@ class OperationTarget(models.Model):
             # the same operation on the same object cannot be asked for twice while one is open; NULLs do not collide
             models.UniqueConstraint(fields=["object_type", "object_id", "open_code"], name="one_open_operation")
         ]
-        indexes = [models.Index(fields=["object_type", "object_id", "-id"], name="operation_target")]  # one thing's log
+        indexes = [
+            models.Index(fields=["object_type", "object_id", "-id"], name="operation_target"),  # one thing's log
+            models.Index(  # what a job has still to do
+                fields=["operation", "id"], condition=models.Q(done__isnull=True), name="operation_target_left"
+            ),
+        ]

@@ -27,6 +27,14 @@ def member_of(user: User, workspace_id: int) -> Member:
     return member
 
 
+def membership(user: User, workspace_id: int) -> Member | None:
+    """The same of somebody who may have left: None when they are no member any more."""
+    try:
+        return member_of(user, workspace_id)
+    except NotFound:
+        return None
+
+
 def require(actor: Actor, workspace: Workspace, permission: Permission, *, own: bool = False) -> Member:
     """Make sure that the actor may do this in the workspace; ``own``: to a task that they own.
 

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from opscenter.base import clock, ids
 from opscenter.base.reasons import Invalid, sentence
-from opscenter.engine import generate
+from opscenter.engine import generate, limits
 from opscenter.operations.actor import Actor
 from opscenter.operations.permits import require
 from opscenter.operations.publish_checks import (
@@ -25,6 +25,7 @@ from opscenter.operations.publish_checks import (
     output_problems,
     recurrences_before,
 )
+from opscenter.operations.publish_isolation import isolated
 from opscenter.operations.publish_parameters import with_new_parameters, workflow_problems
 from opscenter.production.models import (
     Environment,
@@ -57,6 +58,8 @@ _TASK_FIELDS = (
     "recurrence",
     "thawed_recurrence",
     "priority",
+    "max_parallel",
+    "misfire_policy",
     "status",
     "modified_at",
     "modified_by",
@@ -111,6 +114,7 @@ def publish(actor: Actor, workspace: Workspace, nodes: Sequence[Node], message: 
     upstreams = Upstreams(workspace, Environment.PROD, candidates)
     problems, warnings = check(upstreams)
     problems += workflow_problems(drafts)
+    warnings += isolated(upstreams)
     if workspace.mode == Workspace.Mode.STANDARD:
         in_dev = Upstreams(workspace, Environment.DEV, candidates)
         problems += output_problems(in_dev) + data_source_problems(in_dev)
@@ -232,6 +236,7 @@ class _Publication:
         tasks = {task.number: task for task in found.select_for_update(no_key=True)}
         fresh = []
         before = list(tasks.values())
+        limit_before = {task.pk: task.max_parallel for task in before}
         for candidate in self.candidates:
             task = tasks.get(candidate.number)
             if task is None:
@@ -241,6 +246,9 @@ class _Publication:
                 fresh.append(task)
             self._fill(task, candidate, workflows)
         Task.objects.bulk_update(before, _TASK_FIELDS, batch_size=_BATCH)
+        relimited = [task for task in before if task.max_parallel != limit_before[task.pk]]
+        if relimited:
+            limits.changed(relimited)
         Task.objects.bulk_create(fresh, batch_size=_BATCH)
         return tasks | {task.number: task for task in fresh}, {task.pk for task in fresh}
 
@@ -254,6 +262,8 @@ class _Publication:
         task.owner = node.owner
         task.resource_group = self._groups.get(definition.resource_group) or self._default_group()
         task.priority = definition.priority
+        task.max_parallel = definition.max_parallel or None
+        task.misfire_policy = definition.misfire_policy
         task.status = Task.Status.ONLINE
         task.modified_at, task.modified_by = self.at, self.publisher
         recurrence = candidate.recurrence_of(task)

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from opscenter.base.reasons import Reason, sentence
+from opscenter.operations.arguments import PRIORITY, RESOURCE_GROUP, Arguments
 from opscenter.operations.permits import missing
 from opscenter.production.models import Backfill, Recurrence, Task, TaskInstance, TaskVersion
 from opscenter.production.rules.states import LIVE, WAITING, State
@@ -32,6 +33,7 @@ class OperationSpec:
         frozen: only on frozen or paused (True) or on not frozen (False) objects; None for both.
         danger: cannot be undone; the button says so in red.
         point: the extension point that is asked first, in production; empty for none.
+        arguments: what it is told beside its objects; None for nothing.
     """
 
     code: str
@@ -43,6 +45,7 @@ class OperationSpec:
     danger: bool = False
     object_type: str = "instance"
     point: str = ""
+    arguments: Arguments | None = None
 
     @property
     def audit(self) -> str:
@@ -86,6 +89,20 @@ OPERATIONS: dict[str, OperationSpec] = {
             Permission.OPERATE_INSTANCE,
             frozenset(State),
             frozen=True,
+        ),
+        OperationSpec(
+            "set_priority",
+            gettext_lazy("Change priority"),
+            Permission.EMERGENCY,
+            WAITING | {State.FAILURE},
+            arguments=PRIORITY,
+        ),
+        OperationSpec(
+            "set_resource_group",
+            gettext_lazy("Change resource group"),
+            Permission.EMERGENCY,
+            WAITING | {State.FAILURE},
+            arguments=RESOURCE_GROUP,
         ),
         OperationSpec(
             "freeze_task",
@@ -149,6 +166,12 @@ OPERATIONS: dict[str, OperationSpec] = {
 def operations_on(object_type: str) -> dict[str, OperationSpec]:
     """The operations on one type of object, by code."""
     return {code: spec for code, spec in OPERATIONS.items() if spec.object_type == object_type}
+
+
+def arguments_in_words(code: str, values: Mapping[str, Any] | None) -> str:
+    """The stored arguments of an operation for its readers; empty where there are none."""
+    arguments = OPERATIONS[code].arguments if code in OPERATIONS else None
+    return arguments.words(values) if arguments is not None and values else ""
 
 
 Target = TaskInstance | Task | Backfill

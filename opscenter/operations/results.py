@@ -1,5 +1,6 @@
 """What operations are done to, and what comes of them: every target judged, changed, and its result written."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from extensions import envelope
 from opscenter.base import clock
 from opscenter.base.reasons import Invalid, Reason, sentence
 from opscenter.operations import backfill_jobs, instances, tasks
+from opscenter.operations.arguments import arguments_of
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.registry import OPERATIONS, OperationSpec, refusal
 from opscenter.workspaces import audit
@@ -29,6 +31,7 @@ class _Kind:
         message: what a message to extensions says of these.
         unknown: the reason when there is no such object.
         also: what else may speak against an operation that waited for extensions, beside the registry's table.
+        leave: puts right what waits for objects that the operation was expected to change and did not.
     """
 
     read: Callable[[Sequence[int], Workspace, str], Mapping[int, Any]]
@@ -36,6 +39,7 @@ class _Kind:
     name: Callable[[Any], str]
     message: Callable[[Sequence[Any]], dict[str, Any]]
     unknown: str
+    leave: Callable[[str, Sequence[int]], None] = lambda code, ids: None
     also: Callable[[Any, Member], Reason | None] = lambda one, member: None
 
 
@@ -46,6 +50,7 @@ KINDS = {
         lambda one: str(one.task.name),
         lambda some: envelope.instances([one.pk for one in some]),
         "instance.unknown",
+        instances.leave,
     ),
     "task": _Kind(
         tasks.read,
@@ -73,14 +78,25 @@ def check_comment(comment: str) -> None:
 
 def ids_of(operation: Operation, spec: OperationSpec) -> list[int]:
     """The objects that an operation was asked for."""
-    ids: list[int] = operation.params.get(f"{spec.object_type}s", [])
+    ids: list[int] | None = operation.params.get(f"{spec.object_type}s")
+    if ids is None:  # those that matched a filter
+        targets = operation.targets.filter(object_type=spec.object_type).order_by("pk")
+        ids = list(targets.values_list("object_id", flat=True))
     return ids
 
 
 def judge(
-    spec: OperationSpec, objects: Mapping[int, Any], ids: Sequence[int], member: Member
+    spec: OperationSpec,
+    objects: Mapping[int, Any],
+    ids: Sequence[int],
+    member: Member,
+    values: Mapping[str, Any] | None = None,
 ) -> dict[int, Reason | None]:
-    """Why each object cannot be operated on; None where it can. The objects must be locked."""
+    """Why each object cannot be operated on; None where it can. The objects must be locked.
+
+    Args:
+        values: the operation's arguments, if it takes any and they are known yet.
+    """
     unknown = Reason(KINDS[spec.object_type].unknown)
     found = {pk: refusal(spec, objects[pk], member) if pk in objects else unknown for pk in ids}
     if spec.point:
@@ -89,6 +105,9 @@ def judge(
         ).values_list("object_id", "operation_id")
         for pk, operation in open_ones:
             found[pk] = found[pk] or Reason("operation.open_already", {"operation": operation})
+    if spec.arguments is not None and values is not None:
+        able = [objects[pk] for pk, reason in found.items() if reason is None]
+        found |= spec.arguments.refuse(able, values)
     return found
 
 
@@ -110,12 +129,10 @@ def carry_out(
     spec = OPERATIONS[operation.code]
     ids = ids_of(operation, spec)
     if judged is None:
-        judged = _look_again(operation, spec, member)
+        waiting = list(operation.targets.filter(done=None).values_list("object_id", flat=True))
+        judged = look_at(operation, waiting, member)
     objects, refusals = judged
-    todo = [pk for pk in ids if pk in refusals and refusals[pk] is None]
-    if todo:
-        KINDS[spec.object_type].effects[spec.code]([objects[pk] for pk in todo], operation)
-    _write_results(operation, refusals)
+    todo = act(operation, objects, refusals)
     operation.status = Status.APPLIED if len(todo) == len(ids) else Status.PARTLY if todo else Status.REFUSED
     operation.settled_at = clock.now()
     operation.save(update_fields=["status", "settled_at"])
@@ -125,33 +142,56 @@ def carry_out(
         spec.audit,
         workspace=operation.workspace,
         obj=("operation", operation.pk, KINDS[spec.object_type].name(objects[todo[0]]) if todo else ""),
-        params={"done": todo, "refused": [pk for pk in ids if pk not in todo], "comment": operation.comment},
+        params={"done": todo, "refused": [pk for pk in ids if pk not in todo], "comment": operation.comment}
+        | ({"arguments": values} if (values := arguments_of(operation)) else {}),
         address=address,
     )
 
 
-def _look_again(
-    operation: Operation, spec: OperationSpec, member: Member | None
+def act(operation: Operation, objects: Mapping[int, Any], refusals: Mapping[int, Reason | None]) -> list[int]:
+    """Write a result for each of these targets, and do the operation to those that allow it; returns them."""
+    spec = OPERATIONS[operation.code]
+    _write_results(operation, refusals)
+    todo = [pk for pk, refused in refusals.items() if refused is None]
+    if todo:
+        KINDS[spec.object_type].effects[spec.code]([objects[pk] for pk in todo], operation)
+    leave(operation, [pk for pk, refused in refusals.items() if refused is not None])
+    return todo
+
+
+def leave(operation: Operation, ids: Sequence[int]) -> None:
+    """These targets stay as they are: others that an operation has made wait for them wait no longer."""
+    if ids:
+        KINDS[OPERATIONS[operation.code].object_type].leave(operation.code, ids)
+
+
+def look_at(
+    operation: Operation, waiting: Sequence[int], member: Member | None
 ) -> tuple[Mapping[int, Any], dict[int, Reason | None]]:
-    """The targets that waited, as they are now: gone, changed and out of reach ones are refused."""
-    waiting = list(operation.targets.filter(done=None).values_list("object_id", flat=True))
+    """Targets that waited, as they are now: gone, changed and out of reach ones are refused.
+
+    Args:
+        member: the asker's membership as it is now; None when they are no member any more.
+    """
+    spec = OPERATIONS[operation.code]
     objects = KINDS[spec.object_type].read(waiting, operation.workspace, operation.environment)
-    operation.targets.filter(done=None).update(open_code=None)
+    operation.targets.filter(done=None, object_id__in=waiting, open_code__isnull=False).update(open_code=None)
     if member is None:
         return objects, dict.fromkeys(waiting, Reason("operation.asker_left", {"user": str(operation.actor)}))
-    refusals = judge(spec, objects, waiting, member)
+    refusals = judge(spec, objects, waiting, member, arguments_of(operation))
     also = KINDS[spec.object_type].also
     return objects, {pk: refused or also(objects[pk], member) for pk, refused in refusals.items()}
 
 
 def _write_results(operation: Operation, refusals: Mapping[int, Reason | None]) -> None:
-    done = [pk for pk, refused in refusals.items() if refused is None]
-    operation.targets.filter(object_id__in=done, done=None).update(done=True, open_code=None)
+    """One statement for all that were done, and one for each reason why others were not."""
+    by_reason: dict[str, tuple[Reason | None, list[int]]] = {}
     for pk, refused in refusals.items():
-        if refused is not None:
-            operation.targets.filter(object_id=pk, done=None).update(
-                done=False, reason=refused.as_json(), open_code=None
-            )
+        by_reason.setdefault(json.dumps(refused and refused.as_json(), sort_keys=True), (refused, []))[1].append(pk)
+    for refused, ids in by_reason.values():
+        operation.targets.filter(object_id__in=ids, done=None).update(
+            done=refused is None, reason=refused and refused.as_json(), open_code=None
+        )
 
 
 @sentence("operation.comment")

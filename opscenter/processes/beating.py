@@ -1,5 +1,6 @@
 """The heartbeat of a process, from a thread of its own so that long work does not look like death."""
 
+from collections.abc import Callable
 from threading import Event, Lock, Thread
 from types import TracebackType
 from typing import Any
@@ -15,11 +16,18 @@ EVERY = 3.0  # seconds
 
 
 class Beating:
-    """Registers the process, beats until the block is left, and retires it then. Survives a database that is away."""
+    """Registers the process, beats until the block is left, and retires it then. Survives a database that is away.
 
-    def __init__(self, kind: Process.Kind, details: dict[str, Any] | None = None) -> None:
+    Args:
+        besides: done with every beat, too.
+    """
+
+    def __init__(
+        self, kind: Process.Kind, details: dict[str, Any] | None = None, besides: Callable[[], None] | None = None
+    ) -> None:
         self._kind = kind
         self._details = details or {}
+        self._besides = besides
         self._process: Process | None = None
         self._stop = Event()
         self._lock = Lock()
@@ -61,6 +69,8 @@ class Beating:
             else:
                 self._process.details = details
                 heartbeat.beat(self._process)
+            if self._besides is not None:
+                self._besides()
         except Error as error:
             logger.warning("heartbeat.database_away", error=str(error).strip())
             connection.close()

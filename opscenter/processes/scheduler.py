@@ -6,6 +6,7 @@ from opscenter.base import due, notify, sql
 from opscenter.base.locks import Leadership
 from opscenter.base.models import Process
 from opscenter.engine import due as engine_due
+from opscenter.engine import misfires
 from opscenter.operations import checked
 from opscenter.processes.beating import Beating
 
@@ -16,8 +17,17 @@ SOURCES = [*engine_due.SOURCES, *checked.SOURCES]
 def run(stop: Event) -> None:
     """Run until ``stop`` is set; leads when nobody else does."""
     sql.plan_once()
-    with Beating(Process.Kind.SCHEDULER, {"leader": False}) as beating, Leadership("scheduler") as leadership:
+    leads = Event()
+
+    def attend() -> None:
+        if leads.is_set():  # a round of due work may take long: that is no absence
+            misfires.attend()
+
+    beating = Beating(Process.Kind.SCHEDULER, {"leader": False}, besides=attend)
+    with beating, Leadership("scheduler") as leadership:
         while leadership.wait(stop):
             beating.update(leader=True)
+            leads.set()
             due.loop(SOURCES, [notify.DUE], stop, leadership.held)
+            leads.clear()
             beating.update(leader=False)

@@ -1,11 +1,12 @@
-"""Slots and workers: whether a resource group can take one more run."""
+"""Slots, workers and parallel runs: whether a resource group, and a task, can take one more run."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from opscenter.base import heartbeat, sql
 from opscenter.base.models import Process
 from opscenter.production.models import ResourceGroup
+from opscenter.production.rules.explain import Parallel
 from opscenter.production.rules.states import State
 
 
@@ -52,3 +53,23 @@ def usage(groups: Collection[int]) -> dict[int, Usage]:
 def groups_with_room(groups: Collection[int]) -> set[int]:
     """Those of the groups that can take one more run."""
     return {pk for pk, found in usage(groups).items() if found.has_room}
+
+
+RUNS_SHOWN = 5
+"""Running instances of a full task that are told one by one."""
+
+
+def parallel_runs(limits: Mapping[int, int]) -> dict[int, Parallel]:
+    """For tasks with their maximum of parallel runs: how many run, and the first few. Index: instance_limited_live."""
+    if not limits:
+        return {}
+    counted = sql.rows(
+        f"""SELECT task_id, count(*), (array_agg(id ORDER BY started_at, id))[1:{RUNS_SHOWN}],
+                (array_agg(scheduled_at ORDER BY started_at, id))[1:{RUNS_SHOWN}]
+            FROM production_taskinstance
+            WHERE task_id = ANY(%(tasks)s::bigint[]) AND limited AND state IN ({State.CLAIMED:d}, {State.RUNNING:d})
+            GROUP BY task_id""",
+        {"tasks": list(limits)},
+    )
+    found = {task: Parallel(limits[task], n, tuple(zip(ids, at, strict=True))) for task, n, ids, at in counted}
+    return {task: Parallel(limit) for task, limit in limits.items()} | found

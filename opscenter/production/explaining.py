@@ -7,7 +7,8 @@ from typing import Any
 
 from django.db.models import Count
 
-from opscenter.base import clock, sql
+from opscenter.base import clock, heartbeat, sql
+from opscenter.base.models import Process
 from opscenter.base.reasons import Reason
 from opscenter.production import capacity
 from opscenter.production.models import (
@@ -20,7 +21,7 @@ from opscenter.production.models import (
     TriggerCommand,
 )
 from opscenter.production.node_types import HTTP, HTTP_TRIGGER
-from opscenter.production.rules.explain import Explanation, InstanceSnapshot, Upstream, explain
+from opscenter.production.rules.explain import Explanation, InstanceSnapshot, Parallel, Upstream, explain
 from opscenter.production.rules.states import WAITING, Kind, State
 
 BLOCKING_SHOWN = 5
@@ -76,6 +77,8 @@ class _Facts:
     attempts: dict[int, Attempt] = field(default_factory=dict)
     calls: dict[int, HttpCall] = field(default_factory=dict)
     frozen_since: dict[int, datetime] = field(default_factory=dict)
+    parallel: dict[int, Parallel] = field(default_factory=dict)
+    scheduler: bool = True
 
 
 def _explain(instances: Sequence[TaskInstance], in_full: bool) -> dict[int, Explanation]:
@@ -91,7 +94,10 @@ def _gather(instances: Sequence[TaskInstance], in_full: bool) -> _Facts:
     facts.totals = _totals([i.pk for i in instances if in_full or i.unmet])
     facts.commands = _commands([i.pk for i in instances if _awaits_trigger(i)])
     facts.usage = capacity.usage({i.resource_group_id for i in instances if _has_not_run(i)})
+    facts.parallel = capacity.parallel_runs({i.task_id: limit for i in instances if (limit := _limit(i)) is not None})
     facts.calls = _calls([i.pk for i in instances if i.node_type == HTTP.code and i.state == State.RUNNING])
+    if any(_is_overdue(i, facts.now) for i in instances):
+        facts.scheduler = heartbeat.alive(Process.Kind.SCHEDULER).exists()
     if in_full:
         ids = [i.pk for i in instances]
         facts.met_since = {pk: at for pk, at in _rows(_MET_SINCE, ids) if at is not None}
@@ -149,6 +155,18 @@ def _has_not_run(instance: TaskInstance) -> bool:
     return state in WAITING or (state is State.FAILURE and instance.attempt == 0)
 
 
+def _is_overdue(instance: TaskInstance, now: datetime) -> bool:
+    """A moment at which the scheduler moves it has come."""
+    by_time = instance.state in (State.WAIT_TIME, State.FAILURE)
+    return by_time and instance.due_at is not None and instance.due_at <= now
+
+
+def _limit(instance: TaskInstance) -> int | None:
+    """The maximum of parallel runs that the instance will count against, or counts against."""
+    runs = instance.needs_worker or (instance.node_type == HTTP.code and not Kind(instance.kind).is_dry_run)
+    return instance.task.max_parallel if runs else None
+
+
 def _awaits_trigger(instance: TaskInstance) -> bool:
     is_open = instance.bypasses_trigger or Kind(instance.kind).is_dry_run
     return instance.node_type == HTTP_TRIGGER.code and not is_open
@@ -182,6 +200,7 @@ def _snapshot(instance: TaskInstance, facts: _Facts) -> InstanceSnapshot:
         command_held_until=command.held_until if command and status == TriggerCommand.Status.HELD else None,
         command_expired_at=command.held_until if command and status == TriggerCommand.Status.EXPIRED else None,
         triggered_at=command.settled_at if command and status == TriggerCommand.Status.FIRED else None,
+        parallel=facts.parallel.get(instance.task_id) if _limit(instance) is not None else None,
         needs_worker=instance.needs_worker,
         group=instance.resource_group.name,
         slots=instance.resource_group.slots,
@@ -196,6 +215,7 @@ def _snapshot(instance: TaskInstance, facts: _Facts) -> InstanceSnapshot:
         next_rerun_at=instance.due_at if state is State.FAILURE else None,
         reruns_left=instance.reruns_left,
         set_success=state is State.SUCCESS and reason is not None and reason.code == "instance.set_success",
+        scheduler=facts.scheduler,
         calls=_CALL_WORDS.get(HttpCall.Phase(call.phase), "request") if call else "",
         poll_at=call.due_at if call and call.phase == HttpCall.Phase.POLL else None,
     )

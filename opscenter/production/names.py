@@ -30,6 +30,7 @@ _KINDS: dict[Kind, Promise] = {
     Kind.SKIP_CYCLE: _("Dry-run (not its day)"),
     Kind.CONDITION_UNCHOSEN: _("Branch not taken"),
     Kind.EXPIRED: _("Dry-run (expired instance)"),
+    Kind.MISSED: _("Dry-run (missed)"),
 }
 
 

@@ -51,6 +51,11 @@ for _code, _text in {
     "explain.trigger_none": gettext_lazy("No external system has triggered it yet."),
     "explain.trigger_none.short": gettext_lazy("Waits for its trigger"),
     "explain.trigger_expired.short": gettext_lazy("The trigger expired; it needs a new one"),
+    "explain.parallel_free": gettext_lazy(
+        "Its task runs %(running)s of the %(limit)s instances that it may run at the same time."
+    ),
+    "explain.parallel_full.short": gettext_lazy("Its task runs %(running)s of at most %(limit)s"),
+    "explain.parallel_passed": gettext_lazy("Its task runs at most %(limit)s at the same time."),
     "explain.resources_not_needed": gettext_lazy("It needs no worker and no slot."),
     "explain.resources_taken": gettext_lazy("It got a slot of the resource group “%(group)s”."),
     "explain.resources_free": gettext_lazy(
@@ -97,6 +102,11 @@ for _code, _text in {
         "Its scheduled time was over when the task was published, so it succeeded without running."
     ),
     "explain.succeeded_expired.short": gettext_lazy("Dry-run (expired instance)"),
+    "explain.succeeded_missed": gettext_lazy(
+        "Its scheduled time passed while no scheduler was running, and its task's misfire policy is not to run what was "
+        "missed. It succeeded without running, so that its downstream goes on."
+    ),
+    "explain.succeeded_missed.short": gettext_lazy("Dry-run (missed)"),
     "attempt.exit_code": gettext_lazy("The process ended with exit code %(exit_code)s."),
     "attempt.signal": gettext_lazy("The process was ended by the signal %(signal)s."),
     "attempt.stopped": gettext_lazy("It was stopped."),
@@ -128,6 +138,14 @@ for _code, _text in {
     "instance.unfrozen": gettext_lazy("%(user)s unfroze it."),
 }.items():
     _plain(_code, _text)
+
+
+@sentence("instance.missed")
+def _missed(params: Params) -> str:
+    return _(
+        "No scheduler was running from %(from)s until %(until)s, and its scheduled time passed meanwhile. By its task's misfire "
+        "policy it is a dry run: it succeeds without running."
+    ) % {name: moment(params[name]) for name in ("from", "until")}
 
 
 @sentence("explain.upstream_met")
@@ -187,6 +205,13 @@ def _with_moment(code: str, text: Promise, name: str = "at") -> None:
 _with_moment("explain.time_met", gettext_lazy("Its scheduled time has come: %(at)s."))
 _with_moment("explain.time_passed", gettext_lazy("It did not wait for its scheduled time, %(at)s."))
 _with_moment("explain.time_unmet", gettext_lazy("Its scheduled time has not come: %(at)s."))
+_with_moment(
+    "explain.time_unreleased",
+    gettext_lazy(
+        "Its scheduled time has come, %(at)s, but no scheduler is running that would let it start. Start one."
+    ),
+)
+_with_moment("explain.time_unreleased.short", gettext_lazy("No scheduler: due since %(at)s"))
 _with_moment("explain.time_unmet.short", gettext_lazy("Starts at %(at)s"))
 _with_moment(
     "explain.trigger_held",
@@ -199,6 +224,17 @@ _with_moment(
         "The last trigger command expired on %(at)s: the other conditions were not met in 24 hours. Trigger it again."
     ),
 )
+
+
+@sentence("explain.parallel_full")
+def _parallel_full(params: Params) -> str:
+    shown = [f"{moment(one['scheduled_at'])} ({one['id']})" for one in params["runs"][:SHOWN]]
+    more = params["running"] - len(shown)
+    if shown and more > 0:
+        shown.append(_("and %(more)s more") % {"more": more})
+    return _(
+        "Its task may run %(limit)s instances at the same time, and %(running)s run: %(runs)s. It starts when one of them ends."
+    ) % {**params, "runs": ", ".join(shown)}
 
 
 @sentence("explain.running")
@@ -237,8 +273,17 @@ def _failed_rerun(params: Params) -> str:
     )
 
 
+def _failed_overdue(params: Params) -> str:
+    return _(
+        "Attempt %(attempt)s failed. Its automatic rerun is due since %(at)s, but no scheduler is running that would start it. "
+        "Start one."
+    ) % {**params, "at": moment(params["at"])}
+
+
+sentence("explain.failed_overdue")(_failed_of(_failed_overdue))
 sentence("explain.failed")(_failed_of(_failed))
 sentence("explain.failed_rerun")(_failed_of(_failed_rerun))
+_with_moment("explain.failed_overdue.short", gettext_lazy("Failed; no scheduler: its rerun is due since %(at)s"))
 _with_moment("explain.failed_rerun.short", gettext_lazy("Failed; rerun at %(at)s"))
 
 

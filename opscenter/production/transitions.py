@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from opscenter.base import sql
-from opscenter.production.node_types import HTTP_TRIGGER
+from opscenter.production.node_types import HTTP, HTTP_TRIGGER
 from opscenter.production.rules.states import Kind, State, may_follow
 
 NEXT_STATE = f"""CASE
@@ -15,6 +15,10 @@ NEXT_STATE = f"""CASE
     WHEN i.node_type = '{HTTP_TRIGGER.code}' AND NOT i.bypasses_trigger AND i.kind < {Kind.SKIP:d} THEN {State.WAIT_TRIGGER:d}
     ELSE {State.WAIT_RESOURCE:d} END"""
 """SQL: the state an instance ``i`` that has not started belongs in, by its conditions in their order."""
+
+LIMITED = f"""(i.needs_worker OR (i.node_type = '{HTTP.code}' AND i.kind < {Kind.SKIP:d})) AND EXISTS (
+    SELECT 1 FROM production_task limiting WHERE limiting.id = i.task_id AND limiting.max_parallel IS NOT NULL)"""
+"""SQL: whether a run of the instance ``i`` counts against its task's maximum of parallel runs."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,8 @@ WITH {chosen} target AS MATERIALIZED (
                               THEN statement_timestamp()
                           WHEN t.after IN ({not_run}, {wait_time}, {wait_trigger}, {wait_resource}) THEN NULL
                           ELSE i.started_at END,
-        finished_at = CASE WHEN t.after IN ({success}, {failure}) THEN statement_timestamp() END
+        finished_at = CASE WHEN t.after IN ({success}, {failure}) THEN statement_timestamp() END,
+        limited = CASE WHEN t.after = {wait_resource} THEN {limited} ELSE i.limited END
         {extra}
     FROM target t
     WHERE i.id = t.id AND t.after <> t.before
@@ -108,6 +113,7 @@ def transition(
             f"AND {part}" for part in ("i.attempt = %(attempt)s" if attempt is not None else "", condition) if part
         ),
         extra=extra,
+        limited=LIMITED,
         **_NUMBERS,
     )
     values: dict[str, Any] = dict(ids.values) if isinstance(ids, Chosen) else {"ids": list(ids)}

@@ -46,6 +46,10 @@ for _code, _text in {
     "trigger.expired": gettext_lazy(
         "The trigger command expired on %(at)s: the other conditions were not met within 24 hours. Trigger it again."
     ),
+    "trigger.instance_gone": gettext_lazy(
+        "The task was published with another schedule, so the instance that the command was held for is gone. Trigger one of its "
+        "new instances."
+    ),
 }.items():
     _say(_code, _text)
 

@@ -92,7 +92,13 @@ function arrive() {
 // ---- selection
 let lastBox = null;
 function count() {
-  all("[data-count]").forEach((output) => { output.textContent = all("[data-select]:checked", output.closest("form")).length; });
+  for (const output of all("[data-count]")) {
+    const form = output.closest("form");
+    const chosen = all("[data-select]:checked", form).length;
+    const matching = form?.querySelector("[data-select-matching]");
+    if (matching && !chosen) matching.checked = false;
+    output.textContent = matching?.checked ? matching.dataset.label : chosen;
+  }
   for (const box of all("[data-select-all]")) {
     const boxes = all("[data-select]", box.closest("table"));
     const checked = boxes.filter((one) => one.checked).length;
@@ -195,6 +201,7 @@ const CLICKS = {
   },
   "time[data-relative]": (time) => { time.dataset.absolute = time.dataset.absolute ? "" : "1"; say(time); },
   "[data-select]": (box, event) => select(box, event.shiftKey),
+  "[data-select-matching]": () => count(),
   "[data-select-all]": (box) => check(box.closest("table"), box.checked),
   "[data-select-none]": (button) => check(button.closest("form"), false),
   "[data-log-error]": (button) => goTo(button.closest("[data-log]"), button.closest("[data-log]").querySelector(".is-error")),

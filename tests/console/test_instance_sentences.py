@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from opscenter.base.reasons import Reason, say
 from opscenter.production.rules import trigger
-from opscenter.production.rules.explain import InstanceSnapshot, Upstream, explain
+from opscenter.production.rules.explain import InstanceSnapshot, Parallel, Upstream, explain
 from opscenter.production.rules.states import Kind, State
 
 OPSCENTER = Path(__file__).resolve().parents[2] / "opscenter"
@@ -49,6 +49,9 @@ _snapshots = st.builds(
     awaits_trigger=st.booleans(),
     command_held_until=_moments,
     command_expired_at=_moments,
+    parallel=st.sampled_from(
+        [None, Parallel(1), Parallel(1, 1, ((7, NOW),)), Parallel(9, 9, tuple((n, NOW) for n in range(5)))]
+    ),
     needs_worker=st.booleans(),
     group=st.just("default"),
     slots=st.integers(0, 2),
@@ -61,6 +64,7 @@ _snapshots = st.builds(
     next_rerun_at=_moments,
     reruns_left=st.integers(0, 2),
     set_success=st.booleans(),
+    scheduler=st.booleans(),
 )
 
 
@@ -138,6 +142,7 @@ PARAMS = {
     "attempt.sql_open_transaction": {"name": "warehouse", "line": 3},
     "trigger.expired": {"at": NOW.isoformat()},
     "instance.set_success": {"user": "mei"},
+    "instance.missed": {"from": NOW.isoformat(), "until": NOW.isoformat()},
     "instance.frozen": {"user": "mei"},
     "instance.unfrozen": {"user": "mei"},
 }

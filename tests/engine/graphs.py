@@ -37,7 +37,9 @@ class Scene:
             bizdate=BIZDATE,
         )
 
-    def task(self, node_type: str = "virtual", content: str = "", **version: object) -> Task:
+    def task(
+        self, node_type: str = "virtual", content: str = "", max_parallel: int | None = None, **version: object
+    ) -> Task:
         """A published daily task."""
         number = ids.next_value("task_number")[0]
         task = Task.objects.create(
@@ -48,6 +50,7 @@ class Scene:
             node_type=node_type,
             owner=self.user,
             resource_group=self.group,
+            max_parallel=max_parallel,
         )
         task.version = TaskVersion.objects.create(
             task=task,
@@ -105,6 +108,7 @@ class Scene:
             "not_before": PAST,
             "node_type": task.node_type,
             "needs_worker": NODE_TYPES[task.node_type].needs_worker,
+            "limited": task.max_parallel is not None,
             "state": ready,
             "resource_group": self.group,
         }

@@ -9,10 +9,11 @@ import pytest
 
 from opscenter.base.reasons import Forbidden
 from opscenter.operations.actor import Actor
+from opscenter.operations.arguments import arguments_of
 from opscenter.operations.door import apply
 from opscenter.operations.models import Operation
 from opscenter.operations.registry import OPERATIONS, operations_on, refusal
-from opscenter.production.models import Attempt, Task, TaskInstance
+from opscenter.production.models import Attempt, ResourceGroup, Task, TaskInstance
 from opscenter.production.rules.states import State
 from opscenter.workspaces.models import AuditEntry, Member, User
 from opscenter.workspaces.roles import ROLES
@@ -43,6 +44,10 @@ TABLE = {  # (operation, frozen): a letter for each column
     ("freeze", True): "f f f f f f f f f f",
     ("unfreeze", False): "n n n n n n n n n n",
     ("unfreeze", True): "Y Y Y Y Y Y Y Y Y Y",
+    ("set_priority", False): "Y Y Y Y s s s s Y s",
+    ("set_priority", True): "Y Y Y Y s s s s Y s",
+    ("set_resource_group", False): "Y Y Y Y s s s s Y s",
+    ("set_resource_group", True): "Y Y Y Y s s s s Y s",
 }
 LETTERS = {"Y": None, "s": "operation.state", "f": "operation.frozen", "n": "operation.not_frozen"}
 WHO = {  # may operate: all instances, those of own tasks, or none
@@ -59,7 +64,13 @@ WHO = {  # may operate: all instances, those of own tasks, or none
     "role_project_dg_admin": "none",
 }
 RUNNING = (State.RUNNING, State.CHECKING, State.CHECKING_CONDITION)
-CODES = ["stop", "rerun", "set_success", "freeze", "unfreeze"]
+CODES = ["stop", "rerun", "set_success", "freeze", "unfreeze", "set_priority", "set_resource_group"]
+EMERGENCIES = {"set_priority", "set_resource_group"}
+"""Those that developers may not do, not even to instances of their own tasks."""
+ARGUMENTS: dict[str, dict[str, object]] = {
+    "set_priority": {"priority": 7},
+    "set_resource_group": {"resource_group": "other"},
+}
 
 
 def cell(code: str, frozen: bool, state: State) -> str | None:
@@ -100,7 +111,8 @@ def member_with(scene: Scene, *roles: str) -> Member:
 
 def do(scene: Scene, member: Member, code: str, instances: Sequence[TaskInstance]) -> Operation:
     actor = Actor(member.user, AuditEntry.Face.CONSOLE, address="10.1.2.3")
-    return apply(code, actor, scene.workspace, "Prod", [instance.pk for instance in instances], comment="night shift")
+    ids = [instance.pk for instance in instances]
+    return apply(code, actor, scene.workspace, "Prod", ids, arguments=ARGUMENTS.get(code), comment="night shift")
 
 
 def told(operation: Operation) -> dict[int, str | None]:
@@ -118,6 +130,8 @@ AFTER = {
     "set_success": lambda state: State.SUCCESS,
     "freeze": lambda state: state,
     "unfreeze": lambda state: state,
+    "set_priority": lambda state: state,
+    "set_resource_group": lambda state: state,
 }
 """The state that an instance is in after the operation was done."""
 
@@ -127,6 +141,7 @@ AFTER = {
 @pytest.mark.parametrize("code", CODES)
 def test_every_cell(code: str, role: str, own: bool) -> None:
     scene = Scene()
+    ResourceGroup.objects.create(tenant=scene.tenant, name="other")
     member = member_with(scene, role)
     task = scene.task("shell")
     if own:
@@ -135,14 +150,15 @@ def test_every_cell(code: str, role: str, own: bool) -> None:
     buttons = {
         one.pk: refusal(OPERATIONS[code], one, member) for one in TaskInstance.objects.select_related("task", "version")
     }
-    if WHO[role] == "none":
+    who = "none" if code in EMERGENCIES and WHO[role] == "own" else WHO[role]
+    if who == "none":
         with pytest.raises(Forbidden) as error:
             do(scene, member, code, instances)
-        assert error.value.reason.params["permission"] == "instance.operate"
+        assert error.value.reason.params["permission"] == OPERATIONS[code].permission
         assert {reason.code if reason else None for reason in buttons.values()} == {"permission.missing"}
         assert not Operation.objects.exists() and not AuditEntry.objects.exists()
         return
-    may = WHO[role] == "all" or own
+    may = who == "all" or own
     expected = {one.pk: cell(code, one.frozen, State(one.state)) if may else "permission.missing" for one in instances}
     operation = do(scene, member, code, instances)
     assert told(operation) == expected
@@ -154,10 +170,12 @@ def test_every_cell(code: str, role: str, own: bool) -> None:
     assert (entry.action, entry.face, entry.address, entry.actor) == (
         f"instance.{code}", "console", "10.1.2.3", member.user
     )  # fmt: skip
+    told_too = {"arguments": arguments_of(operation)} if code in ARGUMENTS else {}
     assert entry.params == {
         "done": done,
         "refused": [pk for pk in expected if pk not in done],
         "comment": "night shift",
+        **told_too,
     }
 
 
@@ -171,6 +189,9 @@ def check_effect(code: str, before: list[TaskInstance], done: set[int]) -> None:
             state = AFTER[code](one.state)
             frozen = {"freeze": True, "unfreeze": False}.get(code, frozen)
         assert (after[one.pk].state, after[one.pk].frozen) == (state, frozen), (State(one.state).name, one.frozen)
+        new = {"set_priority": (7, "default"), "set_resource_group": (1, "other")}.get(code, (1, "default"))
+        found = (after[one.pk].priority, after[one.pk].resource_group.name)
+        assert found == (new if one.pk in done else (1, "default"))
         to_stop = code == "stop" and one.pk in done and state == one.state
         assert (one.pk in asked) is to_stop
 

@@ -3,9 +3,11 @@
 import os
 import random
 import signal
+import sqlite3
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +18,8 @@ from tests.processes.lab import Lab
 from tests.stack import Stack
 
 Victims = Callable[[Stack], list[int]]
+PROGRAMS = ("bash", "python")
+"""How the names of nodes' programs begin; the product's own processes have names of their own."""
 
 
 def _of(kind: str) -> Victims:
@@ -23,14 +27,14 @@ def _of(kind: str) -> Victims:
 
 
 def _below_worker(*, busy: bool) -> Victims:
-    """Children of the worker's cluster that run a shell, or run none: idle ones, the sentinel, pusher, monitor."""
+    """Children of the worker's cluster that run a program, or run none: idle ones, the sentinel, pusher, monitor."""
 
     def find(stack: Stack) -> list[int]:
         found = []
         for worker in stack.pids("worker"):
             for process in psutil.Process(worker).children(recursive=True):
-                is_busy = any(child.name() == "bash" for child in process.children())
-                if process.name() != "bash" and process.name() != "sleep" and is_busy is busy:
+                is_busy = any(child.name().startswith(PROGRAMS) for child in process.children())
+                if not process.name().startswith((*PROGRAMS, "sleep")) and is_busy is busy:
                     found.append(process.pid)
         return found
 
@@ -50,7 +54,7 @@ KILLS: dict[str, Victims] = {
 
 @dataclass(frozen=True)
 class Stamp:
-    """One run of a shell instance, as it told outside: under which attempt, from when to when (None: it was killed)."""
+    """One run of an instance, as it told outside: under which attempt, from when to when (None: it was killed)."""
 
     attempt: int
     start: float
@@ -61,7 +65,7 @@ class Chaos:
     """One graph, its kills, and what is asked of it in the end.
 
     Args:
-        file: where shell runs append their stamps; whoever runs the nodes may write there.
+        file: where runs append their stamps (those of SQL nodes: rows of a database); whoever runs the nodes may write there.
         seed: of the order and the moments of the kills.
     """
 
@@ -70,11 +74,13 @@ class Chaos:
         self._random = random.Random(seed)
         self._span = ("0", "0")
         self._count = 0
+        self._database = ""
         self.killed: list[str] = []
 
     def start(self, count: int) -> None:
-        """Make the graph: layers of shell and virtual instances, each of which waits for two of the layer above."""
-        ids = self._ask("mixed", str(self._file), str(count))
+        """Make the graph: layers of shell, python, SQL and virtual instances, each waiting for two of the layer above."""
+        made = self._ask("mixed", str(self._file), str(count))
+        ids, self._database = made["ids"], made["database"]
         self._span, self._count = (str(ids[0]), str(ids[-1])), len(ids)
 
     def kill(self, times: int, between: tuple[float, float]) -> None:
@@ -128,10 +134,11 @@ class Chaos:
 
     def _stamps(self) -> dict[int, list[Stamp]]:
         """By instance, in the order of their starts. A run is told apart by its process, its attempt by its start."""
-        runs: dict[tuple[int, int], dict[str, float]] = defaultdict(dict)
-        for line in self._file.read_text().splitlines():
-            name, process, what, at = line.split()
-            runs[int(name), int(process)][what] = float(at)
+        runs: dict[tuple[int, str], dict[str, float]] = defaultdict(dict)
+        with closing(sqlite3.connect(self._database)) as database:
+            rows = database.execute("SELECT instance, run, what, at FROM stamps").fetchall()
+        for name, process, what, at in [*map(str.split, self._file.read_text().splitlines()), *rows]:
+            runs[int(name), process][what] = float(at)
         recorded: dict[int, list[tuple[int, float, float]]] = defaultdict(list)
         for one, number, _, start, end in self._ask("recorded", *self._span):
             recorded[one].append((number, start, end))

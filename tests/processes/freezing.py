@@ -3,7 +3,9 @@
 import http.client
 import itertools
 import json
+import os
 import random
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +14,13 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from tests.openapi.signer import acs3
+from tests.processes.lab import Lab
 from tests.stack import Stack
 
 PATIENCE = 240.0
+CALLERS = 12
+KILL_AFTER = (0.25, 0.65)
+"""Shares of the requests after which courier and web are killed."""
 
 
 def verdict_on(number: int) -> str:
@@ -133,3 +139,52 @@ class Callers:
             return None, ""
         finally:
             link.close()
+
+
+class Trial:
+    """Freezes all at once under an extension that answers late, in disorder and twice, while processes are killed."""
+
+    def __init__(self, stack: Stack, lab: Lab) -> None:
+        self._stack, self._ask = stack, lab.ask
+        self._fates: dict[str, Any] = {}
+        self._count = 0
+        self._contradictions: list[int] = []
+
+    def run(self, count: int) -> None:
+        """Ask for ``count`` freezes, and wait until none is open."""
+        judge = Judge()
+        try:
+            known = self._ask("guarded", str(count), judge.url, "40")
+            callers = Callers(self._stack, known)
+            with ThreadPoolExecutor(CALLERS) as pool:
+                futures = [pool.submit(callers.freeze, number) for number in known["tasks"]]
+                for share in KILL_AFTER:
+                    while callers.asked < count * share:
+                        time.sleep(0.05)
+                    self._kill("courier", "web")
+                for future in futures:
+                    future.result()
+            give_up = time.monotonic() + PATIENCE
+            while left := self._ask("still_checking", str(known["workspace"])):
+                assert time.monotonic() < give_up, f"{left} left\n{self._stack.log()[-3000:]}"
+                time.sleep(0.5)
+            self._fates, self._count = self._ask("fates", str(known["workspace"])), count
+        finally:
+            judge.close()
+        self._contradictions = judge.contradictions
+
+    def _kill(self, *kinds: str) -> None:
+        for kind in kinds:
+            for pid in self._stack.pids(kind):
+                os.kill(pid, signal.SIGKILL)
+
+    def check(self) -> None:
+        """Every freeze ended as its verdict says, exactly once; contradicting verdicts were refused."""
+        assert len(self._fates) == self._count
+        expected = {
+            "OK": {"frozen": True, "applied": 1, "operations": ["applied True"]},
+            "FAIL": {"frozen": False, "applied": 0, "operations": ["blocked False"]},
+        }
+        wrong = {number: fate for number, fate in self._fates.items() if fate != expected[verdict_on(int(number))]}
+        assert not wrong
+        assert self._contradictions and set(self._contradictions) == {409}

@@ -98,17 +98,20 @@ def layers(depth: str, width: str) -> list[int]:
     from opscenter.base import notify
     from tests.engine.graphs import Scene
 
-    high, wide = int(depth), int(width)
     scene = Scene(f"lab-{uuid.uuid4().hex[:12]}")
-    edges = [
-        ((row - 1) * wide + above, row * wide + column)
-        for row in range(1, high)
-        for column in range(wide)
-        for above in (column, (column + 1) % wide)
-    ]
-    made = scene.instances(scene.task("virtual"), high * wide, edges)
+    made = scene.instances(scene.task("virtual"), int(depth) * int(width), grid(int(depth), int(width)))
     notify.notify(notify.DUE)
     return [instance.pk for instance in made]
+
+
+def grid(depth: int, width: int) -> list[tuple[int, int]]:
+    """Edges (upstream, downstream) between the numbers of a graph in layers, each node after two of the layer above."""
+    return [
+        ((row - 1) * width + above, row * width + column)
+        for row in range(1, depth)
+        for column in range(width)
+        for above in (column, (column + 1) % width)
+    ]
 
 
 def waiting(upstream: str, downstream: str) -> list[int]:
@@ -268,9 +271,9 @@ def serve() -> None:
     """Answer commands, one JSON list a line, each by one JSON line: ``{"answer": ...}`` or ``{"error": ...}``."""
     from django.db import connection
 
-    from tests.processes import lab_chaos, lab_checks, lab_deliveries, lab_scheduling
+    from tests.processes import lab_chaos, lab_checks, lab_deliveries, lab_jobs, lab_scheduling
 
-    more = (lab_chaos, lab_checks, lab_deliveries, lab_scheduling)
+    more = (lab_chaos, lab_checks, lab_deliveries, lab_jobs, lab_scheduling)
     known = (*COMMANDS, *(command for one in more for command in one.COMMANDS))
     commands: dict[str, Any] = {f.__name__: f for f in known}
     for line in sys.stdin:

@@ -1,30 +1,64 @@
-"""The laboratory's part for chaos: a graph of shell and virtual instances, and what is recorded of its runs."""
+"""The laboratory's part for chaos: a graph of instances of each type that runs by itself, and what is recorded of their runs."""
 
+import sqlite3
 import uuid
+from pathlib import Path
+from typing import Any
 
-STAMPS = """echo "${{me}} $$ start $EPOCHREALTIME" >> {file}
+SHELL = """echo "${{me}} $$ start $EPOCHREALTIME" >> {file}
 sleep 0.1
 echo "${{me}} $$ end $EPOCHREALTIME" >> {file}
 """
-WIDTH = 20
+PYTHON = """import os, time
+
+def stamp(what):
+    with open("{file}", "a") as file:
+        file.write(f"${{me}} {{os.getpid()}} {{what}} {{time.time()}}\\n")
+
+stamp("start")
+time.sleep(0.1)
+stamp("end")
+"""
+SQL = """CREATE TEMP TABLE run AS SELECT hex(randomblob(8)) AS name;
+INSERT INTO stamps SELECT ${me}, name, 'start', (julianday('now') - 2440587.5) * 86400 FROM run;
+WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 300000) SELECT count(*) FROM c;
+INSERT INTO stamps SELECT ${me}, name, 'end', (julianday('now') - 2440587.5) * 86400 FROM run;
+"""
+PATTERN = ("shell", "virtual", "python", "virtual", "shell", "virtual", "sql", "virtual", "shell", "virtual")
+"""Of the instances, one after the other; they are in layers of twice as many."""
+WIDTH = 2 * len(PATTERN)
 
 
-def mixed(file: str, count: str) -> list[int]:
-    """Layers of shell and virtual instances in turn, each of which waits for two of the layer above.
+def mixed(file: str, count: str) -> dict[str, Any]:
+    """Layers of instances of all types that run by themselves, each of which waits for two of the layer above.
 
-    A shell appends two lines (instance, process, start or end, time) to ``file``.
+    A shell and a python run append two lines (instance, process, start or end, time) to ``file``; a SQL run inserts such
+    rows into a SQLite database.
+
+    Returns:
+        The ids, and the path of that database.
     """
     from django.db import transaction
 
     from opscenter.base import notify
+    from opscenter.production.models import DataSource
     from tests.engine.graphs import Scene
 
     with transaction.atomic():  # nothing runs before its edges are there
         scene = Scene(f"lab-{uuid.uuid4().hex[:12]}")
-        shell = scene.task("shell", STAMPS.format(file=file), parameters="me=$taskid")
-        shells = scene.instances(shell, int(count) // 2)
-        virtuals = scene.instances(scene.task("virtual"), int(count) // 2)
-        everyone = [one for pair in zip(shells, virtuals, strict=True) for one in pair]
+        DataSource.objects.create(
+            workspace=scene.workspace, environment="Prod", name="stamps", type="sqlite",
+            settings={"file": "stamps.db"}, modified_by=scene.user,
+        )  # fmt: skip
+        tasks = {
+            "virtual": scene.task("virtual"),
+            "shell": scene.task("shell", SHELL.format(file=file), parameters="me=$taskid"),
+            "python": scene.task("python", PYTHON.format(file=file), parameters="me=$taskid"),
+            "sql": scene.task("sql", SQL, parameters="me=$taskid", data_source="stamps"),
+        }
+        types = [PATTERN[n % len(PATTERN)] for n in range(int(count))]
+        ready = {name: iter(scene.instances(task, types.count(name))) for name, task in tasks.items()}
+        everyone = [next(ready[name]) for name in types]
         pairs = [
             (everyone[above], one)
             for index, one in enumerate(everyone[WIDTH:])
@@ -33,7 +67,20 @@ def mixed(file: str, count: str) -> list[int]:
         scene.connect(pairs)
         notify.notify(notify.WORK)
         notify.notify(notify.DUE)
-    return [one.pk for one in [*shells, *virtuals]]
+        database = _database(scene.workspace)
+    return {"ids": sorted(one.pk for one in everyone), "database": str(database)}
+
+
+def _database(workspace: Any) -> Path:
+    from opscenter.engine.data_sources import sqlite_folder
+
+    folder = sqlite_folder(workspace)
+    folder.mkdir(mode=0o700, parents=True)
+    path = folder / "stamps.db"
+    with sqlite3.connect(path) as made:
+        made.execute("CREATE TABLE stamps (instance INTEGER, run TEXT, what TEXT, at REAL)")
+    made.close()
+    return path
 
 
 def recorded(first: str, last: str) -> list[tuple[int, int, str, float, float]]:

@@ -97,4 +97,43 @@ def _inserted_again(workspace: int) -> float:
     return seconds
 
 
-COMMANDS = (generation,)
+def hours_ahead(policy: str) -> list[int]:
+    """Three shell instances of a task with this misfire policy, due in one, two and three hours."""
+    from opscenter.base import clock
+    from opscenter.production.models import Task, TaskInstance
+    from opscenter.production.rules.states import State
+    from tests.engine.graphs import Scene
+
+    scene = Scene(f"lab-{uuid.uuid4().hex[:12]}")
+    task = scene.task("shell", "true")
+    Task.objects.filter(pk=task.pk).update(misfire_policy=policy)
+    made = scene.instances(task, 3, state=State.WAIT_TIME)
+    for hours, one in enumerate(made, start=1):
+        one.scheduled_at = one.not_before = one.due_at = clock.now() + timedelta(hours=hours)
+        one.bizdate = one.scheduled_at.date() - timedelta(days=1)
+    TaskInstance.objects.bulk_update(made, ["scheduled_at", "not_before", "due_at", "bizdate"])
+    return [one.pk for one in made]
+
+
+def let_pass(hours: str) -> None:
+    """As if so many hours had passed with nobody there: all that is due, and when a scheduler was last seen, lies back."""
+    from django.db.models import F
+
+    from opscenter.production.models import Attendance, TaskInstance
+
+    span = timedelta(hours=int(hours))
+    Attendance.objects.update(seen_at=F("seen_at") - span)
+    moved = TaskInstance.objects.filter(due_at__isnull=False)
+    moved.update(scheduled_at=F("scheduled_at") - span, not_before=F("not_before") - span, due_at=F("due_at") - span)
+
+
+def kinds(first: str, last: str) -> list[str]:
+    """How these instances run, by scheduled time."""
+    from opscenter.production.models import TaskInstance
+    from opscenter.production.rules.states import Kind
+
+    found = TaskInstance.objects.filter(pk__range=(first, last)).order_by("scheduled_at")
+    return [Kind(kind).name for kind in found.values_list("kind", flat=True)]
+
+
+COMMANDS = (generation, hours_ahead, let_pass, kinds)

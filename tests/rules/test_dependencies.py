@@ -97,6 +97,42 @@ def test_same_day_matching_with_dependence_on_oneself(upstream, downstream, chai
     assert _edges(upstream, downstream, MONDAY, chained_up, chained_down) == expected
 
 
+BY_CYCLE = {
+    Cycle.MINUTE: "0 10/25 1-5 * * ?",
+    Cycle.HOUR: "0 15 1-23/3 * * ?",
+    Cycle.DAY: "0 0 4 * * ?",
+    Cycle.WEEK: "0 0 5 ? * MON",
+    Cycle.MONTH: "0 0 6 L * ?",  # MONDAY is a day off for it, and for the next
+    Cycle.YEAR: "0 0 7 1 1,7 ?",
+}
+
+
+@pytest.mark.parametrize("chained_down", [False, True])
+@pytest.mark.parametrize("chained_up", [False, True])
+@pytest.mark.parametrize("down", BY_CYCLE)
+@pytest.mark.parametrize("up", BY_CYCLE)
+def test_same_day_matching_of_every_pair_of_cycles(up, down, chained_up, chained_down):
+    """The rules of spec 3.5 once more, word for word and without regard to speed."""
+    upstream, downstream = BY_CYCLE[up], BY_CYCLE[down]
+    assert (parse(upstream).cycle, parse(downstream).cycle) == (up, down)
+    ups, downs = ([f"{at:%H:%M}" for at in parse(text).times_of_day()] for text in (upstream, downstream))
+    expected = {}
+    for n, at in enumerate(downs):
+        earlier = [one for one in ups if one <= at]
+        nearest = earlier[-1:] or ups[:1]
+        if up.is_daylike:
+            waits_for = [] if chained_down and not down.is_daylike and n > 0 else ups
+        elif down.is_daylike:
+            waits_for = nearest if chained_up else ups
+        elif (up, down) == (Cycle.MINUTE, Cycle.HOUR):
+            waits_for = [one for one in earlier if n == 0 or one > downs[n - 1]] or nearest
+        else:
+            waits_for = nearest
+        if waits_for:
+            expected[at] = waits_for
+    assert _edges(upstream, downstream, MONDAY, chained_up, chained_down) == expected
+
+
 def _previous(upstream, downstream, chained=False):
     """The edges of a cross-cycle dependency as text: downstream time -> day and time of what it waits for."""
     up, down = parse(upstream), parse(downstream)

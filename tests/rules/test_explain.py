@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opscenter.base.reasons import Reason
-from opscenter.production.rules.explain import InstanceSnapshot, Remedy, Success, Upstream, explain
+from opscenter.production.rules.explain import InstanceSnapshot, Parallel, Remedy, Success, Upstream, explain
 from opscenter.production.rules.states import LIVE, WAITING, Kind, State
 
 NOW = datetime(2026, 3, 15, 8, tzinfo=UTC)
@@ -45,10 +45,19 @@ HEADLINES = [
     (READY, {"state": State.NOT_RUN, "upstream_unmet": 1, "not_before": NOW + HOUR}, "explain.upstream_unmet"),
     (READY, {"state": State.WAIT_TIME, "not_before": NOW + HOUR}, "explain.time_unmet"),
     (READY, {"state": State.WAIT_TIME, "not_before": NOW}, "explain.run_next"),
+    (READY, {"state": State.WAIT_TIME, "not_before": NOW, "scheduler": False}, "explain.time_unreleased"),
+    (READY, {"state": State.WAIT_TIME, "not_before": NOW + HOUR, "scheduler": False}, "explain.time_unmet"),
+    (READY, {"not_before": NOW, "scheduler": False}, "explain.run_next"),
     (READY, {"not_before": None}, "explain.run_next"),
     (READY, {"used": 4}, "explain.resources_full"),
     (READY, {"workers": 0}, "explain.resources_unserved"),
     (READY, {"workers": 0, "needs_worker": False}, "explain.run_next"),
+    (READY, {"parallel": Parallel(2, 1)}, "explain.run_next"),
+    (READY, {"parallel": Parallel(2, 2)}, "explain.parallel_full"),
+    (READY, {"parallel": Parallel(2, 2), "workers": 0}, "explain.parallel_full"),
+    (READY, {"parallel": Parallel(2, 2), "state": State.WAIT_TIME, "not_before": NOW + HOUR}, "explain.time_unmet"),
+    (READY, {"parallel": Parallel(2, 2), "state": State.RUNNING, "attempt": 1}, "explain.running"),
+    (READY, {"parallel": Parallel(2, 2), "state": State.FAILURE, "attempt": 1}, "explain.failed"),
     (READY, {"state": State.CLAIMED, "attempt": 1}, "explain.claimed"),
     (READY, {"state": State.RUNNING, "attempt": 1}, "explain.running"),
     (READY, {"state": State.CHECKING, "attempt": 1}, "explain.checking"),
@@ -56,6 +65,8 @@ HEADLINES = [
     (READY, {"state": State.RUNNING, "attempt": 1, "upstream_unmet": 1}, "explain.running"),
     (READY, {"state": State.FAILURE, "attempt": 1}, "explain.failed"),
     (READY, {"state": State.FAILURE, "attempt": 1, "next_rerun_at": NOW + HOUR}, "explain.failed_rerun"),
+    (READY, {"state": State.FAILURE, "attempt": 1, "next_rerun_at": NOW, "scheduler": False}, "explain.failed_overdue"),
+    (READY, {"state": State.FAILURE, "next_rerun_at": NOW + HOUR, "scheduler": False}, "explain.failed_rerun"),
     (READY, {"state": State.SUCCESS, "attempt": 1}, "explain.succeeded_ran"),
     (READY, {"state": State.SUCCESS, "needs_worker": False}, "explain.succeeded_zero_load"),
     (READY, {"state": State.SUCCESS, "kind": Kind.SKIP}, "explain.succeeded_dry_run"),
@@ -63,6 +74,7 @@ HEADLINES = [
     (READY, {"state": State.SUCCESS, "kind": Kind.SKIP_UNCHOSEN}, "explain.succeeded_not_chosen"),
     (READY, {"state": State.SUCCESS, "kind": Kind.CONDITION_UNCHOSEN}, "explain.succeeded_branch_not_taken"),
     (READY, {"state": State.SUCCESS, "kind": Kind.EXPIRED}, "explain.succeeded_expired"),
+    (READY, {"state": State.SUCCESS, "kind": Kind.MISSED}, "explain.succeeded_missed"),
     (READY, {"state": State.SUCCESS, "set_success": True, "attempt": 2}, "explain.succeeded_by_hand"),
     (TRIGGER, {}, "explain.trigger_none"),
     (TRIGGER, {"state": State.NOT_RUN, "upstream_unmet": 1}, "explain.upstream_unmet"),
@@ -169,6 +181,29 @@ def test_trigger(changes, met, code, since, offered):
     condition = _condition(replace(TRIGGER, **changes), "trigger")
     assert (condition.met, condition.reason.code, condition.since) == (met, code, since)
     assert condition.remedies == ((Remedy("trigger", (ME,)),) if offered else ())
+
+
+PARALLEL = [  # changes, running of 2, met, code, since
+    ({}, 1, True, "explain.parallel_free", None),
+    ({}, 2, False, "explain.parallel_full", NOW - HOUR),
+    ({}, 3, False, "explain.parallel_full", NOW - HOUR),  # the maximum was lowered
+    ({"state": State.NOT_RUN, "upstream_unmet": 1}, 2, False, "explain.parallel_full", None),
+    ({"state": State.FAILURE}, 2, False, "explain.parallel_full", None),  # it never ran
+    ({"state": State.CLAIMED, "attempt": 1}, 2, True, "explain.parallel_passed", None),
+    ({"state": State.SUCCESS, "attempt": 1}, 2, True, "explain.parallel_passed", None),
+]
+
+
+@pytest.mark.parametrize(("changes", "running", "met", "code", "since"), PARALLEL)
+def test_parallel_runs_are_told_one_by_one(changes, running, met, code, since):
+    runs = ((31, NOW - 5 * HOUR), (32, NOW - 4 * HOUR))
+    condition = _condition(replace(READY, parallel=Parallel(2, running, runs), **changes), "parallel")
+    assert (condition.met, condition.reason.code, condition.since) == (met, code, since)
+    if not met:
+        assert condition.reason.params["runs"] == [
+            {"id": 31, "scheduled_at": NOW - 5 * HOUR},
+            {"id": 32, "scheduled_at": NOW - 4 * HOUR},
+        ]
 
 
 def test_resources_name_the_group():

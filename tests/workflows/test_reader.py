@@ -227,6 +227,26 @@ def test_reruns_are_kept_within_their_limits() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("fields", "read"),
+    [
+        ({}, (0, "All")),
+        ({"maxParallelInstances": 3, "misfirePolicy": "Latest"}, (3, "Latest")),
+        ({"maxParallelInstances": "10000", "misfirePolicy": "NONE"}, (10_000, "None")),
+        ({"maxParallelInstances": 0, "misfirePolicy": "all"}, (0, "All")),
+    ],
+)
+def test_parallel_runs_and_misfires(fields: dict[str, Any], read: tuple[int, str]) -> None:
+    node = only(document(shell(**fields)))
+    assert (node.max_parallel, node.misfire_policy) == read
+
+
+def test_the_most_parallel_instances_are_ten_thousand() -> None:
+    text = document(shell(maxParallelInstances=10_001))
+    assert only(text).max_parallel == 10_000
+    assert warnings(text) == [("spec.nodes[0].maxParallelInstances", "max_parallel")]
+
+
 def test_parameters_come_as_text_that_the_engine_reads_back() -> None:
     values = {"a": "$[yyyymmdd hh24:mi:ss]", "b": "x=1", "c": 'say "hi"', "d": "it's", "e": "", "f": "$bizdate"}
     listed = [{"name": name, "type": "System", "value": value} for name, value in values.items()]
@@ -305,6 +325,9 @@ NODE = "spec.nodes[0]"
         (document(shell(rerunMode="Perhaps")), [(f"{NODE}.rerunMode", "choice")]),
         (document(shell(recurrence="Sometimes")), [(f"{NODE}.recurrence", "choice")]),
         (document(shell(rerunTimes=-1)), [(f"{NODE}.rerunTimes", "out_of_range")]),
+        (document(shell(maxParallelInstances=-1)), [(f"{NODE}.maxParallelInstances", "out_of_range")]),
+        (document(shell(maxParallelInstances="many")), [(f"{NODE}.maxParallelInstances", "not_a_number")]),
+        (document(shell(misfirePolicy="Some")), [(f"{NODE}.misfirePolicy", "choice")]),
         (document(shell(priority="high")), [(f"{NODE}.priority", "not_a_number")]),
         (document(shell(timeout=True)), [(f"{NODE}.timeout", "not_a_number")]),
         (document(shell(timeout=2**31 - 1, timeoutUnit="HOURS")), [(f"{NODE}.timeout", "out_of_range")]),

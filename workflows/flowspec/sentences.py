@@ -112,6 +112,7 @@ _plain("flowspec.offset_ignored", lambda: _("The offset of “%(text)s” is ign
 _plain("flowspec.none_auto", lambda: _("NoneAuto is read as Pause: instances are made, but frozen."))
 _plain("flowspec.priority", lambda: _("Priority %(given)s is none of %(known)s; 1 is used."))
 _plain("flowspec.rerun_times", lambda: _("%(given)s automatic reruns are too many; %(most)s are used."))
+_plain("flowspec.max_parallel", lambda: _("%(given)s parallel instances are too many; %(most)s are used."))
 _plain("flowspec.rerun_interval", lambda: _("A rerun interval of %(given)s ms is out of range; %(used)s ms is used."))
 _plain("flowspec.shortened", lambda: _("The text was cut to %(most)s characters."))
 _plain(

@@ -11,6 +11,7 @@ from workflows.flowspec.place import Place
 
 PRIORITIES = (1, 3, 5, 7, 8)
 MOST_RERUNS = 10
+MOST_PARALLEL = 10_000
 RERUN_INTERVALS = (60, 1800)
 """Least and most seconds between automatic reruns."""
 
@@ -23,6 +24,7 @@ _RERUN_MODES = {
 }
 _INSTANCE_MODES = {"t+1": "T+1", "immediately": "Immediately"}
 _RECURRENCES = {"normal": "Normal", "pause": "Pause", "skip": "Skip", "noneauto": "Pause"}
+_MISFIRES = {"all": "All", "latest": "Latest", "none": "None"}
 _SECONDS = {"": 1, "second": 1, "seconds": 1, "minute": 60, "minutes": 60, "hour": 3600, "hours": 3600}
 
 
@@ -100,6 +102,8 @@ def read_settings(node: Place, strategy: Place, schedule: Schedule) -> dict[str,
         "rerun_interval": rerun_interval,
         "timeout": _timeout(node, strategy),
         "priority": _priority(_either(node, strategy, "priority")),
+        "max_parallel": _max_parallel(_either(node, strategy, "maxParallelInstances")),
+        "misfire_policy": _choice(_either(node, strategy, "misfirePolicy"), _MISFIRES, "All"),
     }
 
 
@@ -156,6 +160,13 @@ def _timeout(node: Place, strategy: Place) -> int:
     if seconds > 2**31 - 1:
         at.error("flowspec.out_of_range", least=0, most=(2**31 - 1) // _SECONDS[unit])
     return seconds
+
+
+def _max_parallel(place: Place) -> int:
+    most = place.as_integer() or 0
+    if most > MOST_PARALLEL:
+        place.warn("flowspec.max_parallel", given=most, most=MOST_PARALLEL)
+    return min(most, MOST_PARALLEL)
 
 
 def _priority(place: Place) -> int:

@@ -65,6 +65,7 @@ ATTEMPTS: dict[str, Look] = {
 
 OPERATIONS: dict[str, Look] = {
     Operation.Status.CHECKING: Look("checking", "shield", Operation.Status.CHECKING.label),
+    Operation.Status.RUNNING: Look("running", "running", Operation.Status.RUNNING.label),
     Operation.Status.APPLIED: Look("success", "circle-check", Operation.Status.APPLIED.label),
     Operation.Status.PARTLY: Look("wait_trigger", "circle-alert", Operation.Status.PARTLY.label),
     Operation.Status.REFUSED: Look("failure", "circle-slash", Operation.Status.REFUSED.label),

@@ -8,7 +8,7 @@ from django.views.decorators.http import require_safe
 
 from opscenter.base import clock
 from opscenter.base.reasons import Invalid
-from opscenter.console import live, paging
+from opscenter.console import live, matching, paging
 from opscenter.console.access import ConsoleRequest, here, in_workspace, is_partial
 from opscenter.console.filters import ALL_DATES, STATES, InstanceFilters, latest_bizdate, query_string
 from opscenter.console.instance_rows import is_live, rows_of
@@ -104,6 +104,10 @@ def _frame(request: ConsoleRequest, filters: InstanceFilters, is_test: bool) -> 
         "tasks_url": here(request, "task_list"),
         "all_dates_url": query_string({**kept, "bizdate": ALL_DATES}),
         "actions": batch_buttons(request, "instance"),
+        "matching": matching.fields(
+            "test_instance_list" if is_test else "instance_list",
+            matching.kept(request, matching.shown_bizdate(filters)),
+        ),
         "zone": request.workspace.tenant.time_zone,
     }
 

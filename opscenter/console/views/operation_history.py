@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from opscenter.console import live, paging
 from opscenter.console.access import ConsoleRequest, here, in_workspace, permitted
-from opscenter.console.filters import MINE, midnight, people
+from opscenter.console.filters import MINE, midnight, people, query_string
 from opscenter.console.open_checks import open_checks
 from opscenter.console.operation_rows import rows_of
 from opscenter.console.operation_words import RUN_NOW, WORDS, name_of
@@ -90,16 +90,22 @@ def operation_list(request: ConsoleRequest) -> HttpResponse:
         "is_narrowed": bool(kept),
         "clear_url": request.path,
         "tasks_url": here(request, "task_list"),
+        "csv_url": here(request, "operation_history_csv")
+        + query_string({name: request.GET.getlist(name) for name in kept}),
     }
     if not filters.is_valid():
         return live.whole(request, "console/operations/list.html", context, status=422)
-    found = Operation.objects.filter(workspace=request.workspace, environment=request.environment)
-    found = filters.narrowed(found.select_related("actor"))
-    if text := filters.cleaned_data["q"]:
-        found = found.filter(_about(text))
-    page = paging.page(found, ORDER, request.GET)
+    page = paging.page(history(request, filters), ORDER, request.GET)
     context |= {"page": page, "rows": rows_of(request, page.rows), "zone": request.workspace.tenant.time_zone}
     return live.whole(request, "console/operations/list.html", context)
+
+
+def history(request: ConsoleRequest, filters: OperationFilters) -> "QuerySet[Operation]":
+    """The operations that the filters ask for; the form must be valid."""
+    found = Operation.objects.filter(workspace=request.workspace, environment=request.environment)
+    found = filters.narrowed(found.select_related("actor"))
+    text = filters.cleaned_data["q"]
+    return found.filter(_about(text)) if text else found
 
 
 def _about(text: str) -> Q:

@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
+from django.db.models import Count, Q
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -21,10 +22,11 @@ from opscenter.console.operation_parts import operation_url
 from opscenter.console.operation_rows import results_of, title_for
 from opscenter.console.operation_words import RUN_NOW
 from opscenter.console.questions import ReasonForm, ask, back_url
-from opscenter.operations import checked, extension_messages
+from opscenter.operations import checked, extension_messages, jobs
+from opscenter.operations.arguments import arguments_of
 from opscenter.operations.models import Operation
 from opscenter.operations.permits import missing
-from opscenter.operations.registry import OPERATIONS
+from opscenter.operations.registry import OPERATIONS, arguments_in_words
 from opscenter.workspaces.roles import Permission
 
 SOON = 0.5
@@ -47,6 +49,8 @@ def operation(request: ConsoleRequest, pk: int) -> HttpResponse:
         return answer
     context |= {
         "results": results_of(request, found),
+        "arguments": arguments_in_words(found.code, arguments_of(found)),
+        "csv_url": here(request, "operation_results_csv", pk=pk),
         "zone": request.workspace.tenant.time_zone,
         "again": _again(request, found),
         "crumbs": [(_("Operation history"), here(request, "operation_list"))]
@@ -79,8 +83,10 @@ def checks_dialog(request: ConsoleRequest, found: Operation, back: str) -> HttpR
 @in_workspace
 @require_http_methods(["GET", "HEAD", "POST"])
 def cancel(request: ConsoleRequest, pk: int) -> HttpResponse:
-    """Ask whether to take back an operation that is being checked, and do so."""
+    """Ask whether to take back an operation that is being checked, or to stop one that is under way, and do so."""
     found = _operation(request, pk)
+    if found.status == Status.RUNNING:
+        return _cancel_job(request, found)
     if request.method == "POST":
         checked.cancel(actor(request), request.workspace, pk)
         return _after(request, pk, _("The operation was cancelled. Nothing was done."))
@@ -92,6 +98,20 @@ def cancel(request: ConsoleRequest, pk: int) -> HttpResponse:
         verb=_("Cancel operation"),
         form=forms.Form(),
     )
+
+
+def _cancel_job(request: ConsoleRequest, found: Operation) -> HttpResponse:
+    if request.method == "POST":
+        jobs.cancel(actor(request), request.workspace, found.pk)
+        return _after(request, found.pk, _("The operation was cancelled. What was done before stays done."))
+    left = found.targets.filter(done=None).count()
+    text = ngettext(
+        "%(n)s object has not been reached and stays as it is. What was done stays done.",
+        "%(n)s objects have not been reached and stay as they are. What was done stays done.",
+        left,
+    )
+    title = _("Cancel “%(operation)s”?") % {"operation": _title(request, found)}
+    return _ask(request, found, title=title, text=text % {"n": left}, verb=_("Cancel operation"), form=forms.Form())
 
 
 @in_workspace
@@ -157,9 +177,11 @@ def _panel(request: ConsoleRequest, found: Operation, back: str) -> dict[str, An
 def _standing(request: ConsoleRequest, found: Operation, query: dict[str, str]) -> dict[str, Any]:
     """How the operation and its checks stand, with the tag of all that can change while it is looked at."""
     cards = cards_of(request, found, query_string(query) if query else "")
-    count = found.targets.count()
-    done = found.targets.filter(done=True).count()
-    is_checking = found.status == Status.CHECKING
+    counts = found.targets.aggregate(
+        all=Count("pk"), gone=Count("pk", Q(done=True)), refused=Count("pk", Q(done=False))
+    )
+    count, done = counts["all"], counts["gone"]
+    is_checking, is_running = found.status == Status.CHECKING, found.status == Status.RUNNING
     is_open = any(card.is_open for card in cards)
     used = elapsed(cards)
     return {
@@ -168,11 +190,14 @@ def _standing(request: ConsoleRequest, found: Operation, query: dict[str, str]) 
         "title": title_for(request, found, count),
         "cards": [(card, used.get(card.pk, 0)) for card in cards],
         "is_checking": is_checking,
-        "every": SOON if is_checking else live.QUICK if is_open else None,
+        "is_running": is_running,
+        "reached": done + counts["refused"],
+        "refused": counts["refused"],
+        "every": SOON if is_checking or is_running else live.QUICK if is_open else None,
         "headline": _headline(found, cards, done, count),
         "blocked_by": _blocked_by(found, cards),
-        "cancel": _cancel_button(request, found, query) if is_checking else None,
-        "tag": live.tag_of(found.status, cards, done, count, query),
+        "cancel": _cancel_button(request, found, query) if is_checking or is_running else None,
+        "tag": live.tag_of(found.status, cards, counts, query),
     }
 
 
@@ -185,6 +210,8 @@ def _headline(found: Operation, cards: list[Card], done: int, count: int) -> str
             "Waiting for %(n)s extensions. Nothing has been done yet.",
             waiting,
         ) % {"n": waiting}
+    if found.status == Status.RUNNING:
+        return _("A worker does it in the background. You may leave this page: it goes on without it.")
     if found.status in (Status.BLOCKED, Status.CANCELLED):
         reason = found.targets.filter(reason__code=f"operation.{found.status}").values_list("reason", flat=True).first()
         return say(reason["code"], reason["params"]) if reason else ""
@@ -208,16 +235,17 @@ def _blocked_by(found: Operation, cards: list[Card]) -> Card | None:
 
 def _cancel_button(request: ConsoleRequest, found: Operation, query: dict[str, str]) -> dict[str, str]:
     is_own = found.actor_id == request.user.pk
+    needed = jobs.cancelling(found) if found.status == Status.RUNNING else Permission.MANAGE_EXTENSIONS
     return {
         "url": here(request, "operation_cancel", pk=found.pk) + (query_string(query) if query else ""),
-        "why_not": "" if is_own else why_not(request, Permission.MANAGE_EXTENSIONS),
+        "why_not": "" if is_own else why_not(request, needed),
     }
 
 
 def _again(request: ConsoleRequest, found: Operation) -> dict[str, Any] | None:
     """The button that asks for what was left undone once more."""
     spec = OPERATIONS.get(found.code)
-    if spec is None or found.status in (Status.CHECKING, Status.APPLIED):
+    if spec is None or found.status in (Status.CHECKING, Status.RUNNING, Status.APPLIED):
         return None
     may = request.member.may(spec.permission) or request.member.may(spec.permission, own=True)
     return {

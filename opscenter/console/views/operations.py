@@ -17,12 +17,15 @@ from django.views.decorators.http import require_http_methods
 from extensions.models import Check
 from opscenter.base.reasons import Invalid, say
 from opscenter.console.access import ConsoleRequest, actor, go, here, in_workspace, is_partial, permitted
+from opscenter.console.matching import Matching, chosen
+from opscenter.console.matching import words as told_of
+from opscenter.console.operation_forms import FORMS, OperationForm
 from opscenter.console.operation_parts import asked_in_words, told
 from opscenter.console.operation_words import WORDS
-from opscenter.console.questions import CommentForm, ask, back_url
+from opscenter.console.questions import ask, back_url
 from opscenter.console.templatetags.ui import scheduled
 from opscenter.console.views.operation_page import checks_dialog
-from opscenter.operations import door
+from opscenter.operations import bulk, door
 from opscenter.operations import trigger as trigger_operation
 from opscenter.operations.models import Operation
 from opscenter.operations.registry import OperationSpec, operations_on
@@ -129,10 +132,12 @@ def _operate(request: ConsoleRequest, spec: OperationSpec | None) -> HttpRespons
     if spec is None or spec.code == "make_backfill":  # which has a page of its own
         raise Http404
     values = request.POST if request.method == "POST" else request.GET
+    form = FORMS.get(spec.code, OperationForm)(request)
+    back = back_url(request, values.get("next", ""))
+    if (matching := chosen(request, spec)) is not None:
+        return _operate_on_all(request, spec, matching, form, back)
     again = request.GET.get("again", "")
     ids = _left_by(request, spec, again) if again else _ids(values.getlist("id"), spec.object_type)
-    form = CommentForm(request.POST if request.method == "POST" else None)
-    back = back_url(request, values.get("next", ""))
     if request.method != "POST" or not form.is_valid():
         return _question(request, spec, ids, form, back)
     done = door.apply(
@@ -141,10 +146,48 @@ def _operate(request: ConsoleRequest, spec: OperationSpec | None) -> HttpRespons
         request.workspace,
         request.environment,
         ids,
+        arguments=form.arguments(),
         comment=form.cleaned_data["comment"],
         client_token=values.get("token", "")[:64] or None,
     )
     return _after(request, done, back)
+
+
+def _operate_on_all(
+    request: ConsoleRequest, spec: OperationSpec, matching: Matching, form: OperationForm, back: str
+) -> HttpResponse:
+    """The same for all that match a filter."""
+    if request.method == "POST" and form.is_valid():
+        done = bulk.apply_to_all(
+            spec.code,
+            actor(request),
+            request.workspace,
+            request.environment,
+            matching.found,
+            matching.asked,
+            arguments=form.arguments(),
+            comment=form.cleaned_data["comment"],
+            client_token=request.POST.get("token", "")[:64] or None,
+        )
+        return _after(request, done, back)
+    count = matching.count()
+    if not 0 < count <= bulk.LARGEST:
+        raise Invalid("operation.matching", most=bulk.LARGEST, is_too_many=count > 0)
+    words = WORDS[spec.code]
+    context = {
+        "title": _("%(verb)s?") % {"verb": words.for_count(count)},
+        "text": words.text,
+        "notice": told_of(spec, count, matching.able(spec)),
+        "verb": words.for_count(count),
+        "irreversible": spec.danger,
+        "asked": _asked(request, spec),
+        "hidden": matching.hidden,
+        "form": form,
+        "back": back,
+        "token": request.POST.get("token") or uuid.uuid4().hex,
+        "action_url": request.path,
+    }
+    return ask(request, context)
 
 
 def _ids(texts: Sequence[str], object_type: str) -> list[int]:
@@ -165,7 +208,7 @@ def _left_by(request: ConsoleRequest, spec: OperationSpec, number: str) -> list[
 
 
 def _question(
-    request: ConsoleRequest, spec: OperationSpec, ids: list[int], form: CommentForm, back: str
+    request: ConsoleRequest, spec: OperationSpec, ids: list[int], form: OperationForm, back: str
 ) -> HttpResponse:
     kind = _KINDS[spec.object_type]
     targets = {target.pk: target for target in kind.read(request, ids)}
@@ -209,6 +252,8 @@ def _after(request: ConsoleRequest, done: Operation, back: str) -> HttpResponse:
     """Its checks, if extensions were asked; else back where one came from; to the results when something was refused."""
     if Check.objects.filter(event__operation=done.pk).exists():
         return checks_dialog(request, done, back) if is_partial(request) else go(request, _page(request, done))
+    if done.status == Operation.Status.RUNNING:
+        return go(request, _page(request, done))
     targets = list(done.targets.all())
     count = sum(bool(target.done) for target in targets)
     if count == len(targets):

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from opscenter.base import clock
 from opscenter.base.reasons import Invalid, say
-from opscenter.console import live, paging
+from opscenter.console import live, matching, paging
 from opscenter.console.access import ConsoleRequest, actor, go, here, in_workspace, is_partial, permitted
 from opscenter.console.cron_words import in_words
 from opscenter.console.filters import TaskFilters, latest_bizdate, query_string
@@ -56,8 +56,11 @@ def task_list(request: ConsoleRequest) -> HttpResponse:
         {"task": one, "owner": str(one.owner), "schedule": _schedule(one), "freeze": freezes.get(one.pk)}
         for one in page.rows
     ]
-    actions = [*batch_buttons(request, "task"), _backfill_button(request)]
-    context |= {"actions": actions, "zone": request.workspace.tenant.time_zone}
+    context |= {
+        "actions": [*batch_buttons(request, "task"), _backfill_button(request)],
+        "matching": matching.fields("task_list", matching.kept(request)),
+        "zone": request.workspace.tenant.time_zone,
+    }
     return live.whole(request, "console/tasks/list.html", {**context, "page": page, "rows": rows})
 
 

@@ -5,6 +5,7 @@ from opscenter.production.models.calls import HttpCall
 from opscenter.production.models.data_sources import DataSource
 from opscenter.production.models.instances import (
     Attempt,
+    Attendance,
     GenerationRun,
     InstanceEdge,
     LogChunk,
@@ -15,6 +16,7 @@ from opscenter.production.models.instances import (
 from opscenter.production.models.parameters import SharedParameter
 from opscenter.production.models.tasks import (
     Environment,
+    MisfirePolicy,
     ProductionWorkflow,
     Recurrence,
     Resource,
@@ -29,6 +31,7 @@ from opscenter.production.models.triggers import TriggerCommand
 
 __all__ = [
     "Attempt",
+    "Attendance",
     "Backfill",
     "BackfillDate",
     "DataSource",
@@ -37,6 +40,7 @@ __all__ = [
     "HttpCall",
     "InstanceEdge",
     "LogChunk",
+    "MisfirePolicy",
     "ProductionWorkflow",
     "Recurrence",
     "Resource",

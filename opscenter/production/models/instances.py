@@ -73,6 +73,9 @@ class TaskInstance(models.Model):
     node_type = models.CharField(max_length=32)
     kind = models.SmallIntegerField(default=Kind.NORMAL, choices=[(k.value, k.name) for k in Kind])
     needs_worker = models.BooleanField()
+    limited = models.BooleanField(
+        db_default=False, help_text="it counts against its task's maximum of parallel runs; known once it is ready"
+    )
     bypasses_trigger = models.BooleanField(default=False)
     state = models.SmallIntegerField(default=State.NOT_RUN, choices=[(s.value, s.name) for s in State])
     frozen = models.BooleanField(default=False)
@@ -105,7 +108,7 @@ class TaskInstance(models.Model):
             # what a claim takes next
             models.Index(
                 fields=["resource_group", "-priority", "scheduled_at", "id"],
-                condition=models.Q(state=State.WAIT_RESOURCE, needs_worker=True, frozen=False),
+                condition=models.Q(state=State.WAIT_RESOURCE, needs_worker=True, frozen=False, limited=False),
                 name="instance_ready",
             ),
             # what succeeds where it stands
@@ -119,9 +122,26 @@ class TaskInstance(models.Model):
             models.Index(
                 fields=["-priority", "scheduled_at", "id"],
                 condition=models.Q(
-                    state=State.WAIT_RESOURCE, needs_worker=False, frozen=False, node_type=HTTP.code, kind__lt=Kind.SKIP
+                    state=State.WAIT_RESOURCE,
+                    needs_worker=False,
+                    frozen=False,
+                    node_type=HTTP.code,
+                    kind__lt=Kind.SKIP,
+                    limited=False,
                 ),
                 name="instance_call",
+            ),
+            # what either starts next of tasks that limit their parallel runs: a queue for each of them
+            models.Index(
+                fields=["needs_worker", "resource_group", "task", "-priority", "scheduled_at", "id"],
+                condition=models.Q(state=State.WAIT_RESOURCE, limited=True, frozen=False),
+                name="instance_limited",
+            ),
+            # how many of such a task run
+            models.Index(
+                fields=["task"],
+                condition=models.Q(state__in=[State.CLAIMED, State.RUNNING], limited=True),
+                name="instance_limited_live",
             ),
             models.Index(fields=["due_at"], condition=models.Q(due_at__isnull=False), name="instance_due"),
             # slots in use; failed ones of a workspace
@@ -229,6 +249,13 @@ class Transition(models.Model):
     attempt = models.IntegerField()
     reason = models.JSONField(null=True)
     operation = models.BigIntegerField(null=True, help_text="operations.Operation that caused it")
+
+
+class Attendance(models.Model):
+    """Until when a scheduler was there; one row. Whoever leads renews it, and a gap is an absence (engine.misfires)."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    seen_at = models.DateTimeField()
 
 
 class GenerationRun(models.Model):

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from opscenter.base.models import Blob
+from opscenter.production.rules.misfires import Policy
 from opscenter.workspaces.models import Tenant, User, Workspace
 
 if TYPE_CHECKING:
@@ -26,6 +28,14 @@ class Recurrence(models.TextChoices):
     NORMAL = "Normal", _("Normal")
     PAUSE = "Pause", _("Frozen")
     SKIP = "Skip", _("Dry run")
+
+
+class MisfirePolicy(models.TextChoices):
+    """What becomes of a task's instances that were missed while no scheduler was there (rules.misfires)."""
+
+    ALL = Policy.ALL.value, pgettext_lazy("misfire policy", "Run all of them")
+    LATEST = Policy.LATEST.value, pgettext_lazy("misfire policy", "Run the latest of them")
+    NONE = Policy.NONE.value, pgettext_lazy("misfire policy", "Run none of them")
 
 
 class ResourceGroup(models.Model):
@@ -92,6 +102,8 @@ class Task(models.Model):
         max_length=8, choices=Recurrence.choices, default=Recurrence.NORMAL, help_text="what unfreezing brings back"
     )
     priority = models.SmallIntegerField(default=1)
+    max_parallel = models.IntegerField(null=True, help_text="how many of its instances run at once; null = no limit")
+    misfire_policy = models.CharField(max_length=8, choices=MisfirePolicy.choices, default=MisfirePolicy.ALL)
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.ONLINE)
     is_root = models.BooleanField(default=False)
     version = models.ForeignKey("TaskVersion", on_delete=models.PROTECT, null=True, related_name="+")

@@ -1,21 +1,25 @@
 """Why an instance is in its state, and what would change that: the same questions for every instance at any time.
 
 Conditions come in the order in which an instance passes them: ``not_frozen``, ``upstream``, ``time``, ``trigger``
-(only where a command is waited for), ``resources``, ``run``. Reasons are codes with parameters; a headline's code with
-``.short`` behind it is its short form for lists, with the same parameters.
+(only where a command is waited for), ``parallel`` (only where the task limits its parallel runs), ``resources``, ``run``.
+Reasons are codes with parameters; a headline's code with ``.short`` behind it is its short form for lists, with the same
+parameters.
 
 * not frozen: ``explain.not_frozen``; ``explain.frozen``, ``explain.born_frozen``
 * upstream: ``explain.upstream_met`` (total), ``explain.upstream_passed`` (as below; it did not wait for them);
   ``explain.upstream_unmet`` (total, unmet, succeeded, blocking: id, name, state, frozen)
 * time: ``explain.time_met`` (at), ``explain.time_none``, ``explain.time_passed`` (at; it did not wait);
-  ``explain.time_unmet`` (at, seconds)
+  ``explain.time_unmet`` (at, seconds); ``explain.time_unreleased`` (at; no scheduler is there to let it pass)
 * trigger: ``explain.trigger_fired``, ``explain.trigger_held`` (until), ``explain.trigger_passed`` (ended by hand);
   ``explain.trigger_none``, ``explain.trigger_expired`` (at)
+* parallel: ``explain.parallel_free``, ``explain.parallel_full`` (limit, running, runs: id, scheduled_at);
+  ``explain.parallel_passed`` (limit; it runs or has run)
 * resources: ``explain.resources_not_needed``, ``explain.resources_taken``, ``explain.resources_free``;
   ``explain.resources_unserved``, ``explain.resources_full`` (each but the first: group, slots, used, workers)
 * run: ``explain.run_waiting``, ``explain.run_next``, ``explain.claimed``, ``explain.running``, ``explain.checking``,
   ``explain.checking_condition`` (the last four: attempt, worker); ``explain.http_request``, ``explain.http_asking``,
-  ``explain.http_polling`` (attempt, at); ``explain.failed``, ``explain.failed_rerun``
+  ``explain.http_polling`` (attempt, at); ``explain.failed``, ``explain.failed_rerun``,
+  ``explain.failed_overdue`` (its rerun is due, and no scheduler is there)
   (attempt, result, exit_code, at, reruns_left); ``explain.succeeded_`` + how (attempt): see ``Success``
 """
 
@@ -41,6 +45,7 @@ class Success(StrEnum):
     NOT_CHOSEN = "not_chosen"
     BRANCH_NOT_TAKEN = "branch_not_taken"
     EXPIRED = "expired"
+    MISSED = "missed"
 
 
 _DRY_RUNS = {
@@ -49,6 +54,7 @@ _DRY_RUNS = {
     Kind.SKIP_CYCLE: Success.NOT_ITS_DAY,
     Kind.CONDITION_UNCHOSEN: Success.BRANCH_NOT_TAKEN,
     Kind.EXPIRED: Success.EXPIRED,
+    Kind.MISSED: Success.MISSED,
 }
 
 
@@ -60,6 +66,15 @@ class Upstream:
     name: str
     state: State
     frozen: bool = False
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """A task's maximum of parallel runs, how many it has, and the first few of them: id and scheduled time."""
+
+    limit: int
+    running: int = 0
+    runs: tuple[tuple[int, datetime], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,6 +94,7 @@ class InstanceSnapshot:
         command_held_until: end of the command that is held for it.
         command_expired_at: when the latest command expired, if no other came since.
         triggered_at: when a command opened it.
+        parallel: where its task limits how many of its instances run at the same time, and it will be one of them.
         needs_worker: it must be executed; others succeed where they stand.
         group, slots, used, workers: its resource group, how large that is, how many slots are taken, how many live
             workers serve it.
@@ -87,6 +103,7 @@ class InstanceSnapshot:
         exit_code: of the latest attempt's process.
         next_rerun_at, reruns_left: automatic reruns; when the next is due and how many are left.
         set_success: a person set it to succeeded.
+        scheduler: a scheduler is alive; without one nothing that waits for a moment goes on.
         calls: of a running HTTP node: ``request``, ``asking`` or ``polling``.
         poll_at: when it polls next.
     """
@@ -109,6 +126,7 @@ class InstanceSnapshot:
     command_held_until: datetime | None = None
     command_expired_at: datetime | None = None
     triggered_at: datetime | None = None
+    parallel: Parallel | None = None
     needs_worker: bool = True
     group: str = ""
     slots: int = 0
@@ -123,6 +141,7 @@ class InstanceSnapshot:
     next_rerun_at: datetime | None = None
     reruns_left: int = 0
     set_success: bool = False
+    scheduler: bool = True
     calls: str = ""
     poll_at: datetime | None = None
 
@@ -169,6 +188,8 @@ def explain(snapshot: InstanceSnapshot) -> Explanation:
     gates = [_not_frozen(snapshot), _upstream(snapshot), _time(snapshot)]
     if snapshot.awaits_trigger:
         gates.append(_trigger(snapshot))
+    if snapshot.parallel is not None:
+        gates.append(_parallel(snapshot, snapshot.parallel))
     gates.append(_resources(snapshot))
     run = _run(snapshot, ready=all(gate.met for gate in gates))
     deciding = run
@@ -218,6 +239,8 @@ def _time(snapshot: InstanceSnapshot) -> Condition:
     at = snapshot.not_before
     if at is None:
         return Condition("time", True, Reason("explain.time_none"))
+    if snapshot.now >= at and snapshot.state is State.WAIT_TIME and not snapshot.scheduler:
+        return Condition("time", False, Reason("explain.time_unreleased", {"at": at}), at)
     if snapshot.now >= at:
         return Condition("time", True, Reason("explain.time_met", {"at": at}), at)
     if snapshot.has_passed:
@@ -242,6 +265,20 @@ def _trigger(snapshot: InstanceSnapshot) -> Condition:
     # a frozen or failed instance refuses a command: what comes before it must be put right first
     able = snapshot.state in WAITING and not snapshot.frozen and not snapshot.task_frozen
     return Condition("trigger", False, reason, since, (Remedy("trigger", (snapshot.id,)),) if able else ())
+
+
+def _parallel(snapshot: InstanceSnapshot, parallel: Parallel) -> Condition:
+    if snapshot.has_passed or (snapshot.state is State.FAILURE and snapshot.attempt > 0):
+        return Condition("parallel", True, Reason("explain.parallel_passed", {"limit": parallel.limit}))
+    params = {
+        "limit": parallel.limit,
+        "running": parallel.running,
+        "runs": [{"id": pk, "scheduled_at": at} for pk, at in parallel.runs],
+    }
+    if parallel.running < parallel.limit:
+        return Condition("parallel", True, Reason("explain.parallel_free", params))
+    since = snapshot.state_since if snapshot.state is State.WAIT_RESOURCE else None
+    return Condition("parallel", False, Reason("explain.parallel_full", params), since)
 
 
 def _resources(snapshot: InstanceSnapshot) -> Condition:
@@ -301,7 +338,10 @@ def _failed(snapshot: InstanceSnapshot) -> Condition:
         "at": snapshot.next_rerun_at,
         "reruns_left": snapshot.reruns_left,
     }
-    code = "explain.failed" if snapshot.next_rerun_at is None else "explain.failed_rerun"
+    code = "explain.failed"
+    if snapshot.next_rerun_at is not None:
+        overdue = snapshot.next_rerun_at <= snapshot.now and not snapshot.scheduler
+        code = "explain.failed_overdue" if overdue else "explain.failed_rerun"
     remedies = (Remedy("rerun", (snapshot.id,)), Remedy("set_success", (snapshot.id,)))
     return Condition("run", False, Reason(code, params), snapshot.finished_at or snapshot.state_since, remedies)
 

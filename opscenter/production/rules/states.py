@@ -60,7 +60,7 @@ def may_follow(before: State, after: State) -> bool:
 
 
 class Kind(IntEnum):
-    """How an instance runs: DataWorks' numeric task type (spec/opscenter.md 2.1)."""
+    """How an instance runs: DataWorks' numeric task type (spec/opscenter.md 2.1). It has none for MISSED."""
 
     NORMAL = 0
     MANUAL = 1
@@ -70,6 +70,7 @@ class Kind(IntEnum):
     SKIP_CYCLE = 5
     CONDITION_UNCHOSEN = 6
     EXPIRED = 7
+    MISSED = 8
 
     @property
     def is_dry_run(self) -> bool:
