@@ -84,6 +84,16 @@ def of_dates(job: Backfill) -> Mapping[date, Counts]:
     return counts
 
 
+def of_families(ids: Collection[int]) -> Mapping[int, Counts]:
+    """The counts of workflow instances of any type."""
+    counts = {pk: Counts() for pk in ids}
+    found = TaskInstance.objects.filter(workflow_instance__in=ids, turn_of__isnull=True)
+    by = ("workflow_instance", "state", "frozen")
+    for pk, state, frozen, n in found.values_list(*by).annotate(n=Count("pk")).order_by():
+        counts[pk].add(state, n if frozen else 0, n)
+    return counts
+
+
 def _counted(ids: Sequence[int]) -> list[tuple[int, date, int, int, int]]:
     turns = BackfillDate.objects.filter(backfill__in=ids, turn__isnull=False).values("turn")
     found = TaskInstance.objects.filter(workflow_instance__backfill_date__backfill__in=ids).exclude(pk__in=turns)

@@ -2,6 +2,7 @@
 
 from opscenter.openapi.operations import (
     actions,
+    backfills,
     extensions,
     instances,
     instances_2020,
@@ -11,10 +12,12 @@ from opscenter.openapi.operations import (
     task_logs,
     tasks,
     triggers,
+    workflow_instances,
 )
 
 __all__ = [
     "actions",
+    "backfills",
     "extensions",
     "instances",
     "instances_2020",
@@ -24,4 +27,5 @@ __all__ = [
     "task_logs",
     "tasks",
     "triggers",
+    "workflow_instances",
 ]
