@@ -24,7 +24,6 @@ from opscenter.production.rules.states import State
 TASKS_SHOWN = 200
 """Tasks of a preview, the first levels first."""
 _STATES = {
-    Backfill.State.REFUSED: Look("failure", "circle-slash", Backfill.State.REFUSED.label),
     Backfill.State.MAKING: Look("running", "running", Backfill.State.MAKING.label),
     Backfill.State.READY: Look("not_run", "circle", Backfill.State.READY.label),
     Backfill.State.STOPPED: Look("failure", "circle-stop", Backfill.State.STOPPED.label),

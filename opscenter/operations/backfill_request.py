@@ -15,6 +15,7 @@ from opscenter.production.rules.backfill import DateRange, Mode, OnFailure, Orde
 
 LONGEST_NAME = 255
 PRIORITIES = range(1, 12)
+_EARLIEST, _LATEST = date(1970, 1, 1), date(2199, 12, 31)
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,12 @@ class BackfillRequest:
             (self.depth is not None and self.depth < 1, "depth", "depth", {}),
             (not self.ranges, "no_dates", "ranges", {}),
             (len(self.ranges) > rules.MOST_RANGES, "too_many_ranges", "ranges", most | {"given": len(self.ranges)}),
+            (
+                any(not _EARLIEST <= day <= _LATEST for one in self.ranges for day in (one.first, one.last)),
+                "far_date",
+                "ranges",
+                {},
+            ),
             (any(one.last < one.first for one in self.ranges), "reversed_range", "ranges", {}),
             (days > rules.MOST_DATES, "too_many_dates", "ranges", {"most": rules.MOST_DATES, "given": days}),
             (self.end < self.start, "reversed_hours", "end", {}),
@@ -153,6 +160,11 @@ def _no_dates(params: Mapping[str, Any]) -> str:
 @sentence("backfill.too_many_ranges")
 def _too_many_ranges(params: Mapping[str, Any]) -> str:
     return _("%(given)s ranges of business dates were given; %(most)s are the most.") % params
+
+
+@sentence("backfill.far_date")
+def _far_date(params: Mapping[str, Any]) -> str:
+    return _("Business dates must be from 1970-01-01 to 2199-12-31.")
 
 
 @sentence("backfill.reversed_range")

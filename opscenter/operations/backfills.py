@@ -147,6 +147,8 @@ def _ask(
     listeners = _listeners(plan, workspace, environment, hold=True)
     if fingerprint is not None and fingerprint != found.fingerprint:
         raise Refused("backfill.changed")
+    if plan.problems and plan.problems[0].code == "backfill.barred" and not plan.running():
+        raise Forbidden("permission.missing", **missing(OPERATIONS[CODE].permission))
     if plan.problems:
         raise Refused(plan.problems[0].code, **plan.problems[0].params)
     job = _store(found, member, environment)

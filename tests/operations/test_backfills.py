@@ -307,6 +307,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"ranges": (DateRange(D[1], D[0]),)}, "reversed_range", "ranges"),
     ({"ranges": tuple(DateRange(day, day) for day in D[:8])}, "too_many_ranges", "ranges"),
     ({"ranges": (DateRange(date(2020, 1, 1), date(2026, 1, 1)),)}, "too_many_dates", "ranges"),
+    ({"ranges": (DateRange(date(9999, 12, 31), date(9999, 12, 31)),)}, "far_date", "ranges"),
     ({"groups": 0}, "groups", "groups"),
     ({"groups": 11}, "groups", "groups"),
     ({"priority": 12}, "priority", "priority"),
@@ -340,11 +341,13 @@ def test_named_tasks_must_be_known_to_the_asker(cast: Guarded, line: list[Task])
 def test_who_may(cast: Guarded, line: list[Task]) -> None:
     own = cast.task("own", owner=cast.developer)
     assert backfill(cast, own, by=cast.developer).created_by == cast.developer
+    mixed = cast.task("mixed", upstream=[own])
     with pytest.raises(Refused) as refused:
-        backfill(cast, line[0], by=cast.developer)
+        backfill(cast, own, mixed, by=cast.developer, mode=Mode.ADVANCED)
     assert refused.value.reason.code == "backfill.barred"
-    with pytest.raises(Forbidden):
-        backfill(cast, line[0], by=cast.visitor)
+    for who in (cast.developer, cast.visitor):
+        with pytest.raises(Forbidden):
+            backfill(cast, line[0], by=who)
     with pytest.raises(NotFound):
         backfill(cast, line[0], by=cast.stranger)
 

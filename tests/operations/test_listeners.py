@@ -105,7 +105,11 @@ def test_never_about_instances(cast: Guarded) -> None:
     assert cast.ask("freeze", [instance]).status == "applied"
     assert cast.ask("unfreeze", [instance]).status == "applied"
     assert not Event.objects.exists()
-    assert {code for code, spec in OPERATIONS.items() if spec.point} == {"freeze_task", "unfreeze_task"}
+    assert {code for code, spec in OPERATIONS.items() if spec.point} == {
+        "freeze_task",
+        "unfreeze_task",
+        "make_backfill",
+    }
 
 
 def test_they_are_asked_in_the_order_of_their_names(cast: Guarded) -> None:

@@ -24,7 +24,7 @@ class Migration(migrations.Migration):
                 ('environment', models.CharField(choices=[('Prod', 'Production'), ('Dev', 'Development')], max_length=4)),
                 ('name', models.CharField(max_length=255)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('state', models.CharField(choices=[('asked', 'Asked for'), ('refused', 'Refused'), ('making', 'Being made'), ('ready', 'Not started'), ('started', 'Started'), ('stopped', 'Stopped')], max_length=8)),
+                ('state', models.CharField(choices=[('asked', 'Asked for'), ('making', 'Being made'), ('ready', 'Not started'), ('started', 'Started'), ('stopped', 'Stopped')], max_length=8)),
                 ('is_paused', models.BooleanField(default=False)),
                 ('operation', models.BigIntegerField(help_text='operations.Operation that asked for it', null=True)),
                 ('request', models.JSONField(help_text='as it was asked for')),

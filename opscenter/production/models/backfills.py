@@ -20,8 +20,10 @@ class Backfill(models.Model):
     class State(models.TextChoices):
         """How far it is. What its instances do is counted from them."""
 
-        ASKED = "asked", _("Asked for")  # while extensions are asked; also what they blocked
-        REFUSED = "refused", _("Refused")
+        ASKED = (
+            "asked",
+            _("Asked for"),
+        )  # while extensions are asked; also when they blocked it, or it was refused after
         MAKING = "making", _("Being made")
         READY = "ready", _("Not started")  # made, and starts when somebody says so
         STARTED = "started", _("Started")
