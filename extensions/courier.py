@@ -15,8 +15,8 @@ import structlog
 from extensions import outbox
 from extensions.desk import Desk
 from extensions.envelope import REDACTED
-from extensions.outbox import Claim, Fate, Parcel, Result, Waiting
-from extensions.slots import Slots
+from extensions.outbox import Claim, Fate, Lane, Parcel, Result, Waiting
+from extensions.slots import MOST_YOUNG, Slots
 from opscenter.base import outbound
 from opscenter.base.reasons import Reason
 
@@ -31,6 +31,8 @@ _TOKEN_ROOM = 64
 _LOOK_AGAIN = timedelta(milliseconds=100)
 """When due deliveries that somebody else holds at the moment are looked at again."""
 _RECORD_WITHIN = 1.5
+MOST_YOUNG_OF = {Lane.CHECKS: MOST_YOUNG, Lane.NOTICES: 8}
+"""Regular events come in hundreds, and take what processor time others leave."""
 
 
 class Courier:
@@ -42,15 +44,22 @@ class Courier:
             database failed meanwhile.
         timeout: seconds that a request may take.
         patience: seconds that requests under way have at the end.
+        lane: which deliveries it sends.
     """
 
     def __init__(
-        self, on_unreachable: Callable[[int], None], *, timeout: float = outbox.TIMEOUT, patience: float = 3.0
+        self,
+        on_unreachable: Callable[[int], None],
+        *,
+        timeout: float = outbox.TIMEOUT,
+        patience: float = 3.0,
+        lane: Lane = Lane.CHECKS,
     ) -> None:
+        self._lane = lane
         self._on_unreachable = on_unreachable
         self._timeout = timeout
         self._patience = patience
-        self._slots = Slots()
+        self._slots = Slots(most_young=MOST_YOUNG_OF[lane])
         self._under_way: dict[Claim, tuple[Parcel, float]] = {}
         self._lock = Lock()
         self._has_swept = False
@@ -80,14 +89,14 @@ class Courier:
 
     def send_due(self) -> datetime | None:
         """Start everything that is due and has room; returns when to look again, None for when we are told."""
-        if not self._has_swept:
+        if self._lane is Lane.CHECKS and not self._has_swept:
             for check in outbox.undeliverable():
                 self._unreachable.put(check)
             self._has_swept = True
         while True:
-            now, waiting = outbox.waiting()
+            now, waiting = outbox.waiting(self._lane)
             rooms = self._slots.rooms(one.extension for one in waiting if one.due_at <= now)
-            parcels = outbox.claim(rooms) if rooms else []
+            parcels = outbox.claim(rooms, self._lane) if rooms else []
             if not parcels:
                 return self._nearest(now, waiting, rooms)
             for parcel in parcels:
@@ -184,4 +193,4 @@ def _milliseconds(began: float) -> int:
 
 def _text(given: str, token: str, most: int) -> str:
     """What a receiver said, as it may be kept and shown: without the check's token, and without what no text may have."""
-    return given.replace(token, REDACTED).replace("\0", "\ufffd")[:most]
+    return (given.replace(token, REDACTED) if token else given).replace("\0", "\ufffd")[:most]

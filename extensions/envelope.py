@@ -11,7 +11,8 @@ from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from extensions.models import Check, Event
+from extensions import regular
+from extensions.models import Check, Delivery, Event
 from extensions.points import POINTS, About
 from extensions.tokens import callback_url, token_of
 from opscenter.workspaces.models import Workspace
@@ -89,6 +90,7 @@ def data_of(event: Event, own: Mapping[str, Any], about: str, asked_in: Workspac
         asked_in: the workspace in which the operation was asked for. Where that is another one than the event's, whose
             extensions are asked, ``listenerProjectId`` names the event's.
     """
+    assert event.operator is not None, "somebody asks for what is checked"
     data = {
         "operator": str(event.operator.uid),
         "projectId": asked_in.pk,
@@ -103,9 +105,13 @@ def data_of(event: Event, own: Mapping[str, Any], about: str, asked_in: Workspac
 
 def sample(event: Event) -> dict[str, Any]:
     """The ``data`` of a message at the event's extension point, about nothing: its members and their kinds."""
+    point = POINTS[event.point]
+    if point.is_regular:
+        assert event.operator is not None
+        return regular.sample(point, event.workspace, event.operator, event.at)
     nothing = Backfill(name="", root=0, root_workspace=event.workspace_id, include=[], exclude=[], periods=[])
     own = {About.TASKS: nodes([]), About.INSTANCES: instances([]), About.BACKFILL: backfill(nothing)}
-    return data_of(event, own[POINTS[event.point].about], "", event.workspace)
+    return data_of(event, own[point.about], "", event.workspace)
 
 
 def envelope(event: Event, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,6 +138,15 @@ def body_for(check: Check) -> bytes:
     """The bytes sent to the check's extension; the same at every try, so that its signature covers one message."""
     message = dict(check.event.message)
     message["data"] = {**message["data"], "callbackUrl": callback_url(check), "callbackToken": token_of(check)}
+    return _bytes(message)
+
+
+def body_of(event: Event) -> bytes:
+    """The bytes sent about a regular event, to every extension the same: there is nothing to answer."""
+    return _bytes(event.message)
+
+
+def _bytes(message: Mapping[str, Any]) -> bytes:
     return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -140,6 +155,11 @@ def shown_for(check: Check) -> dict[str, Any]:
     message: dict[str, Any] = dict(check.event.message)
     message["data"] = {**message["data"], "callbackUrl": callback_url(check), "callbackToken": REDACTED}
     return message
+
+
+def shown_of(delivery: Delivery) -> dict[str, Any]:
+    """The same of a delivery, with or without a check."""
+    return delivery.event.message if delivery.of_check is None else shown_for(delivery.of_check)
 
 
 def _utc(at: datetime) -> str:

@@ -5,13 +5,16 @@ Who may do what is the operations' matter; here is what is possible at all.
 
 import base64
 import secrets as random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import timedelta
 
 from django.db.models import F, Q, QuerySet
 
-from extensions.models import Enablement, Extension, ExtensionKey, ExtensionSecret
-from opscenter.base import clock, sql
+from extensions import parameters
+from extensions.models import Enablement, Extension, ExtensionKey, ExtensionSecret, Watch
+from extensions.points import OF_STATUS
+from opscenter.base import clock, notify, sql
+from opscenter.base.locks import advisory_xact_lock
 from opscenter.base.reasons import Refused
 from opscenter.base.secrets import decrypt, encrypt
 from opscenter.workspaces import access_keys
@@ -21,6 +24,8 @@ Status = Extension.Status
 ROTATION = timedelta(hours=24)
 """How long the older secret stays valid after a rotation: messages carry signatures of both."""
 _SECRET_BYTES = 32
+Types = Callable[[], Collection[str]]
+"""Asked only where an extension's parameters look at them: our codes of the node types concerned; None for any."""
 
 NEXT_STATUS: dict[Status, frozenset[Status]] = {
     Status.TESTING: frozenset({Status.IN_REVIEW, Status.DISABLED}),
@@ -57,16 +62,29 @@ def effective_in(workspace: Workspace) -> "QuerySet[Extension]":
     return Extension.objects.filter(Q(status=Status.ONLINE) | tested, tenant=workspace.tenant_id)
 
 
-def listeners(workspaces: Workspace | Iterable[Workspace], point: str) -> list[Enablement]:
-    """The enablements of all extensions that must be asked at an extension point, in the order of their names.
+def listeners(workspaces: Workspace | Iterable[Workspace], point: str, types: Types | None = None) -> list[Enablement]:
+    """The enablements of all extensions that must be asked, or told, in the order of their names.
 
     Args:
         workspaces: one, or all those that an operation reaches.
+        types: of what it is about.
     """
-    return list(_listening(workspaces, point).order_by("extension__name", "workspace"))
+    return among(_listening(workspaces, point).order_by("extension__name", "workspace"), point, types)
 
 
-def held_listeners(workspaces: Workspace | Iterable[Workspace], point: str) -> list[Enablement]:
+def among(found: Iterable[Enablement], point: str, types: Types | None) -> list[Enablement]:
+    """Those of these whose parameters do not rule out the workspace, or every one of the node types."""
+    kept = []
+    for one in found:
+        setting = one.extension.parameters
+        if not setting or parameters.read(setting).listens(one.workspace_id, point, types() if types else None):
+            kept.append(one)
+    return kept
+
+
+def held_listeners(
+    workspaces: Workspace | Iterable[Workspace], point: str, types: Types | None = None
+) -> list[Enablement]:
     """The same, and they stay so until the transaction ends: whoever disables one of them waits for us, and then finds
     the checks that we opened. Take them before any other lock."""
     held: set[int] = set()
@@ -77,20 +95,40 @@ def held_listeners(workspaces: Workspace | Iterable[Workspace], point: str) -> l
             {"ids": sorted(fresh)},
         )
         held |= fresh  # while we waited, some may have been disabled and others enabled
-    return [one for one in listeners(where, point) if one.extension_id in held] if held else []
+    return [one for one in listeners(where, point, types) if one.extension_id in held] if held else []
 
 
 def _listening(workspaces: Workspace | Iterable[Workspace], point: str) -> "QuerySet[Enablement]":
     where = [workspaces] if isinstance(workspaces, Workspace) else list(workspaces)
+    found = _in_effect().filter(workspace__in=where, extension__points__contains=[point])
+    return found.select_related("extension__owner", "workspace__tenant")
+
+
+def _in_effect() -> "QuerySet[Enablement]":
     is_tested_there = Q(extension__status__in=IN_TEST, extension__test_workspace=F("workspace"))
-    found = Enablement.objects.filter(
+    return Enablement.objects.filter(
         Q(extension__status=Status.ONLINE) | is_tested_there,
-        workspace__in=where,
         is_enabled=True,
         extension__tenant=F("workspace__tenant"),
-        extension__points__contains=[point],
     )
-    return found.select_related("extension", "workspace__tenant")
+
+
+def watch(tenant: int) -> None:
+    """Have the engine note the changes of instances in those workspaces of a tenant where somebody has subscribed to them.
+
+    To be called in every transaction that changes who listens where.
+    """
+    advisory_xact_lock("extensions.watch")  # of two at once, the second must see what the first did
+    wanted = set(
+        _in_effect()
+        .filter(extension__points__overlap=list(OF_STATUS), workspace__tenant=tenant)
+        .values_list("workspace", flat=True)
+    )
+    there = set(Watch.objects.filter(workspace__tenant=tenant).values_list("workspace", flat=True))
+    Watch.objects.filter(pk__in=there - wanted).delete()
+    Watch.objects.bulk_create(Watch(workspace_id=pk) for pk in wanted - there)
+    if wanted - there:
+        notify.notify(notify.COURIER)
 
 
 def new_secret(extension: Extension) -> str:

@@ -44,13 +44,21 @@ class Extension(models.Model):
     test_workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="+")
     detail_url = models.CharField(max_length=2048, blank=True)
     help_url = models.CharField(max_length=2048, blank=True)
+    parameters = models.CharField(
+        max_length=4000, blank=True, help_text="ParameterSetting: key=value lines, without manual passing"
+    )
+    options = models.TextField(blank=True, help_text="OptionSetting: JSON schema of the form that workspaces fill in")
     allows_mark_passed = models.BooleanField(default=False, help_text="a workspace administrator may pass its checks")
     status = models.SmallIntegerField(choices=Status.choices, default=Status.TESTING)
     status_at = models.DateTimeField(db_default=Now())
     reviewer = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     review_comment = models.CharField(max_length=1000, blank=True)
-    gone_at = models.DateTimeField(null=True, help_text="since when the endpoint answers 410 Gone: nothing is sent")
+    gone_at = models.DateTimeField(null=True, help_text="since when nothing is sent: 410 Gone, or failures for days")
+    gone_reason = models.JSONField(null=True, help_text="why nothing is sent")
+    failing_since = models.DateTimeField(null=True, help_text="the first failure after the last success")
+    failures = models.IntegerField(default=0, help_text="requests that failed since then")
     created_at = models.DateTimeField(db_default=Now())
+    created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     modified_at = models.DateTimeField(db_default=Now())
     modified_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
 
@@ -88,6 +96,7 @@ class Enablement(models.Model):
     )
     answer_limit = models.IntegerField(default=600, help_text="seconds")
     silence_blocks = models.BooleanField(default=True, help_text="what no answer in time means, mandatory ones only")
+    option_values = models.JSONField(default=dict, help_text="what the workspace chose, by the option's name")
     agreed_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     agreed_at = models.DateTimeField(null=True, help_text="when the data authorization was given")
 
@@ -97,9 +106,10 @@ class Enablement(models.Model):
 
 
 class Event(models.Model):
-    """One message to the extensions that listen: what is about to be done. Its id is the callback's MessageId.
+    """One message to the extensions that listen: what is about to be done, or at a regular point what has happened. Its
+    id is the callback's MessageId.
 
-    A batch is one event. An event without operation is a test delivery.
+    A batch is one event. At an extension point, an event without operation is a test delivery.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -107,7 +117,7 @@ class Event(models.Model):
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT)
     workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT)
     environment = models.CharField(max_length=4, choices=Environment.choices)
-    operator = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    operator = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     operation = models.BigIntegerField(null=True, db_index=True, help_text="operations.Operation that waits for it")
     biz_id = models.CharField(max_length=36, default=new_biz_id, help_text="extensionBizId")
     message = models.JSONField(help_text="the envelope as sent, without what differs by extension")
@@ -167,8 +177,18 @@ class Delivery(models.Model):
         FAILED = "failed", _("Failed")
         ENDED = "ended", _("No longer needed")
 
-    of_check = models.ForeignKey(Check, on_delete=models.CASCADE, related_name="deliveries")
+    event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="deliveries")
+    of_check = models.ForeignKey(
+        Check,
+        on_delete=models.CASCADE,
+        null=True,
+        related_name="deliveries",
+        help_text="none: nobody waits for an answer",
+    )
     extension = models.ForeignKey(Extension, on_delete=models.CASCADE, related_name="deliveries")
+    subject = models.CharField(
+        max_length=32, blank=True, help_text="what a regular event is about: its messages are sent one after the other"
+    )
     is_replay = models.BooleanField(default=False)
     status = models.CharField(max_length=9, choices=Status.choices, default=Status.PENDING)
     tries = models.IntegerField(default=0)
@@ -180,7 +200,21 @@ class Delivery(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["extension", "due_at"], condition=models.Q(status="pending"), name="delivery_due"),
+            models.Index(
+                fields=["extension", "due_at"],
+                condition=models.Q(status="pending", of_check__isnull=False),
+                name="delivery_due",
+            ),
+            models.Index(
+                fields=["extension", "due_at", "id"],
+                condition=models.Q(status="pending", of_check__isnull=True),
+                name="notice_due",
+            ),
+            models.Index(
+                fields=["extension", "subject", "id"],
+                condition=models.Q(status="pending", of_check__isnull=True),
+                name="notice_order",
+            ),
             models.Index(fields=["extension", "-id"], name="delivery_of_extension"),
         ]
 
@@ -201,3 +235,36 @@ class DeliveryTry(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["delivery", "number"], name="delivery_try_number")]
+
+
+class Watch(models.Model):
+    """A workspace whose instances' changes somebody has subscribed to: they are noted in the transaction of the change."""
+
+    workspace = models.OneToOneField(Workspace, on_delete=models.CASCADE, primary_key=True, related_name="+")
+
+
+class Change(models.Model):
+    """Instances of a workspace that changed their state in one statement; taken away by who makes events of it.
+
+    One row, however many instances: it is written where the engine is at its fastest. Its number follows the order of
+    changes of each instance, since both are made while the instance is locked.
+    """
+
+    workspace = models.ForeignKey(
+        Workspace, on_delete=models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
+    at = models.DateTimeField()
+    instances = ArrayField(models.BigIntegerField())
+    befores = ArrayField(models.SmallIntegerField())
+    states = ArrayField(models.SmallIntegerField())
+    waiting_resource_at = ArrayField(models.DateTimeField(null=True))
+    started_at = ArrayField(models.DateTimeField(null=True))
+    finished_at = ArrayField(models.DateTimeField(null=True))
+
+
+class DagStatus(models.Model):
+    """The status of a workflow instance that subscribers were told last."""
+
+    workflow_instance = models.BigIntegerField(primary_key=True)
+    status = models.SmallIntegerField()
+    at = models.DateTimeField(db_default=Now())

@@ -17,13 +17,16 @@ import structlog
 from django.db import transaction
 
 from extensions import lifecycle, rules
-from extensions.envelope import body_for
+from extensions.deliveries import gone_reason
+from extensions.envelope import body_for, body_of
 from extensions.models import Check, Delivery, DeliveryTry, Event, Extension
 from extensions.signing import headers_for
 from extensions.tokens import token_of
 from opscenter.base import clock, notify, sql
 from opscenter.base.reasons import Reason
 from opscenter.base.secrets import SecretUnreadable, decrypt
+from opscenter.workspaces import audit
+from opscenter.workspaces.models import AuditEntry
 
 logger = structlog.get_logger(__name__)
 
@@ -32,8 +35,30 @@ TIMEOUT = 15.0
 LOST_AFTER = timedelta(seconds=TIMEOUT + 7)
 """From the claim to when its courier counts as dead."""
 MOST_REPLAY_TRIES = 5
+NOTICE_FOR = timedelta(days=3)
+"""How long a regular event is tried; it can be sent again by hand after that."""
+DEAD_AFTER = timedelta(days=5)
+LEAST_FAILURES = 10
+"""An endpoint that only failed for so long, and so many times at least, is sent nothing until a person says so."""
 _ASKS_TO_WAIT = frozenset({429, 502, 503, 504})
 """Answers whose Retry-After is honoured."""
+
+
+class Lane(Enum):
+    """Two kinds of deliveries that do not stand in each other's way: somebody waits for the answer, or nobody."""
+
+    CHECKS = "of_check_id IS NOT NULL"
+    NOTICES = "of_check_id IS NULL"
+
+
+_IN_ORDER = {
+    Lane.CHECKS: "",
+    Lane.NOTICES: """AND NOT EXISTS (
+                 SELECT 1 FROM extensions_delivery e
+                 WHERE e.extension_id = d.extension_id AND e.subject = d.subject AND e.status = 'pending'
+                   AND e.of_check_id IS NULL AND e.id < d.id)""",
+}
+"""What is about one thing is sent one after the other."""
 
 
 class Fate(Enum):
@@ -121,19 +146,19 @@ def seconds_asked(status: int | None, retry_after: str, now: datetime) -> float 
         return None
 
 
-def waiting() -> tuple[datetime, list[Waiting]]:
+def waiting(lane: Lane = Lane.CHECKS) -> tuple[datetime, list[Waiting]]:
     """The moment, and for each extension that waits its nearest delivery; by time.
 
     Goes from extension to extension in the index, however many deliveries one of them has.
     """
     found = sql.rows(
-        """WITH RECURSIVE nearest AS (
-             (SELECT extension_id, due_at FROM extensions_delivery WHERE status = 'pending'
+        f"""WITH RECURSIVE nearest AS (
+             (SELECT extension_id, due_at FROM extensions_delivery WHERE status = 'pending' AND {lane.value}
               ORDER BY extension_id, due_at LIMIT 1)
              UNION ALL
              SELECT next.extension_id, next.due_at FROM nearest CROSS JOIN LATERAL (
                SELECT extension_id, due_at FROM extensions_delivery
-               WHERE status = 'pending' AND extension_id > nearest.extension_id
+               WHERE status = 'pending' AND {lane.value} AND extension_id > nearest.extension_id
                ORDER BY extension_id, due_at LIMIT 1) next)
            SELECT statement_timestamp(), extension_id, due_at FROM nearest ORDER BY due_at""",
         {},
@@ -143,36 +168,38 @@ def waiting() -> tuple[datetime, list[Waiting]]:
     return found[0][0], [Waiting(extension, due_at) for _now, extension, due_at in found]
 
 
-def claim(rooms: Mapping[int, int]) -> list[Parcel]:
+def claim(rooms: Mapping[int, int], lane: Lane = Lane.CHECKS) -> list[Parcel]:
     """Take what is due, of each extension no more than there is room for; whoever else claims takes others.
 
     The requests are signed now, with the secrets that are valid now.
     """
     rows = sql.rows(
-        """WITH mine AS MATERIALIZED (
+        f"""WITH mine AS MATERIALIZED (
              SELECT due.id FROM unnest(%(extensions)s::bigint[], %(rooms)s::bigint[]) AS allowed (extension, room)
              CROSS JOIN LATERAL (
-               SELECT id FROM extensions_delivery
-               WHERE status = 'pending' AND extension_id = allowed.extension AND due_at <= statement_timestamp()
-               ORDER BY due_at LIMIT allowed.room FOR NO KEY UPDATE SKIP LOCKED) due),
+               SELECT id FROM extensions_delivery d
+               WHERE status = 'pending' AND {lane.value} AND extension_id = allowed.extension
+                 AND due_at <= statement_timestamp() {_IN_ORDER[lane]}
+               ORDER BY due_at, id LIMIT allowed.room FOR NO KEY UPDATE SKIP LOCKED) due),
            taken AS (
              UPDATE extensions_delivery d
              SET tries = d.tries + 1, due_at = statement_timestamp() + %(lost_after)s::interval
-             FROM mine WHERE d.id = mine.id RETURNING d.id, d.tries, d.of_check_id)
-           SELECT taken.id, taken.tries, statement_timestamp(), c.id, v.id, v.message::text,
-                  x.id, x.name, x.webhook_url, x.status, x.gone_at
-           FROM taken JOIN extensions_check c ON c.id = taken.of_check_id
-                      JOIN extensions_event v ON v.id = c.event_id
-                      JOIN extensions_extension x ON x.id = c.extension_id
+             FROM mine WHERE d.id = mine.id RETURNING d.id, d.tries, d.of_check_id, d.event_id, d.extension_id)
+           SELECT taken.id, taken.tries, statement_timestamp(), taken.of_check_id, v.id, v.message::text,
+                  x.id, x.name, x.webhook_url, x.status, x.gone_at, x.gone_reason::text
+           FROM taken JOIN extensions_event v ON v.id = taken.event_id
+                      JOIN extensions_extension x ON x.id = taken.extension_id
            ORDER BY taken.id""",
         {"extensions": list(rooms), "rooms": list(rooms.values()), "lost_after": LOST_AFTER},
     )
     secrets = _secrets({row[6] for row in rows}) if rows else {}
     made = []
-    for delivery, number, at, check, event, message, pk, name, url, status, gone_at in rows:
+    for delivery, number, at, check, event_id, message, pk, name, url, status, gone_at, why in rows:
         extension = Extension(pk=pk, name=name, webhook_url=url, status=status, gone_at=gone_at)
-        asked = Check(pk=check, event=Event(pk=event, message=json.loads(message)), extension=extension)
-        made.append(_parcel(Claim(delivery, number, at), asked, secrets.get(pk, [])))
+        extension.gone_reason = json.loads(why) if why else None
+        event = Event(pk=event_id, message=json.loads(message))
+        asked = None if check is None else Check(pk=check, event=event, extension=extension)
+        made.append(_parcel(Claim(delivery, number, at), extension, event, asked, secrets.get(pk, [])))
     return made
 
 
@@ -187,16 +214,15 @@ def _secrets(extensions: Iterable[int]) -> dict[int, list[str]]:
     return found
 
 
-def _parcel(taken: Claim, check: Check, secrets: Sequence[str]) -> Parcel:
-    extension = check.extension
+def _parcel(taken: Claim, extension: Extension, event: Event, check: Check | None, secrets: Sequence[str]) -> Parcel:
     bare = Parcel(taken, extension.pk, extension.webhook_url)
     try:
         not_sent = _hindrance(extension, secrets)
         if not_sent is not None:
             return replace(bare, not_sent=not_sent)
-        body = body_for(check)
-        headers = headers_for(str(check.event_id), taken.at, body, secrets)
-        return replace(bare, headers=headers, body=body, token=token_of(check))
+        body = body_of(event) if check is None else body_for(check)
+        headers = headers_for(str(event.pk), taken.at, body, secrets)
+        return replace(bare, headers=headers, body=body, token="" if check is None else token_of(check))
     except Exception:  # one that cannot be made must not hold up the others
         logger.exception("delivery.broken", delivery=taken.delivery)
         return replace(bare, not_sent=(Fate.AGAIN, Reason("delivery.broken")))
@@ -208,7 +234,7 @@ def _hindrance(extension: Extension, secrets: Sequence[str]) -> tuple[Fate, Reas
     if extension.status == Extension.Status.DISABLED:
         return Fate.NOT_NEEDED, Reason("delivery.disabled", named)
     if extension.gone_at is not None:
-        return Fate.HOPELESS, Reason("delivery.gone", named)
+        return Fate.HOPELESS, gone_reason(extension)
     return None if secrets else (Fate.AGAIN, Reason("delivery.unsigned"))
 
 
@@ -222,7 +248,8 @@ class _Row:
     due_at: datetime | None
     finished_at: datetime | None
     is_replay: bool
-    check: int
+    check: int | None
+    created_at: datetime
 
     def finish(self, status: Delivery.Status, now: datetime) -> None:
         self.status, self.due_at, self.finished_at = status, None, now
@@ -242,13 +269,15 @@ def record(results: Sequence[Result]) -> tuple[list[Result], list[int]]:
     hopeless = []
     for result in kept:
         row = ours[result.parcel.claim.delivery]
-        if _apply(result, row, now):
+        if _apply(result, row, now) and row.check is not None:
             hopeless.append(row.check)
     DeliveryTry.objects.bulk_create((_try(result) for result in kept), ignore_conflicts=True)
     _save(ours.values())
+    _hold_back(row for row in ours.values() if row.check is None and row.status == Delivery.Status.PENDING)
     for result in kept:
         if result.fate is Fate.GONE:
             hopeless += _mark_gone(result.parcel, now)
+    hopeless += _count_failures(kept, now)
     if kept:
         notify.notify(notify.COURIER)
     left = [result for result in results if result.parcel.claim.delivery in elsewhere]
@@ -258,7 +287,7 @@ def record(results: Sequence[Result]) -> tuple[list[Result], list[int]]:
 def _held(wanted: set[int]) -> tuple[datetime, dict[int, _Row], set[int]]:
     """The moment, the rows of these deliveries that are ours to change, and those that somebody else holds."""
     found = sql.rows(
-        """SELECT clock_timestamp(), id, status, tries, due_at, finished_at, is_replay, of_check_id
+        """SELECT clock_timestamp(), id, status, tries, due_at, finished_at, is_replay, of_check_id, created_at
            FROM extensions_delivery WHERE id = ANY(%(ids)s::bigint[])
            ORDER BY id FOR NO KEY UPDATE SKIP LOCKED""",
         {"ids": list(wanted)},
@@ -293,13 +322,15 @@ def _apply(result: Result, row: _Row, now: datetime) -> bool:
         return False
     if row.status != Delivery.Status.PENDING or row.tries != result.parcel.claim.number:
         return False
-    is_last = row.is_replay and row.tries >= MOST_REPLAY_TRIES
+    is_last = (
+        row.tries >= MOST_REPLAY_TRIES if row.is_replay else row.check is None and now - row.created_at > NOTICE_FOR
+    )
     match result.fate:
         case Fate.NOT_NEEDED:
             row.finish(Delivery.Status.ENDED, now)
         case Fate.HOPELESS | Fate.GONE:
             row.finish(Delivery.Status.FAILED, now)
-            return not row.is_replay
+            return not row.is_replay and row.check is not None
         case Fate.AT_ONCE:
             row.due_at = now
         case _ if is_last:
@@ -325,19 +356,89 @@ def _try(result: Result) -> DeliveryTry:
     )
 
 
+def _hold_back(rows: Iterable[_Row]) -> None:
+    """What follows about the same things waits at least as long as these: else it would be looked at in vain all the time."""
+    later = [row for row in rows if row.due_at is not None]
+    if later:
+        sql.rows(
+            """UPDATE extensions_delivery f SET due_at = n.due_at
+               FROM unnest(%(ids)s::bigint[], %(due)s::timestamptz[]) AS n (id, due_at)
+               JOIN extensions_delivery h ON h.id = n.id
+               WHERE f.extension_id = h.extension_id AND f.subject = h.subject AND f.status = 'pending'
+                 AND f.of_check_id IS NULL AND f.id > h.id AND f.due_at < n.due_at""",
+            {"ids": [row.pk for row in later], "due": [row.due_at for row in later]},
+        )
+
+
 def _mark_gone(parcel: Parcel, now: datetime) -> list[int]:
     """The endpoint wants no more messages: the others that wait for it have failed too. Returns their checks.
 
     Unless its URL was changed meanwhile: the answer was the old one's.
     """
-    same = Extension.objects.filter(pk=parcel.extension, webhook_url=parcel.url)
-    if not same.update(gone_at=now):
+    return _stop(parcel.extension, parcel.url, Reason("delivery.gone"), now)
+
+
+def _stop(pk: int, url: str, reason: Reason, now: datetime) -> list[int]:
+    """Nothing is sent to the extension any more; what waits has failed. Returns the checks concerned."""
+    same = Extension.objects.filter(pk=pk, webhook_url=url)
+    if not same.update(gone_at=now, gone_reason=reason.as_json()):
         return []
-    logger.warning("extension.gone", extension=parcel.extension)
-    others = Delivery.objects.filter(extension=parcel.extension, status=Delivery.Status.PENDING)
+    logger.warning("extension.stopped", extension=pk, reason=reason.code)
+    extension = same.select_related("test_workspace__tenant").get()
+    audit.record(
+        None,
+        AuditEntry.Face.SYSTEM,
+        "extension.stopped",
+        workspace=extension.test_workspace,
+        obj=("extension", extension.code, extension.name),
+        params={"reason": Reason(reason.code, {**reason.params, "extension": extension.name}).as_json()},
+    )
+    others = Delivery.objects.filter(extension=pk, status=Delivery.Status.PENDING)
     checks = dict(others.select_for_update(skip_locked=True, no_key=True).order_by("pk").values_list("pk", "of_check"))
     Delivery.objects.filter(pk__in=checks).update(status=Delivery.Status.FAILED, due_at=None, finished_at=now)
-    return list(checks.values())
+    return [check for check in checks.values() if check is not None]
+
+
+_NOT_THEIRS = frozenset({"delivery.abandoned", "delivery.broken", "delivery.unsigned"})
+"""Failures of ours."""
+
+
+def _count_failures(results: Sequence[Result], now: datetime) -> list[int]:
+    """Keep how long each endpoint has done nothing but fail, and stop sending to those that are dead.
+
+    Waits for nobody: who changes an extension at this moment is left alone, the next failure counts.
+    """
+    well = {result.parcel.extension for result in results if result.fate is Fate.DELIVERED}
+    failed = {
+        result.parcel.extension: result.parcel
+        for result in results
+        if result.parcel.not_sent is None
+        and result.fate is not Fate.DELIVERED
+        and (result.reason is None or result.reason.code not in _NOT_THEIRS)
+        and result.parcel.extension not in well
+    }
+    if well:
+        sql.rows(
+            """UPDATE extensions_extension SET failing_since = NULL, failures = 0 WHERE id IN (
+                   SELECT id FROM extensions_extension WHERE id = ANY(%(ids)s::bigint[]) AND failing_since IS NOT NULL
+                   ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)""",
+            {"ids": sorted(well)},
+        )
+    if not failed:
+        return []
+    dead = sql.rows(
+        """UPDATE extensions_extension SET failing_since = coalesce(failing_since, %(now)s::timestamptz), failures = failures + 1
+           WHERE id IN (SELECT id FROM extensions_extension WHERE id = ANY(%(ids)s::bigint[]) AND gone_at IS NULL
+                        ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)
+           RETURNING id, failing_since, failures""",
+        {"ids": sorted(failed), "now": now},
+    )
+    stopped = []
+    for pk, since, failures in dead:
+        if now - since >= DEAD_AFTER and failures >= LEAST_FAILURES:
+            why = Reason("delivery.dead", {"since": since.isoformat(timespec="minutes"), "failures": failures})
+            stopped += _stop(pk, failed[pk].url, why, now)
+    return stopped
 
 
 def _undelivered(checks: Iterable[int]) -> list[int]:

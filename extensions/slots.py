@@ -32,6 +32,7 @@ class _Standing:
     failures: int = 0
     """In a row."""
     rests_until: float = 0.0
+    most_young: int = MOST_YOUNG
 
     def young(self, now: float) -> list[float]:
         """The starts of those requests that cost processor time still."""
@@ -45,14 +46,14 @@ class _Standing:
             return min(1, most - len(self.under_way))
         first = 1 if free and not self.under_way else 0
         more = min(PER_EXTENSION, beyond // _SHARE) - len(self.under_way)
-        return max(first, min(more, MOST_YOUNG - len(self.young(now))))
+        return max(first, min(more, self.most_young - len(self.young(now))))
 
     def rest(self, now: float) -> float:
         """Seconds for which it may start none, whatever is free."""
         if self.failures:
             return self.rests_until - now
         young = self.young(now)
-        return young[0] + _YOUNG_FOR - now if len(young) >= MOST_YOUNG else 0.0
+        return young[0] + _YOUNG_FOR - now if len(young) >= self.most_young else 0.0
 
     def begin_rest(self, now: float) -> None:
         """Let some time pass before the next request, if the last one failed."""
@@ -64,8 +65,9 @@ class _Standing:
 class Slots:
     """Who has how many requests under way, and how the last ones went. Safe from any thread."""
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, most: int = MOST, most_young: int = MOST_YOUNG) -> None:
         self._most = most
+        self._most_young = most_young
         self._lock = Lock()
         self._standings: dict[int, _Standing] = {}
 
@@ -97,7 +99,7 @@ class Slots:
         """A request starts; returns what ``release`` needs."""
         now = time.monotonic()
         with self._lock:
-            standing = self._standings.setdefault(extension, _Standing())
+            standing = self._standings.setdefault(extension, _Standing(most_young=self._most_young))
             standing.under_way.append(now)
             standing.begin_rest(now)
         return now
@@ -117,4 +119,4 @@ class Slots:
         return sum(len(standing.under_way) for standing in self._standings.values())
 
     def _of(self, extension: int) -> _Standing:
-        return self._standings.get(extension) or _Standing()
+        return self._standings.get(extension) or _Standing(most_young=self._most_young)

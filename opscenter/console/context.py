@@ -12,6 +12,7 @@ from django.utils.functional import cached_property
 
 from opscenter.console import navigation, open_checks
 from opscenter.console.open_checks import OpenChecks
+from opscenter.console.stopped import StoppedExtensions, stopped_of
 from opscenter.workspaces.models import Workspace
 
 THEMES = ("auto", "light", "dark")
@@ -106,6 +107,13 @@ class Frame:
     def open_checks(self) -> OpenChecks | None:
         """Operations that wait for extensions here; None when there are none."""
         return open_checks.in_frame(self.request)
+
+    @cached_property
+    def stopped_extensions(self) -> StoppedExtensions | None:
+        """The user's own extensions to which nothing is sent any more; None when there are none."""
+        if self.workspace is None or self.user is None:
+            return None
+        return stopped_of(self.user, self.workspace.pk, self.environment.lower())
 
     @cached_property
     def profile_url(self) -> str | None:

@@ -1,12 +1,21 @@
 """Forms of the extensions' pages. They look at shapes; whether something is allowed, the operation says."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django import forms
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from extensions import options
 from extensions.models import Enablement, Extension
+from extensions.options import CHECKBOXES, LONGEST_VALUE, RADIO, SELECT, TEXT_AREA, Option
+from extensions.options import LONGEST as LONGEST_OPTIONS
+from extensions.parameters import LONGEST as LONGEST_PARAMETERS
 from extensions.points import POINTS
 from extensions.rules import DEFAULT_LIMIT, LONGEST_LIMIT, SHORTEST_LIMIT
 from opscenter.base.reasons import Invalid
@@ -16,11 +25,18 @@ from opscenter.workspaces.models import Tenant, User, Workspace
 
 _BLOCKS, _PASSES = "block", "pass"
 _MANDATORY, _ADVISORY = "mandatory", "advisory"
+EXAMPLE = """{"type": "object", "properties": {
+  "limit": {"type": "string", "title": "Most tasks at once", "x-component": "Input", "default": "10"}}}"""
+_OPTION = "option."
+"""What the names of the fields begin with that an extension defines."""
 
 
-def point_choices() -> list[tuple[str, Any]]:
-    """Extension points to choose from."""
-    return [(point.code, point.name) for point in POINTS.values()]
+def point_choices() -> list[tuple[Any, list[tuple[str, Any]]]]:
+    """Extension points and regular events to choose from."""
+    return [
+        (name, [(point.code, point.name) for point in POINTS.values() if point.is_regular is is_regular])
+        for name, is_regular in ((_("Is asked, and may stop it"), False), (_("Is told, once it has happened"), True))
+    ]
 
 
 class ExtensionForm(forms.Form):
@@ -71,6 +87,30 @@ class ExtensionForm(forms.Form):
         help_text=_("By who manages extensions in a workspace; the audit trail says who did."),
     )
 
+    parameters = forms.CharField(
+        label=_("Parameters"),
+        max_length=LONGEST_PARAMETERS,
+        required=False,
+        help_text=_(
+            "A line “key=value” each. Those that begin with “extension.” change when it is asked; others are your own."
+        ),
+        widget=forms.Textarea(
+            attrs={
+                "rows": 3,
+                "class": "mono",
+                "spellcheck": "false",
+                "placeholder": "extension.fileType.99.freeze-node.enabled=false",
+            }
+        ),
+    )
+    options = forms.CharField(
+        label=_("Options"),
+        max_length=LONGEST_OPTIONS,
+        required=False,
+        help_text=_("JSON schema of a form that each workspace fills in when it enables the extension."),
+        widget=forms.Textarea(attrs={"rows": 4, "class": "mono", "spellcheck": "false", "placeholder": EXAMPLE}),
+    )
+
     def __init__(
         self,
         *args: Any,
@@ -115,6 +155,8 @@ def facts_of(extension: Extension) -> dict[str, Any]:
         "detail_url",
         "help_url",
         "allows_mark_passed",
+        "parameters",
+        "options",
     )
     values: dict[str, Any] = {name: getattr(extension, name) for name in names}
     return values | {"test_workspace": extension.test_workspace_id, "owner": extension.owner.username}
@@ -142,6 +184,37 @@ class TestMessageForm(forms.Form):
         field.choices = [(code, POINTS[code].name) for code in points if code in POINTS]
 
 
+class Preview(forms.Widget):
+    """A text that only says something."""
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        return format_html('<p class="soft">{}</p>', value or "")
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> None:
+        return None
+
+
+def option_field(option: Option, value: Any) -> forms.Field:
+    """The field of an option that an extension defines."""
+    facts: dict[str, Any] = {
+        "label": option.title,
+        "help_text": option.tooltip,
+        "required": option.is_required and not option.is_text,
+        "initial": value,
+    }
+    if option.is_text:
+        return forms.Field(**{**facts, "widget": Preview(), "initial": option.default, "disabled": True})
+    if option.takes_several:
+        widget = forms.CheckboxSelectMultiple() if option.component == CHECKBOXES else forms.SelectMultiple()
+        return forms.MultipleChoiceField(**facts, choices=option.choices, widget=widget)
+    if option.component == SELECT:
+        return forms.ChoiceField(**facts, choices=[("", "–"), *option.choices])
+    if option.component == RADIO:
+        return forms.ChoiceField(**facts, choices=option.choices, widget=forms.RadioSelect())
+    area = forms.Textarea(attrs={"rows": 3}) if option.component == TEXT_AREA else forms.TextInput()
+    return forms.CharField(**facts, max_length=LONGEST_VALUE, widget=area)
+
+
 class SettingsForm(forms.Form):
     """What a workspace decides about an extension."""
 
@@ -165,13 +238,32 @@ class SettingsForm(forms.Form):
         help_text=_("Also when its endpoint cannot be reached. Matters for a mandatory extension alone."),
     )
 
+    def __init__(
+        self, *args: Any, extension: Extension, values: Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        """``values``: the options as the workspace has them; without, the defaults."""
+        super().__init__(*args, **kwargs)
+        if all(POINTS[code].is_regular for code in extension.points if code in POINTS):
+            for name in ("verdict", "answer_limit", "silence"):
+                del self.fields[name]  # nobody waits for its answer
+        self.defined = options.read(extension.options)
+        current = options.current(self.defined, values or {})
+        for option in self.defined:
+            self.fields[_OPTION + option.name] = option_field(option, current.get(option.name))
+        last = [name for name in ("agrees",) if name in self.fields]
+        self.order_fields([name for name in self.fields if name not in last] + last)
+
     def settings(self) -> Settings:
         """What was chosen; the form must be valid."""
         data = self.cleaned_data
+        chosen = {one.name: data.get(_OPTION + one.name) for one in self.defined if not one.is_text}
+        if "verdict" not in self.fields:
+            return Settings(option_values=chosen)
         return Settings(
             is_mandatory=data["verdict"] == _MANDATORY,
             answer_limit=data["answer_limit"],
             silence_blocks=data["silence"] == _BLOCKS,
+            option_values=chosen,
         )
 
 
@@ -192,3 +284,25 @@ class EnableForm(SettingsForm):
     agrees = forms.BooleanField(
         label=_("I have read this, and agree that the extension gets this data"), required=False
     )
+
+
+class SendAgainForm(forms.Form):
+    """From when on messages are sent again."""
+
+    since_at = forms.DateTimeField(
+        label=_("First sent since"), widget=forms.DateTimeInput(attrs={"type": "datetime-local"})
+    )
+    only_undelivered = forms.BooleanField(label=_("Only those that never arrived"), required=False, initial=True)
+
+    def __init__(self, *args: Any, zone: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._zone = ZoneInfo(zone)
+        self.fields["since_at"].help_text = zone
+        self.fields["since_at"].initial = (
+            (timezone.now() - timedelta(days=1)).astimezone(self._zone).strftime("%Y-%m-%dT%H:%M")
+        )
+
+    def since(self) -> datetime:
+        """The moment, read in the tenant's zone; the form must be valid."""
+        given: datetime = self.cleaned_data["since_at"]
+        return given.replace(tzinfo=self._zone)

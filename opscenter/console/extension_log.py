@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
+from extensions.deliveries import gone_reason
 from extensions.models import Check, Delivery, DeliveryTry, Event, Extension
 from extensions.points import POINTS
 from opscenter.base import clock
@@ -85,7 +86,7 @@ def operation_url(event: Event) -> str:
     return reverse("console:operation", kwargs=place)
 
 
-def short_id(check: Check) -> str:
+def short_id(check: Check | Delivery) -> str:
     """The beginning of a message's id, for lists."""
     return f"{str(check.event_id)[:8]}…"
 
@@ -118,7 +119,7 @@ class DeliveryRow:
     @property
     def short_id(self) -> str:
         """The beginning of the message's id."""
-        return short_id(self.delivery.of_check)
+        return short_id(self.delivery)
 
 
 def delivery_rows(request: ConsoleRequest, extension: Extension, deliveries: Sequence[Delivery]) -> list[DeliveryRow]:
@@ -131,7 +132,7 @@ def delivery_rows(request: ConsoleRequest, extension: Extension, deliveries: Seq
 def _delivery_row(
     request: ConsoleRequest, extension: Extension, delivery: Delivery, last: DeliveryTry | None
 ) -> DeliveryRow:
-    point = delivery.of_check.event.point
+    point = delivery.event.point
     return DeliveryRow(
         delivery=delivery,
         url=here(request, "extension_delivery", code=extension.code, pk=delivery.pk),
@@ -166,12 +167,13 @@ def tries(delivery: Delivery) -> list[dict[str, Any]]:
 def replay_why_not(request: ConsoleRequest, delivery: Delivery) -> str:
     """Why the reader cannot send it again; empty when they can."""
     extension = delivery.extension
-    if not may_replay(actor(request), extension, delivery.of_check.event.workspace_id):
+    if not may_replay(actor(request), extension, delivery.event.workspace_id):
         return why_no_change(request, extension)
     if extension.status == Extension.Status.DISABLED:
         return say("delivery.disabled", {"extension": extension.name})
     if extension.gone_at is not None:
-        return say("delivery.gone", {"extension": extension.name})
+        reason = gone_reason(extension)
+        return say(reason.code, reason.params)
     return ""
 
 

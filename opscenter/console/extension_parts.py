@@ -4,14 +4,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
-from extensions import lifecycle
+from extensions import lifecycle, options
+from extensions.deliveries import gone_reason
 from extensions.lifecycle import IN_TEST
 from extensions.models import Delivery, Enablement, Extension
+from extensions.options import Option
+from extensions.outbox import DEAD_AFTER
 from extensions.points import POINTS
 from opscenter.base import clock
 from opscenter.base.reasons import Reason, say
@@ -23,6 +29,8 @@ from opscenter.workspaces.models import Workspace
 
 Status = Extension.Status
 SECRETS_SHOWN = 10
+FAILURES_TOLD = 3
+"""Failures in a row before the page says so."""
 WORKSPACES_SHOWN = 100
 """Workspaces listed on an extension's page."""
 
@@ -83,6 +91,40 @@ def point_names(extension: Extension) -> list[Promise | str]:
     return [POINTS[code].name if code in POINTS else code for code in extension.points]
 
 
+def schemas(extension: Extension) -> list[dict[str, Any]]:
+    """The extension points, each with the address of its messages' schema."""
+    return [
+        {"name": POINTS[code].name, "url": reverse("console:event_schema", kwargs={"code": code})}
+        for code in extension.points
+        if code in POINTS
+    ]
+
+
+def options_of(extension: Extension) -> list[Option]:
+    """The options that each workspace fills in."""
+    return [one for one in options.read(extension.options) if not one.is_text]
+
+
+def stopped(extension: Extension) -> str:
+    """Why nothing is sent to it, in words; empty while messages are."""
+    return told(gone_reason(extension)) if extension.gone_at is not None else ""
+
+
+def failing(request: ConsoleRequest, extension: Extension) -> str:
+    """A warning while its endpoint does nothing but fail."""
+    if extension.failing_since is None or extension.failures < FAILURES_TOLD:
+        return ""
+    zone = ZoneInfo(request.workspace.tenant.time_zone)
+    since, days = f"{extension.failing_since.astimezone(zone):%Y-%m-%d %H:%M}", DEAD_AFTER.days
+    return ngettext(
+        "The last %(n)s request to its endpoint failed; the first of them at %(since)s. After %(days)s days of failures alone "
+        "nothing is sent to it any more.",
+        "The last %(n)s requests to its endpoint failed; the first of them at %(since)s. After %(days)s days of failures alone "
+        "nothing is sent to it any more.",
+        extension.failures,
+    ) % {"n": extension.failures, "since": since, "days": days}
+
+
 def points_told(extension: Extension) -> str:
     """The same in one line."""
     return ", ".join(str(name) for name in point_names(extension))
@@ -102,6 +144,7 @@ class Row:
     points: str
     url: str
     enabled: int
+    stopped: str
     sent: Delivery | None
     sent_look: Look | None
 
@@ -127,6 +170,7 @@ def rows(request: ConsoleRequest, extensions: Iterable[Any]) -> list[Row]:
                 points=points_told(one),
                 url=here(request, "extension", code=one.code),
                 enabled=one.enabled,
+                stopped=stopped(one),
                 sent=delivery,
                 sent_look=extension_looks.of_delivery(delivery) if delivery else None,
             )

@@ -8,7 +8,7 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from extensions.envelope import body_for, envelope, sample
+from extensions.envelope import body_for, body_of, envelope, sample
 from extensions.models import Check, Event, Extension
 from extensions.points import POINTS
 from opscenter.base import clock
@@ -28,11 +28,41 @@ WORDS: dict[str, Promise] = {
     "aliyuneventbusname": _("Always “opscenter”"),
     "aliyunregionid": _("Always “opscenter”"),
     "data.eventCode": _("The extension point"),
-    "data.operator": _("User id of who asks for the operation"),
+    "data.operator": _("User id of who asks for the operation, or did it"),
     "data.projectId": _("Id of the workspace"),
     "data.tenantId": _("Id of the tenant"),
     "data.nodeIds": _("Ids of the tasks"),
     "data.taskIds": _("Ids of the instances"),
+    "data.appId": _("Id of the workspace"),
+    "data.taskId": _("Id of the instance"),
+    "data.nodeId": _("Id of the task"),
+    "data.nodeName": _("Name of the task"),
+    "data.programType": _("Node type"),
+    "data.cronExpress": _("When it runs: a cron expression"),
+    "data.schedulerType": _("Whether it is frozen, or a dry run"),
+    "data.ownerId": _("User id of the task's owner"),
+    "data.priority": _("Priority"),
+    "data.baselineId": _("Always 0"),
+    "data.repeatability": _("Whether it may be rerun"),
+    "data.dagId": _("Id of the workflow instance"),
+    "data.dagName": _("Name of the workflow instance"),
+    "data.dagType": _("0 scheduled, 1 manual task, 2 smoke test, 3 backfill, 5 manual workflow"),
+    "data.taskType": _("0 normal, 1 manual, 2 frozen, 3 and more dry runs"),
+    "data.status": _("1 not run, 2 waits for its time, 3 waits for resources, 4 running, 5 failed, 6 succeeded"),
+    "data.flowId": _("Id of the workflow, 1 for none"),
+    "data.flowName": _("Name of the workflow"),
+    "data.opCode": _("Always 0"),
+    "data.bizDate": _("Business date"),
+    "data.projectEnv": _("PROD or DEV"),
+    "data.projectType": _("PROD or DEV"),
+    "data.createTime": _("When it was made"),
+    "data.modifyTime": _("When it changed"),
+    "data.beginWaitTimeTime": _("When it began to wait for its time"),
+    "data.beginWaitResTime": _("When it began to wait for resources"),
+    "data.beginRunningTime": _("When it began to run"),
+    "data.finishTime": _("When it ended"),
+    "data.isTest": _("True in test messages, else absent"),
+    "data.listenerProjectId": _("Id of the workspace whose extensions are asked, where it was asked for in another"),
     "data.name": _("Name of the backfill"),
     "data.rootNodeId": _("Id of the task that the backfill starts from"),
     "data.rootNodeProjectId": _("Id of that task's workspace"),
@@ -55,6 +85,7 @@ WORDS: dict[str, Promise] = {
 CALLS: tuple[tuple[str, Promise], ...] = (
     ("UpdateWorkbenchEventResult", _("Gives the verdict, signed with one of its access keys")),
     ("CallbackExtension", _("The same, with WARN as a third verdict")),
+    ("GetOptionValueForProject", _("Reads what this workspace fills in for it")),
     ("callbackUrl", _("Gives the verdict or reports progress, with the message's token")),
 )
 """What an extension may call in return. Its access keys are good for nothing else."""
@@ -88,7 +119,9 @@ def _sample(extension: Extension, point: str, workspace: Workspace, user: User) 
         at=clock.now(),
     )
     event.message = envelope(event, sample(event))
-    message: dict[str, Any] = json.loads(body_for(Check(event=event, extension=extension)))
+    is_regular = POINTS[point].is_regular
+    body = body_of(event) if is_regular else body_for(Check(event=event, extension=extension))
+    message: dict[str, Any] = json.loads(body)
     return message
 
 

@@ -2,7 +2,14 @@
 
 from django.urls import include, path
 
-from opscenter.console.views import enablements, extension_messages, extension_secrets, extensions
+from opscenter.console.views import (
+    enablements,
+    extension_messages,
+    extension_secrets,
+    extension_sending,
+    extensions,
+    schemas,
+)
 
 _in_workspace = [
     path("extensions/", extensions.show_list, name="extension_list"),
@@ -14,6 +21,8 @@ _in_workspace = [
     path("extensions/<slug:code>/secret/", extension_secrets.rotate, name="extension_rotate"),
     path("extensions/<slug:code>/keys/new/", extension_secrets.create_key, name="extension_key_create"),
     path("extensions/<slug:code>/keys/<int:pk>/revoke/", extension_secrets.revoke_key, name="extension_key_revoke"),
+    path("extensions/<slug:code>/resume/", extension_sending.resume, name="extension_resume"),
+    path("extensions/<slug:code>/send-again/", extension_sending.send_again, name="extension_send_again"),
     path("extensions/<slug:code>/test/", extension_messages.send_test, name="extension_send_test"),
     path("extensions/<slug:code>/tests/<int:pk>/", extension_messages.test, name="extension_test"),
     path("extensions/<slug:code>/deliveries/<int:pk>/", extension_messages.delivery, name="extension_delivery"),
@@ -24,4 +33,7 @@ _in_workspace = [
     path("management/extensions/<slug:code>/disable/", enablements.disable, name="enablement_disable"),
 ]
 
-urlpatterns = [path("w/<int:workspace_id>/<str:env>/", include(_in_workspace))]
+urlpatterns = [
+    path("schemas/events/<slug:code>.json", schemas.event_schema, name="event_schema"),
+    path("w/<int:workspace_id>/<str:env>/", include(_in_workspace)),
+]

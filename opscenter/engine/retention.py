@@ -174,6 +174,8 @@ _WITH_INSTANCES = (
     "DELETE FROM production_taskinstance WHERE id = ANY(%(ids)s::bigint[])",
     """DELETE FROM production_workflowinstance f WHERE f.id = ANY(%(families)s::bigint[]) AND NOT EXISTS (
            SELECT 1 FROM production_taskinstance i WHERE i.workflow_instance_id = f.id)""",
+    """DELETE FROM extensions_dagstatus s WHERE s.workflow_instance = ANY(%(families)s::bigint[]) AND NOT EXISTS (
+           SELECT 1 FROM production_workflowinstance f WHERE f.id = s.workflow_instance)""",
 )
 
 
@@ -203,15 +205,15 @@ def _old_events(workspace: Workspace) -> QuerySet[Event]:
     """Events on which nothing waits any more."""
     _, until = _first_kept(workspace, workspace.keep_events)
     open_checks = Check.objects.filter(event=OuterRef("pk"), state=Check.State.CHECKING)
-    on_their_way = Delivery.objects.filter(of_check__event=OuterRef("pk"), status=Delivery.Status.PENDING)
+    on_their_way = Delivery.objects.filter(event=OuterRef("pk"), status=Delivery.Status.PENDING)
     old = Event.objects.filter(workspace=workspace, at__lt=until)
     return old.exclude(Exists(open_checks)).exclude(Exists(on_their_way))
 
 
 def _remove_events(old: Old) -> int:
     ids = list(_old_events(old.workspace).order_by("at").values_list("pk", flat=True)[:BATCH])
-    DeliveryTry.objects.filter(delivery__of_check__event__in=ids).delete()
-    Delivery.objects.filter(of_check__event__in=ids).delete()
+    DeliveryTry.objects.filter(delivery__event__in=ids).delete()
+    Delivery.objects.filter(event__in=ids).delete()
     Check.objects.filter(event__in=ids).delete()
     Event.objects.filter(pk__in=ids).delete()
     return len(ids)

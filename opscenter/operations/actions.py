@@ -245,6 +245,8 @@ def _changed_facts(params: Params) -> str:
         "detail_url": _("Details page"),
         "help_url": _("Documentation"),
         "allows_mark_passed": _("Marking as passed"),
+        "parameters": _("Parameters"),
+        "options": _("Options"),
     }
     return ", ".join(names[field] for field in params["changed"])
 
@@ -252,6 +254,15 @@ def _changed_facts(params: Params) -> str:
 def _ended_checks(params: Params) -> str:
     count = params["checks"]
     return ngettext("%(n)s open check ended as passed", "%(n)s open checks ended as passed", count) % {"n": count}
+
+
+def _stopped(params: Params) -> str:
+    return say(params["reason"]["code"], params["reason"]["params"])
+
+
+def _replayed_since(params: Params) -> str:
+    text = ngettext("%(count)s message since %(since)s", "%(count)s messages since %(since)s", params["count"])
+    return text % params
 
 
 _SETTINGS = ("is_mandatory", "answer_limit", "silence_blocks")
@@ -263,7 +274,10 @@ def _enabled(params: Params) -> str:
 
 def _changed_enablement(params: Params) -> str:
     changed = [(name, *params["changed"][name]) for name in _SETTINGS if name in params["changed"]]
-    return "; ".join(f"{_setting(name, before)} → {_setting(name, after)}" for name, before, after in changed)
+    parts = [f"{_setting(name, before)} → {_setting(name, after)}" for name, before, after in changed]
+    before, after = params["changed"].get("option_values", ({}, {}))
+    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    return "; ".join(parts + ([_("options: %(names)s") % {"names": ", ".join(names)}] if names else []))
 
 
 def _setting(name: str, value: Any) -> str:
@@ -348,6 +362,9 @@ ACTIONS: dict[str, Action] = {
         Action("extension.settings", gettext_lazy("Changed the extension's settings"), _changed_enablement),
         Action("extension.disable_here", gettext_lazy("Disabled the extension here"), _ended_checks),
         Action("extension.test", gettext_lazy("Sent a test message"), _point),
+        Action("extension.stopped", gettext_lazy("Stopped sending to the extension"), _stopped),
+        Action("extension.resume", gettext_lazy("Resumed sending to the extension")),
+        Action("extension.replay_since", gettext_lazy("Sent messages again"), _replayed_since),
         Action("extension.replay", gettext_lazy("Sent a message again"), lambda p: str(p["message"])),
     )
 }

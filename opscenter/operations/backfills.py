@@ -177,7 +177,8 @@ def _listeners(plan: Plan, workspace: Workspace, environment: str, *, hold: bool
     if environment != Environment.PROD:
         return []
     find = lifecycle.held_listeners if hold else lifecycle.listeners
-    return find(Workspace.objects.filter(pk__in={workspace.pk, *plan.workspaces}), _POINT)
+    reached = Workspace.objects.filter(pk__in={workspace.pk, *plan.workspaces})
+    return find(reached, _POINT, lambda: {plan.tasks[pk].node_type for pk in plan.running()})
 
 
 def _preview(member: Member, environment: str, request: BackfillRequest) -> Preview:

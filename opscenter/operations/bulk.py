@@ -72,7 +72,7 @@ def _apply(
     comment: str,
     client_token: str | None,
 ) -> Operation:
-    is_checked = bool(door.listeners_to(spec, member.workspace, environment, hold=True))
+    is_checked = bool(door.listeners_to(spec, member.workspace, environment, None, hold=True))
     most = LARGEST_CHECKED if is_checked else LARGEST
     found = chosen.filter(workspace=member.workspace, environment=environment).order_by()
     count = found.values("pk")[: most + 1].count()

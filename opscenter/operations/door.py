@@ -126,18 +126,31 @@ def raise_if_refused(operation: Operation) -> None:
         raise Refused(target.reason["code"], **target.reason["params"])
 
 
-def asked_first(spec: OperationSpec, workspace: Workspace, environment: str, *, is_mandatory: bool = True) -> list[str]:
-    """Names of the extensions that will be asked before such an operation takes effect; or of those that only advise."""
-    listeners = listeners_to(spec, workspace, environment)
+def asked_first(
+    spec: OperationSpec,
+    workspace: Workspace,
+    environment: str,
+    *,
+    is_mandatory: bool = True,
+    ids: Sequence[int] | None = None,
+) -> list[str]:
+    """Names of the extensions that will be asked before such an operation takes effect; or of those that only advise.
+
+    Args:
+        ids: what it will be done to, where that is known: extensions may be interested in some node types alone.
+    """
+    listeners = listeners_to(spec, workspace, environment, ids)
     return [listener.extension.name for listener in listeners if listener.is_mandatory is is_mandatory]
 
 
-def listeners_to(spec: OperationSpec, workspace: Workspace, environment: str, *, hold: bool = False) -> list[Any]:
+def listeners_to(
+    spec: OperationSpec, workspace: Workspace, environment: str, ids: Sequence[int] | None, *, hold: bool = False
+) -> list[Any]:
     """The extensions that are asked, or only told, before such an operation; ``hold``: with their rows locked."""
     if not spec.point or environment != Environment.PROD:
         return []
     find = lifecycle.held_listeners if hold else lifecycle.listeners
-    return find(workspace, spec.point)
+    return find(workspace, spec.point, None if ids is None else lambda: KINDS[spec.object_type].types(ids))
 
 
 @repeated
@@ -154,7 +167,7 @@ def submit(
     """Judge the objects and do the operation, or ask the extensions; what ``admit`` admitted, in one transaction."""
     workspace = member.workspace
     # extensions are locked before what they guard
-    listening = listeners_to(spec, workspace, environment, hold=True)
+    listening = listeners_to(spec, workspace, environment, ids, hold=True)
     objects = KINDS[spec.object_type].read(ids, workspace, environment)
     refusals = judge(spec, objects, ids, member, params.get("arguments", {}))
     todo = [pk for pk in ids if refusals[pk] is None]

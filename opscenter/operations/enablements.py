@@ -1,13 +1,13 @@
 """Extensions in a workspace: enabled, set and disabled by who manages extensions there."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from extensions import lifecycle
+from extensions import lifecycle, options
 from extensions.models import Enablement, Extension
 from extensions.rules import DEFAULT_LIMIT, LONGEST_LIMIT, SHORTEST_LIMIT
 from opscenter.base import clock
@@ -29,11 +29,13 @@ class Settings:
         is_mandatory: its verdict decides; an advisory one's is shown and blocks nothing.
         answer_limit: seconds.
         silence_blocks: whether no answer in time counts as FAIL, rather than as passed.
+        option_values: the options that the extension defines, by name; of those left out the defaults.
     """
 
     is_mandatory: bool = True
     answer_limit: int = DEFAULT_LIMIT
     silence_blocks: bool = True
+    option_values: Mapping[str, Any] = field(default_factory=dict)
 
 
 @transaction.atomic
@@ -57,13 +59,14 @@ def enable(
         raise NotFound("enablement.unknown", extension=code[:64], workspace=str(workspace))
     if not has_agreed:
         raise Invalid("enablement.authorization", field="agrees", extension=extension.name)
-    _check(settings)
+    settings = _checked(extension, settings)
     enablement, _made = Enablement.objects.get_or_create(extension=extension, workspace=workspace)
     if enablement.is_enabled:
         raise Refused("enablement.enabled", extension=extension.name)
     _apply(enablement, settings)
     enablement.is_enabled, enablement.agreed_by, enablement.agreed_at = True, actor.user, clock.now()
     enablement.save()
+    lifecycle.watch(workspace.tenant_id)
     record(actor, "extension.enable", extension, asdict(settings), workspace)
     return enablement
 
@@ -77,7 +80,7 @@ def change(actor: Actor, workspace: Workspace, code: str, settings: Settings) ->
         Invalid: a setting cannot be; ``field`` names which.
     """
     enablement = _locked(actor, workspace, code)
-    _check(settings)
+    settings = _checked(enablement.extension, settings)
     before = {name: getattr(enablement, name) for name in asdict(settings)}
     changed = {name: [before[name], value] for name, value in asdict(settings).items() if before[name] != value}
     if changed:
@@ -100,6 +103,7 @@ def disable(actor: Actor, workspace: Workspace, code: str) -> int:
     enablement = _locked(actor, workspace, code)
     enablement.is_enabled = False
     enablement.save(update_fields=["is_enabled"])
+    lifecycle.watch(workspace.tenant_id)
     count = checked.release(enablement.extension, actor, workspace)
     record(actor, "extension.disable_here", enablement.extension, {"checks": count}, workspace)
     return count
@@ -125,9 +129,15 @@ def _locked(actor: Actor, workspace: Workspace, code: str) -> Enablement:
     return find(workspace, code)
 
 
-def _check(settings: Settings) -> None:
+def _checked(extension: Extension, settings: Settings) -> Settings:
+    """The settings with the options as they are kept.
+
+    Raises:
+        Invalid: a setting or an option cannot be; ``field`` names which.
+    """
     if not SHORTEST_LIMIT <= settings.answer_limit <= LONGEST_LIMIT:
         raise Invalid("enablement.limit", field="answer_limit", least=SHORTEST_LIMIT, most=LONGEST_LIMIT)
+    return replace(settings, option_values=options.check(options.read(extension.options), settings.option_values))
 
 
 def _apply(enablement: Enablement, settings: Settings) -> None:

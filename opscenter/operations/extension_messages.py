@@ -1,7 +1,7 @@
 """Messages sent by hand: one to test an extension, and one that was sent before."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -10,10 +10,16 @@ from django.utils.translation import gettext as _
 from extensions import checks, deliveries, envelope
 from extensions.models import Check, Delivery, Enablement, Event, Extension
 from extensions.points import POINTS, About
-from opscenter.base import clock
+from opscenter.base import clock, notify
 from opscenter.base.reasons import Invalid, NotFound, Refused, sentence
 from opscenter.operations.actor import Actor
-from opscenter.operations.extension_permits import change_refusal, locked, managed_by, require_change
+from opscenter.operations.extension_permits import (
+    change_refusal,
+    deliveries_visible_to,
+    locked,
+    managed_by,
+    require_change,
+)
 from opscenter.operations.extensions import record
 from opscenter.production.models import Environment, Task, TaskInstance
 from opscenter.workspaces.models import Workspace
@@ -23,8 +29,10 @@ MOST_TESTS = 10
 
 
 @transaction.atomic
-def send_test(actor: Actor, code: str, point: str) -> Check:
+def send_test(actor: Actor, code: str, point: str) -> Check | Delivery:
     """Send a message as the extension point would, of a task in the test workspace; its verdict decides nothing.
+
+    At a regular point there is nothing to answer: the delivery is all there is.
 
     ``data`` says ``"isTest": true``; everything else is as in earnest: signature, retries, answer limit, verdict.
 
@@ -43,6 +51,8 @@ def send_test(actor: Actor, code: str, point: str) -> Check:
     if open_tests.count() >= MOST_TESTS:
         raise Refused("extension.too_many_tests", most=MOST_TESTS)
     workspace = Workspace.objects.select_related("tenant").get(pk=extension.test_workspace_id)
+    if POINTS[point].is_regular:
+        return _tell(actor, extension, point, workspace)
     data, name = _sample(point, workspace)
     listener = _listener(extension, workspace)
     event = checks.open_event(
@@ -57,6 +67,20 @@ def send_test(actor: Actor, code: str, point: str) -> Check:
     )
     record(actor, "extension.test", extension, {"point": point})
     return event.checks.select_related("extension").get()
+
+
+def _tell(actor: Actor, extension: Extension, point: str, workspace: Workspace) -> Delivery:
+    """A regular event about nothing, to this extension alone."""
+    deliveries.refuse_unsent(extension)
+    now = clock.now()
+    event = Event(point=point, tenant=workspace.tenant, workspace=workspace, environment=Environment.PROD, at=now)
+    event.operator = actor.user
+    event.message = envelope.envelope(event, envelope.sample(event) | {"isTest": True})
+    event.save(force_insert=True)
+    made = Delivery.objects.create(event=event, extension=extension, subject="test", due_at=now, created_at=now)
+    notify.notify(notify.COURIER)
+    record(actor, "extension.test", extension, {"point": point})
+    return made
 
 
 def _sample(point: str, workspace: Workspace) -> tuple[dict[str, Any], str]:
@@ -81,6 +105,8 @@ def _sample(point: str, workspace: Workspace) -> tuple[dict[str, Any], str]:
                 periods=[(day, day)],
             )
             return envelope.backfill(asked), asked.name
+        case _:
+            raise AssertionError(f"{point} is a regular point")
 
 
 def _listener(extension: Extension, workspace: Workspace) -> Enablement:
@@ -100,14 +126,36 @@ def replay(actor: Actor, delivery_id: int) -> Delivery:
         Refused: the extension is disabled or gone, or a replay of the message is under way.
     """
     found = Delivery.objects.filter(pk=delivery_id, extension__tenant=actor.user.tenant_id)
-    delivery = found.select_related("of_check__event__workspace__tenant", "extension__owner").first()
-    if delivery is None or not may_replay(actor, delivery.extension, delivery.of_check.event.workspace_id):
+    delivery = found.select_related("event__workspace__tenant", "of_check", "extension__owner").first()
+    if delivery is None or not may_replay(actor, delivery.extension, delivery.event.workspace_id):
         raise NotFound("delivery.unknown", delivery=delivery_id)
-    event = delivery.of_check.event
+    event = delivery.event
     Event.objects.select_for_update(no_key=True).get(pk=event.pk)  # two replays at once would both look first
     made = deliveries.replay(delivery)
     record(actor, "extension.replay", delivery.extension, {"message": str(event.pk)}, event.workspace)
     return made
+
+
+@transaction.atomic
+def replay_since(actor: Actor, code: str, since: datetime, *, only_undelivered: bool = True) -> int:
+    """Send an extension's messages again that were first sent since a moment, in their order; how many they are.
+
+    Of workspaces in which the actor may send them again; those that are on their way are left out.
+
+    Args:
+        only_undelivered: not those that have arrived once.
+
+    Raises:
+        NotFound: no such extension for the actor.
+        Refused: nothing is sent to it now, or these are too many at a time.
+    """
+    extension = locked(actor, code)
+    found = deliveries_visible_to(actor, extension)
+    count = deliveries.replay_since(found, extension, since, only_undelivered=only_undelivered)
+    if count:
+        params = {"since": since.isoformat(timespec="seconds"), "count": count}
+        record(actor, "extension.replay_since", extension, params)
+    return count
 
 
 def may_replay(actor: Actor, extension: Extension, workspace_id: int) -> bool:

@@ -164,7 +164,7 @@ def deliveries_visible_to(actor: Actor, extension: Extension) -> "QuerySet[Deliv
     found = Delivery.objects.filter(extension=extension)
     if change_refusal(actor, extension) is None:
         return found
-    return found.filter(of_check__event__workspace__in=managed_by(actor.user))
+    return found.filter(event__workspace__in=managed_by(actor.user))
 
 
 def enablements_visible_to(actor: Actor, extension: Extension) -> "QuerySet[Enablement]":

@@ -13,11 +13,11 @@ from django.db.models import Count, Q
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from extensions import lifecycle
+from extensions import lifecycle, options, parameters
 from extensions.models import Check, Enablement, Extension
 from extensions.points import POINTS
 from opscenter.base import clock, outbound
-from opscenter.base.reasons import Forbidden, Invalid, NotFound, sentence
+from opscenter.base.reasons import Forbidden, Invalid, NotFound, Refused, sentence
 from opscenter.engine.locks import repeated
 from opscenter.operations import checked
 from opscenter.operations.actor import Actor
@@ -54,7 +54,10 @@ class Facts:
         owner: None for whoever registers it, or for no change.
         detail_url: a page that tells the asker of a blocked operation more.
         help_url: its documentation.
-        allows_mark_passed: whether who manages extensions in a workspace may pass its checks by hand.
+        allows_mark_passed: whether who manages extensions in a workspace may pass its checks by hand; a line of the
+            parameters that says so counts more.
+        parameters: ``key=value`` lines.
+        options: JSON schema of the form that each workspace fills in.
     """
 
     name: str
@@ -66,6 +69,8 @@ class Facts:
     detail_url: str = ""
     help_url: str = ""
     allows_mark_passed: bool = False
+    parameters: str = ""
+    options: str = ""
 
 
 @transaction.atomic
@@ -79,7 +84,7 @@ def register(actor: Actor, facts: Facts) -> tuple[Extension, str]:
     """
     require(actor, facts.test_workspace, Permission.DEVELOP_EXTENSIONS)
     values = _checked(facts, actor.user)
-    extension = Extension(tenant=facts.test_workspace.tenant, modified_by=actor.user, **values)
+    extension = Extension(tenant=facts.test_workspace.tenant, created_by=actor.user, modified_by=actor.user, **values)
     _save(extension)
     secret = lifecycle.new_secret(extension)
     record(actor, "extension.register", extension, {"points": values["points"], "owner": str(extension.owner)})
@@ -108,8 +113,10 @@ def update(actor: Actor, code: str, facts: Facts) -> Extension:
         raise Forbidden(reason.code, **reason.params, field=bound[0])
     for name, value in values.items():
         setattr(extension, name, value)
-    extension.gone_at, extension.modified_at, extension.modified_by = None, clock.now(), actor.user
+    _answers_again(extension)
+    extension.modified_at, extension.modified_by = clock.now(), actor.user
     _save(extension)
+    lifecycle.watch(extension.tenant_id)
     if "owner" in changed:
         AccessKey.objects.filter(extension_key__extension=extension).update(user=extension.owner)
     if changed:
@@ -141,6 +148,7 @@ def take(step_code: str, actor: Actor, code: str, comment: str = "") -> Extensio
         extension.reviewer, extension.review_comment = actor.user, comment
         extension.save(update_fields=["reviewer", "review_comment"])
     lifecycle.move(extension, step.after)
+    lifecycle.watch(extension.tenant_id)
     if step.after is Status.DISABLED:
         _disabled(actor, extension)
     else:
@@ -157,6 +165,32 @@ def _disabled(actor: Actor, extension: Extension) -> None:
     concerned = Q(pk=extension.test_workspace_id) | Q(pk__in=enabled) | Q(pk__in=counts)
     for workspace in Workspace.objects.filter(concerned).select_related("tenant").order_by("pk"):
         record(actor, "extension.disable", extension, {"checks": counts.get(workspace.pk, 0)}, workspace)
+
+
+@transaction.atomic
+def resume(actor: Actor, code: str) -> Extension:
+    """Send messages again to an endpoint that was gone, or had done nothing but fail for days.
+
+    What was not sent meanwhile stays so; ``extension_messages.replay_since`` sends it.
+
+    Raises:
+        NotFound, Forbidden: neither its owner nor an administrator of the tenant.
+        Refused: messages are sent to it.
+    """
+    extension = locked(actor, code)
+    require_change(actor, extension)
+    if extension.gone_at is None:
+        raise Refused("extension.not_stopped", extension=extension.name)
+    _answers_again(extension)
+    extension.save(update_fields=["gone_at", "gone_reason", "failing_since", "failures"])
+    record(actor, "extension.resume", extension)
+    return extension
+
+
+def _answers_again(extension: Extension) -> None:
+    """Whatever its endpoint did before is forgotten."""
+    extension.gone_at = extension.gone_reason = extension.failing_since = None
+    extension.failures = 0
 
 
 @transaction.atomic
@@ -249,6 +283,12 @@ def _checked(facts: Facts, owner: User, before: Extension | None = None) -> dict
     for name in ("detail_url", "help_url"):
         if values[name]:
             check_link(values[name], name)
+    read = parameters.read(facts.parameters)
+    values["parameters"] = parameters.without_manual_pass(facts.parameters)
+    if read.manual_pass is not None:
+        values["allows_mark_passed"] = read.manual_pass
+    options.read(facts.options)
+    values["options"] = facts.options.strip()
     values["points"] = _points(facts.points)
     values["owner"] = facts.owner or owner
     is_same_place = before is not None and before.test_workspace_id == facts.test_workspace.pk
@@ -301,6 +341,11 @@ def _save(extension: Extension) -> None:
         if not taken.exclude(pk=extension.pk).exists():
             raise
         raise Invalid("extension.name_taken", field="name", name=extension.name) from error
+
+
+@sentence("extension.not_stopped")
+def _not_stopped(params: Mapping[str, Any]) -> str:
+    return _("Messages are sent to “%(extension)s” already.") % params
 
 
 @sentence("extension.name")

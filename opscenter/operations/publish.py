@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from opscenter.base import clock, ids
 from opscenter.base.reasons import Invalid, sentence
 from opscenter.engine import generate, limits
+from opscenter.operations import telling
 from opscenter.operations.actor import Actor
 from opscenter.operations.permits import require
 from opscenter.operations.publish_checks import (
@@ -128,6 +129,8 @@ def publish(actor: Actor, workspace: Workspace, nodes: Sequence[Node], message: 
     if workspace.mode == Workspace.Mode.STANDARD:
         publication.deploy(Upstreams(workspace, Environment.DEV, candidates))
     instances = generate.deploy_immediately(tasks, new)
+    telling.of_tasks(telling.CREATED, new, actor.user)
+    telling.of_tasks(telling.UPDATED, {task.pk for task in tasks} - new, actor.user)
     _audit(actor, workspace, drafts, tasks, message)
     return PublishReport(tuple(tasks), frozenset(new), tuple(left_out), instances, tuple(changed), tuple(warnings))
 

@@ -34,6 +34,7 @@ class OperationSpec:
         danger: cannot be undone; the button says so in red.
         point: the extension point that is asked first, in production; empty for none.
         arguments: what it is told beside its objects; None for nothing.
+        event: the regular event that tells of it when it is done.
     """
 
     code: str
@@ -46,6 +47,7 @@ class OperationSpec:
     object_type: str = "instance"
     point: str = ""
     arguments: Arguments | None = None
+    event: str = ""
 
     @property
     def audit(self) -> str:
@@ -63,18 +65,24 @@ OPERATIONS: dict[str, OperationSpec] = {
             Permission.OPERATE_INSTANCE,
             frozenset({State.WAIT_TIME, State.WAIT_TRIGGER, State.WAIT_RESOURCE}) | LIVE,
             danger=True,
+            point="pre-kill-instance",
+            event="kill-instance",
         ),
         OperationSpec(
             "rerun",
             pgettext_lazy("operation", "Rerun"),
             Permission.OPERATE_INSTANCE,
             frozenset({State.SUCCESS, State.FAILURE}),
+            point="pre-rerun-instance",
+            event="rerun-instance",
         ),
         OperationSpec(
             "set_success",
             gettext_lazy("Set to succeeded"),
             Permission.OPERATE_INSTANCE,
             frozenset({State.FAILURE}),
+            point="pre-set-instance-success",
+            event="set-instance-success",
         ),
         OperationSpec(
             "freeze",
@@ -82,6 +90,8 @@ OPERATIONS: dict[str, OperationSpec] = {
             Permission.OPERATE_INSTANCE,
             WAITING | {State.FAILURE},
             frozen=False,
+            point="pre-freeze-instance",
+            event="freeze-instance",
         ),
         OperationSpec(
             "unfreeze",
@@ -89,6 +99,8 @@ OPERATIONS: dict[str, OperationSpec] = {
             Permission.OPERATE_INSTANCE,
             frozenset(State),
             frozen=True,
+            point="pre-unfreeze-instance",
+            event="unfreeze-instance",
         ),
         OperationSpec(
             "set_priority",
@@ -111,6 +123,7 @@ OPERATIONS: dict[str, OperationSpec] = {
             frozen=False,
             object_type="task",
             point="freeze-node",
+            event="node-change-updated",
         ),
         OperationSpec(
             "unfreeze_task",
@@ -119,6 +132,7 @@ OPERATIONS: dict[str, OperationSpec] = {
             frozen=True,
             object_type="task",
             point="unfreeze-node",
+            event="node-change-updated",
         ),
         OperationSpec(
             "make_backfill",

@@ -10,10 +10,11 @@ from django.utils.translation import gettext as _
 from extensions import envelope
 from opscenter.base import clock
 from opscenter.base.reasons import Invalid, Reason, sentence
-from opscenter.operations import backfill_jobs, instances, tasks
+from opscenter.operations import backfill_jobs, instances, tasks, telling
 from opscenter.operations.arguments import arguments_of
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.registry import OPERATIONS, OperationSpec, refusal
+from opscenter.production.models import Task, TaskInstance
 from opscenter.workspaces import audit
 from opscenter.workspaces.models import Member, Workspace
 
@@ -28,6 +29,7 @@ class _Kind:
     Attributes:
         read: the objects of a workspace and environment among these ids, locked in the order of ids.
         effects: what each operation does to those that allow it.
+        types: the node types of the objects with these ids.
         message: what a message to extensions says of these.
         unknown: the reason when there is no such object.
         also: what else may speak against an operation that waited for extensions, beside the registry's table.
@@ -37,6 +39,7 @@ class _Kind:
     read: Callable[[Sequence[int], Workspace, str], Mapping[int, Any]]
     effects: Mapping[str, Callable[[Any, Operation], None]]
     name: Callable[[Any], str]
+    types: Callable[[Sequence[int]], set[str]]
     message: Callable[[Sequence[Any]], dict[str, Any]]
     unknown: str
     leave: Callable[[str, Sequence[int]], None] = lambda code, ids: None
@@ -48,6 +51,7 @@ KINDS = {
         instances.read,
         instances.EFFECTS,
         lambda one: str(one.task.name),
+        lambda ids: set(TaskInstance.objects.filter(pk__in=ids).values_list("node_type", flat=True)),
         lambda some: envelope.instances([one.pk for one in some]),
         "instance.unknown",
         instances.leave,
@@ -56,6 +60,7 @@ KINDS = {
         tasks.read,
         tasks.EFFECTS,
         lambda one: str(one.name),
+        lambda ids: set(Task.objects.filter(pk__in=ids).values_list("node_type", flat=True)),
         lambda some: envelope.nodes([one.number for one in some]),
         "task.unknown",
     ),
@@ -63,6 +68,7 @@ KINDS = {
         backfill_jobs.read,
         backfill_jobs.EFFECTS,
         lambda one: str(one.name),
+        lambda ids: set(),
         lambda some: {},  # it is asked for at a door of its own: backfills.ask
         "backfill.unknown",
         also=backfill_jobs.look_again,
@@ -154,7 +160,9 @@ def act(operation: Operation, objects: Mapping[int, Any], refusals: Mapping[int,
     _write_results(operation, refusals)
     todo = [pk for pk, refused in refusals.items() if refused is None]
     if todo:
-        KINDS[spec.object_type].effects[spec.code]([objects[pk] for pk in todo], operation)
+        changed = [objects[pk] for pk in todo]
+        KINDS[spec.object_type].effects[spec.code](changed, operation)
+        telling.done(spec, operation, changed)
     leave(operation, [pk for pk, refused in refusals.items() if refused is not None])
     return todo
 

@@ -1,14 +1,25 @@
 """The courier: outbound calls that are due, made by threads. Any number of them may run."""
 
+import os
 from datetime import datetime
-from threading import Event
+from threading import Event, Thread, get_native_id
 
+import structlog
+from django.db import connection
+
+from extensions import changes
 from extensions.courier import Courier
+from extensions.outbox import Lane
 from opscenter.base import due, notify, sql
 from opscenter.base.models import Process
 from opscenter.engine.http_courier import HttpCourier
 from opscenter.operations import checked
 from opscenter.processes.beating import Beating
+
+logger = structlog.get_logger(__name__)
+
+_NICER = 10
+"""Regular events take what processor time others leave: nobody waits for them."""
 
 
 def run(stop: Event) -> None:
@@ -19,6 +30,8 @@ def run(stop: Event) -> None:
         Courier(checked.unreachable) as courier,
         HttpCourier() as calls,
     ):
+        telling = Thread(target=_tell, args=(stop,), name="regular events", daemon=True)
+        telling.start()
 
         def send_due() -> datetime | None:
             nearest = courier.send_due()
@@ -27,3 +40,22 @@ def run(stop: Event) -> None:
 
         sources = [due.Source("deliveries", send_due), due.Source("calls", calls.run_due)]
         due.loop(sources, [notify.COURIER], stop, lambda: True)
+        telling.join()
+
+
+def _tell(stop: Event) -> None:
+    """Regular events, apart from what somebody waits for: their threads and their slots are their own."""
+    try:
+        os.setpriority(os.PRIO_PROCESS, get_native_id(), _NICER)  # on Linux of this thread, and of those that it starts
+    except OSError as error:
+        logger.warning("courier.priority", error=str(error))
+    try:
+        with Courier(_nobody_waits, lane=Lane.NOTICES) as courier:
+            sources = [due.Source("changes", changes.run), due.Source("notices", courier.send_due)]
+            due.loop(sources, [notify.COURIER], stop, lambda: True)
+    finally:
+        connection.close()
+
+
+def _nobody_waits(check: int) -> None:
+    raise AssertionError(f"check {check} is no regular event")

@@ -59,14 +59,28 @@ WITH {chosen} target AS MATERIALIZED (
         {extra}
     FROM target t
     WHERE i.id = t.id AND t.after <> t.before
-    RETURNING i.id, t.before, t.after, i.attempt, i.bizdate, i.needs_worker, i.node_type
+    RETURNING i.id, t.before, t.after, i.attempt, i.bizdate, i.needs_worker, i.node_type, i.workspace_id,
+              i.waiting_resource_at, i.started_at, i.finished_at
 ), log AS (
     INSERT INTO production_transition (instance_id, bizdate, at, before, after, attempt, reason, operation)
     SELECT id, bizdate, statement_timestamp(), before, after, attempt, %(reason)s::jsonb, %(operation)s::bigint FROM changed
 )
+{also}
 SELECT id, before, after, attempt, bizdate, needs_worker, node_type FROM changed ORDER BY id
 """
+_also: dict[str, str] = {}
 _NUMBERS = {state.name.lower(): int(state) for state in State}
+
+
+def run_along(name: str, statement: str) -> None:
+    """Have SQL run along with every transition, in its statement: a higher floor keeps note of changes.
+
+    Args:
+        statement: an INSERT that selects from ``changed``: id, before, after, attempt, bizdate, workspace_id,
+            waiting_resource_at, started_at, finished_at, as they are after the change. It must cost next to nothing
+            where there is nothing to note.
+    """
+    _also[name] = statement
 
 
 @dataclass(frozen=True)
@@ -114,6 +128,7 @@ def transition(
         ),
         extra=extra,
         limited=LIMITED,
+        also="".join(f", {name} AS ({part})" for name, part in _also.items()),
         **_NUMBERS,
     )
     values: dict[str, Any] = dict(ids.values) if isinstance(ids, Chosen) else {"ids": list(ids)}

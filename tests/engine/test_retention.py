@@ -179,7 +179,7 @@ def test_messages_to_extensions_go_once_nothing_waits_on_them(
         opened_at=at,
         state=check,
     )
-    sent = Delivery.objects.create(of_check=asked, extension=extension, status=delivery)
+    sent = Delivery.objects.create(event=asked.event, of_check=asked, extension=extension, status=delivery)
     DeliveryTry.objects.create(delivery=sent, number=1, at=at, url="u")
     sweep()
     assert [model.objects.count() for model in (Event, Check, Delivery, DeliveryTry)] == [stays] * 4

@@ -171,7 +171,7 @@ def test_nothing_is_undeliverable_for_a_check_that_is_over_or_was_told(scene, re
     told = sent(scene, receiver.url)
     over = Delivery.objects.get(of_check=scene.event().checks.get())
     checks.answer(over.of_check, Check.Verdict.OK, "", via="api", by=None)
-    Delivery.objects.create(of_check=told.of_check, extension=told.extension, due_at=now())
+    Delivery.objects.create(event=told.event, of_check=told.of_check, extension=told.extension, due_at=now())
     receiver.answer(410)
     assert post.send() == []
 

@@ -114,6 +114,7 @@ def calls(cast: Cast, instance: TaskInstance, guard: Guard) -> dict[Key, dict[st
         (V2020, "UpdateWorkbenchEventResult"): passed,
         (V2020, "CallbackExtension"): failed,
         (V2020, "GetExtension"): {"ExtensionCode": guard.code},
+        (V2020, "GetOptionValueForProject"): {"ExtensionCode": guard.code, "ProjectId": project},
         (V2020, "ListExtensions"): {},
         (V2020, "ListEnabledExtensionsForProject"): {"ProjectId": project, "EventCode": "freeze-node"},
     }  # fmt: skip

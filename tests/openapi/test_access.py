@@ -25,9 +25,9 @@ from tests.openapi.wire import V2024, Answer, Wire, send
 
 Key = tuple[str, str]
 OPERATIONS: dict[Key, ApiOperation] = {(one.version, one.action): one for one in all_operations()}
-NO_ROLE_DECIDES = {"UpdateWorkbenchEventResult", "CallbackExtension", "GetExtension", "ListExtensions"}
+FOR_EXTENSIONS = {"UpdateWorkbenchEventResult", "CallbackExtension", "GetExtension", "GetOptionValueForProject"}
+NO_ROLE_DECIDES = FOR_EXTENSIONS | {"ListExtensions"}
 """Whose permission is None: who may is tested below, and in test_verdicts."""
-FOR_EXTENSIONS = {"UpdateWorkbenchEventResult", "CallbackExtension", "GetExtension"}
 LISTS_OF_ONES_OWN = {"ListProjects": "Projects", "ListExtensions": "Extensions"}
 BEFORE: dict[str, dict[str, Any]] = {
     "StopTaskInstances": {"state": State.WAIT_RESOURCE},
@@ -155,7 +155,7 @@ def test_keys_of_extensions(scene: Scene, role: str | None) -> None:
     assert refused.status == 403
     assert refused.message == (
         "This access key was made for an extension: it may call only CallbackExtension, GetExtension, "
-        "UpdateWorkbenchEventResult, not UpdateTask."
+        "GetOptionValueForProject, UpdateWorkbenchEventResult, not UpdateTask."
     )
     assert wire.try_call("NoSuchAction").code == "InvalidApi.NotFound"
 

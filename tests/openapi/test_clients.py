@@ -16,7 +16,7 @@ from alibabacloud_dataworks_public20240518.client import Client as Client24
 from alibabacloud_tea_openapi.utils_models import Config
 from darabonba.exceptions import DaraException
 
-from extensions.models import Check
+from extensions.models import Check, Enablement, Extension
 from opscenter.operations.models import Operation
 from opscenter.production.models import Task, TaskInstance, TriggerCommand
 from opscenter.production.rules.states import State
@@ -340,6 +340,35 @@ def test_extensions_by_the_client_of_2020(wire: Wire, cast: Cast, address: str) 
         m20.ListEnabledExtensionsForProjectRequest(project_id=cast.workspace.pk, event_code="freeze-node")
     ).body.extensions
     assert [(one.extension_name, one.tenant_id) for one in enabled] == [("Guard", cast.tenant.pk)]
+
+
+def test_options_and_parameters_by_the_client_of_2020(wire: Wire, cast: Cast, address: str) -> None:
+    guard = Guard(cast)
+    form = {"type": "object", "properties": {"cuNumber": {"title": "CUs", "x-component": "Input", "default": "1"}}}
+    Extension.objects.filter(pk=guard.extension.pk).update(
+        options=json.dumps(form), parameters="extension.fileType.6.unfreeze-node.enabled=false\nmine=1"
+    )
+    client = Client20(config(guard.narrow_wire(), address))
+    asked = m20.GetOptionValueForProjectRequest(extension_code=guard.code, project_id=str(cast.workspace.pk))
+    assert json.loads(client.get_option_value_for_project(asked).body.option_value) == {"cuNumber": "1"}
+    Enablement.objects.update(option_values={"cuNumber": "0", "of another time": "x"})
+    assert client.get_option_value_for_project(asked).body.option_value == '{"cuNumber":"0"}'
+    one = client.get_extension(m20.GetExtensionRequest(extension_code=guard.code)).body.extension
+    assert one.parameter_setting == "extension.fileType.6.unfreeze-node.enabled=false\nmine=1"
+    assert json.loads(one.option_setting) == form
+    theirs = Client20(config(wire, address))
+    for file_type, point, names in (
+        (None, "unfreeze-node", ["Guard"]),
+        ("6", "unfreeze-node", []),
+        ("1322", "unfreeze-node", ["Guard"]),
+        ("6", "freeze-node", ["Guard"]),
+    ):
+        enabled = theirs.list_enabled_extensions_for_project(
+            m20.ListEnabledExtensionsForProjectRequest(
+                project_id=cast.workspace.pk, event_code=point, file_type=file_type
+            )
+        ).body.extensions
+        assert [found.extension_name for found in enabled] == names, (file_type, point)
 
 
 @pytest.mark.parametrize("sdk", LEGACY)

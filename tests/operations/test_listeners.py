@@ -98,18 +98,12 @@ def test_never_in_development(cast: Guarded) -> None:
     assert not Event.objects.exists()
 
 
-def test_never_about_instances(cast: Guarded) -> None:
-    """No extension point of instances is offered yet, so none may be bound."""
+def test_not_about_instances_unless_it_listens_to_them(cast: Guarded) -> None:
     cast.extension()
     instance = cast.instance(cast.task(), State.WAIT_TIME)
     assert cast.ask("freeze", [instance]).status == "applied"
     assert cast.ask("unfreeze", [instance]).status == "applied"
     assert not Event.objects.exists()
-    assert {code for code, spec in OPERATIONS.items() if spec.point} == {
-        "freeze_task",
-        "unfreeze_task",
-        "make_backfill",
-    }
 
 
 def test_they_are_asked_in_the_order_of_their_names(cast: Guarded) -> None:

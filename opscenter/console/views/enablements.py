@@ -42,7 +42,9 @@ def show_list(request: ConsoleRequest) -> HttpResponse:
 def enable(request: ConsoleRequest, code: str) -> HttpResponse:
     """Enable an extension, after the data authorization."""
     extension = get_object_or_404(lifecycle.effective_in(request.workspace).select_related("owner"), code=code)
-    form = EnableForm(request.POST if request.method == "POST" else None, initial=initial_of(Settings()))
+    form = EnableForm(
+        request.POST if request.method == "POST" else None, initial=initial_of(Settings()), extension=extension
+    )
     back = here(request, "enablement_list")
     if request.method == "POST" and form.is_valid():
         try:
@@ -79,7 +81,12 @@ def enable(request: ConsoleRequest, code: str) -> HttpResponse:
 def settings(request: ConsoleRequest, code: str) -> HttpResponse:
     """Change what the workspace decides about an extension."""
     enablement = enablements.find(request.workspace, code)
-    form = SettingsForm(request.POST if request.method == "POST" else None, initial=initial_of(enablement))
+    form = SettingsForm(
+        request.POST if request.method == "POST" else None,
+        initial=initial_of(enablement),
+        extension=enablement.extension,
+        values=enablement.option_values,
+    )
     back = here(request, "enablement_list")
     if request.method == "POST" and form.is_valid():
         try:

@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from extensions.envelope import shown_for
+from extensions.envelope import shown_of
 from extensions.models import Check, Delivery, DeliveryTry
 from opscenter.base.reasons import Invalid
 from opscenter.console import extension_log as log
@@ -39,11 +39,12 @@ def send_test(request: ConsoleRequest, code: str) -> HttpResponse:
     form = TestMessageForm(request.POST if request.method == "POST" else None, points=extension.points)
     if request.method == "POST" and form.is_valid():
         try:
-            check = extension_messages.send_test(actor(request), code, form.cleaned_data["point"])
+            made = extension_messages.send_test(actor(request), code, form.cleaned_data["point"])
         except Invalid as error:
             refuse(form, error)
         else:
-            return go(request, here(request, "extension_test", code=code, pk=check.pk))
+            page = "extension_test" if isinstance(made, Check) else "extension_delivery"
+            return go(request, here(request, page, code=code, pk=made.pk))
     return ask(
         request,
         title=_("Send “%(extension)s” a test message?") % {"extension": extension},
@@ -96,13 +97,15 @@ def _crumbs(request: ConsoleRequest, code: str, name: str) -> list[tuple[str, st
 def delivery(request: ConsoleRequest, code: str, pk: int) -> HttpResponse:
     """One delivery: what was sent, and what came back at each try. A drawer beside the log, or a page."""
     extension = find(actor(request), code)
-    found = deliveries_visible_to(actor(request), extension).select_related("of_check__event", "extension__owner")
+    found = deliveries_visible_to(actor(request), extension).select_related(
+        "event", "of_check__event", "extension__owner"
+    )
     one = get_object_or_404(found, pk=pk)
     context = {
         "extension": extension,
         "delivery": one,
         "look": of_delivery(one),
-        "body": json.dumps(shown_for(one.of_check), indent=2, ensure_ascii=False),
+        "body": json.dumps(shown_of(one), indent=2, ensure_ascii=False),
         "tries": log.tries(one),
         "crumbs": [
             *_crumbs(request, code, extension.name),
@@ -124,7 +127,8 @@ def replay(request: ConsoleRequest, code: str, pk: int) -> HttpResponse:
     """Send a message again, after a question."""
     extension = find(actor(request), code)
     one = get_object_or_404(
-        deliveries_visible_to(actor(request), extension).select_related("of_check__event", "extension__owner"), pk=pk
+        deliveries_visible_to(actor(request), extension).select_related("event", "of_check__event", "extension__owner"),
+        pk=pk,
     )
     if request.method == "POST":
         made = extension_messages.replay(actor(request), pk)
@@ -137,7 +141,7 @@ def replay(request: ConsoleRequest, code: str, pk: int) -> HttpResponse:
             "The same message with the same id, whatever has become of its check. An extension that has answered it "
             "already should know it again by its id."
         ),
-        names=[{"name": str(one.of_check.event_id), "note": extension.name}],
+        names=[{"name": str(one.event_id), "note": extension.name}],
         verb=_("Send again"),
         back=here(request, "extension", code=code) + "?view=deliveries",
     )

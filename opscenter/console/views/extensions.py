@@ -301,8 +301,9 @@ def _tabs(view: str) -> list[dict[str, Any]]:
     ]
 
 
-def _why_no_test(request: ConsoleRequest, extension: Extension) -> str:
-    if reason := parts.why_no_change(request, extension):
+def _why_no_test(request: ConsoleRequest, extension: Extension, *, sees_it: bool = False) -> str:
+    """Why nothing can be sent by hand; ``sees_it``: who manages it in a workspace may send again what is about that one."""
+    if not sees_it and (reason := parts.why_no_change(request, extension)):
         return reason
     if extension.status == Extension.Status.DISABLED:
         return _("It is disabled: nothing is sent to it.")
@@ -312,7 +313,11 @@ def _why_no_test(request: ConsoleRequest, extension: Extension) -> str:
 def _overview(request: ConsoleRequest, extension: Extension) -> dict[str, Any]:
     return {
         "effect": parts.effect(request, extension),
-        "points": parts.point_names(extension),
+        "schemas": parts.schemas(extension),
+        "options": parts.options_of(extension),
+        "stopped": parts.stopped(extension),
+        "failing": parts.failing(request, extension),
+        "resume_url": here(request, "extension_resume", code=extension.code),
         "places": parts.places(request, extension),
         "is_refused": extension.status == Extension.Status.REFUSED,
         "secrets": parts.secrets(extension),
@@ -335,10 +340,16 @@ def _events(request: ConsoleRequest, extension: Extension) -> dict[str, Any]:
 
 
 def _deliveries(request: ConsoleRequest, extension: Extension) -> dict[str, Any]:
-    found = deliveries_visible_to(actor(request), extension).select_related("of_check__event", "extension")
+    found = deliveries_visible_to(actor(request), extension).select_related("event", "of_check__event", "extension")
     shown, live_context = _logged(request, found)
     is_open = any(one.status == Delivery.Status.PENDING for one in shown.rows)
-    return {"rows": log.delivery_rows(request, extension, shown.rows), **live_context, "every": _every(is_open)}
+    return {
+        "rows": log.delivery_rows(request, extension, shown.rows),
+        **live_context,
+        "every": _every(is_open),
+        "send_again_url": here(request, "extension_send_again", code=extension.code),
+        "send_again_why_not": parts.stopped(extension) or _why_no_test(request, extension, sees_it=True),
+    }
 
 
 def _every(is_open: bool) -> int:

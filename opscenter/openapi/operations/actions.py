@@ -1,12 +1,17 @@
-"""Operations on many task instances at once (2024): 200 with a result for each id."""
+"""Operations on many task instances at once (2024): 200 with a result for each id.
+
+Where extensions are asked first, nothing has been done yet: the message says whom the operation waits for.
+"""
 
 from collections import defaultdict
 
 from opscenter.base.reasons import Forbidden, say
 from opscenter.openapi.fields import Boolean, Integer, Items, Request, Text
 from opscenter.openapi.registry import Args, operation
+from opscenter.openapi.waits import waits
 from opscenter.operations import door
 from opscenter.operations.actor import Actor
+from opscenter.operations.models import Operation
 from opscenter.production.models import TaskInstance
 from opscenter.workspaces.models import Workspace
 from opscenter.workspaces.roles import Permission
@@ -28,7 +33,7 @@ def _operate(code: str, actor: Actor, args: Args) -> Args:
         Forbidden: the caller lacks the permission in every workspace that is concerned.
     """
     ids: list[int] = list(dict.fromkeys(args["Ids"]))
-    results: dict[int, str] = dict.fromkeys(ids, say("instance.unknown"))
+    results: dict[int, Args] = {number: _refused(say("instance.unknown")) for number in ids}
     forbidden: list[Forbidden] = []
     shares = _shares(actor, ids)
     for (workspace, environment), share in shares.items():
@@ -36,18 +41,21 @@ def _operate(code: str, actor: Actor, args: Args) -> Args:
             done = door.apply(code, actor, workspace, environment, share, comment=args["Comment"] or "")
         except Forbidden as error:
             forbidden.append(error)
-            results |= dict.fromkeys(share, str(error))
+            results |= {number: _refused(str(error)) for number in share}
             continue
+        is_checking = done.status == Operation.Status.CHECKING
+        well = {"Success": True, "Message": waits(done) if is_checking else ""}
+        well |= {"OperationId": str(done.pk)} if is_checking else {}
         for target in done.targets.all():
-            reason = target.reason or {}
-            results[target.object_id] = "" if target.done else say(reason["code"], reason["params"])
+            reason = target.reason
+            results[target.object_id] = _refused(say(reason["code"], reason["params"])) if reason else well
     if forbidden and len(forbidden) == len(shares):
         raise forbidden[0]
-    return {
-        "SuccessInfo": {
-            str(number): {"Success": not message, "Message": message} for number, message in results.items()
-        }
-    }
+    return {"SuccessInfo": {str(number): result for number, result in results.items()}}
+
+
+def _refused(why: str) -> Args:
+    return {"Success": False, "Message": why}
 
 
 def _shares(actor: Actor, ids: list[int]) -> dict[tuple[Workspace, str], list[int]]:

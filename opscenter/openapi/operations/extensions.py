@@ -1,11 +1,12 @@
 """Extensions by the 2020 API: their verdicts, and which there are."""
 
+import json
 from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from extensions import lifecycle
-from extensions.models import Check, Extension
+from extensions import lifecycle, options, parameters
+from extensions.models import Check, Enablement, Extension
 from extensions.points import POINTS
 from opscenter.base.reasons import NotFound
 from opscenter.openapi import finding
@@ -16,7 +17,7 @@ from opscenter.openapi.registry import Args, operation
 from opscenter.openapi.wording import given
 from opscenter.operations import checked
 from opscenter.operations.actor import Actor
-from opscenter.workspaces.models import AccessKey
+from opscenter.workspaces.models import AccessKey, Workspace
 from opscenter.workspaces.roles import Permission
 
 Verdict = Check.Verdict
@@ -59,7 +60,12 @@ class GetExtension(Request):
 class ListEnabledExtensionsForProject(Request):
     ProjectId = Integer()
     EventCode = Text()
-    FileType = Text(required=False)  # read for its form alone: extensions listen whatever the node's type is
+    FileType = Text(required=False)
+
+
+class GetOptionValueForProject(Request):
+    ExtensionCode = Text()
+    ProjectId = Integer()
 
 
 @operation("2020-05-18", "UpdateWorkbenchEventResult", UpdateWorkbenchEventResult, None, answers_checks=True)
@@ -84,10 +90,14 @@ def _answer(actor: Actor, args: Args, words: str | None) -> None:
 
 @operation("2020-05-18", "GetExtension", GetExtension, None, answers_checks=True)
 def get_extension(actor: Actor, args: Args) -> Args:
-    found = _visible_to(actor).filter(code=args["ExtensionCode"]).first()
+    return {"Extension": _details(_found(actor, args["ExtensionCode"]))}
+
+
+def _found(actor: Actor, code: str) -> Extension:
+    found = _visible_to(actor).filter(code=code).first()
     if found is None:
-        raise NotFound("verdict.unknown_extension", extension=args["ExtensionCode"][:64])
-    return {"Extension": _details(found)}
+        raise NotFound("verdict.unknown_extension", extension=code[:64])
+    return found
 
 
 @operation("2020-05-18", "ListExtensions", Paged, None)
@@ -100,13 +110,40 @@ def list_extensions(actor: Actor, args: Args) -> Args:
 def list_enabled_extensions_for_project(actor: Actor, args: Args) -> Args:
     """Who will be asked in a workspace about one kind of event; of the kinds that do not exist here, nobody."""
     workspace = finding.workspace(actor, args["ProjectId"])
-    asked = lifecycle.listeners(workspace, args["EventCode"])
+    types = _types(args["FileType"])
+    asked = lifecycle.listeners(workspace, args["EventCode"], None if types is None else lambda: types)
     return {"Extensions": [_enabled(listener.extension) for listener in asked]}
+
+
+def _types(file_type: str | None) -> list[str] | None:
+    """Our code of a node type; one that is not run here has no parameters of its own."""
+    code = parameters.type_of(file_type) if file_type else None
+    return None if code is None else [code]
+
+
+@operation("2020-05-18", "GetOptionValueForProject", GetOptionValueForProject, None, answers_checks=True)
+def get_option_value_for_project(actor: Actor, args: Args) -> Args:
+    """What a workspace has filled in for an extension, as JSON text; the defaults where it has not.
+
+    For the extension's own keys in every workspace of its tenant; for others in the workspaces that they are members of.
+    """
+    extension = _found(actor, args["ExtensionCode"])
+    key = AccessKey.objects.get(key_id=actor.access_key_id)
+    if lifecycle.speaks_for(extension, actor.user, actor.access_key_id) or key.scope != AccessKey.Scope.ALL:
+        known = Workspace.objects.filter(tenant=extension.tenant_id, pk=args["ProjectId"]).first()
+        if known is None:
+            raise NotFound("workspace.unknown", workspace=args["ProjectId"])
+        workspace = known
+    else:
+        workspace = finding.workspace(actor, args["ProjectId"])
+    enablement = Enablement.objects.filter(extension=extension, workspace=workspace).first()
+    values = options.current(options.read(extension.options), enablement.option_values if enablement else {})
+    return {"OptionValue": json.dumps(values, ensure_ascii=False, separators=(",", ":"))}
 
 
 def _visible_to(actor: Actor) -> QuerySet[Extension]:
     """Those that the caller may know of; with a key that was made for an extension, that one alone."""
-    shown = Extension.objects.select_related("owner", "modified_by")
+    shown = Extension.objects.select_related("owner", "created_by", "modified_by")
     key = AccessKey.objects.get(key_id=actor.access_key_id)
     if key.scope != AccessKey.Scope.ALL:
         return shown.filter(keys__access_key=key)
@@ -142,7 +179,7 @@ def _details(extension: Extension) -> Args:
         "DetailUrl": extension.detail_url,
         "HelpDocUrl": extension.help_url,
         "ParameterSetting": _parameters(extension),
-        "OptionSetting": "",
+        "OptionSetting": extension.options,
         "ProjectTesting": extension.test_workspace_id,
     }
 
@@ -154,6 +191,7 @@ def _enabled(extension: Extension) -> Args:
             "ExtensionName": extension.name,
             "ExtensionDesc": extension.description,
             "Owner": str(extension.owner.uid),
+            "CreateUser": str(extension.created_by.uid) if extension.created_by else None,
             "ModifyUser": str(extension.modified_by.uid) if extension.modified_by else None,
             "ParameterSetting": _parameters(extension),
             "TenantId": extension.tenant_id,
@@ -162,5 +200,4 @@ def _enabled(extension: Extension) -> Args:
 
 
 def _parameters(extension: Extension) -> str:
-    """The one setting of ours that the API has a name for (spec/extensions.md 6.1)."""
-    return "extension.manualPass.enabled=true" if extension.allows_mark_passed else ""
+    return parameters.setting(extension.parameters, manual_pass=extension.allows_mark_passed)

@@ -6,9 +6,11 @@ from opscenter.openapi import finding, shapes
 from opscenter.openapi.fields import Day, Env, Integer, Request, Text, Word
 from opscenter.openapi.paging import Paged, page
 from opscenter.openapi.registry import Args, operation
+from opscenter.openapi.waits import told
 from opscenter.openapi.wording import STATUS_2020, states_of
 from opscenter.operations import door
 from opscenter.operations.actor import Actor
+from opscenter.operations.models import Operation
 from opscenter.production import selectors
 from opscenter.production.models import TaskInstance
 from opscenter.production.node_types import by_wire
@@ -95,7 +97,7 @@ def _operate(code: str, actor: Actor, args: Args) -> Args:
     instance = finding.instance(actor, args["InstanceId"], args["ProjectEnv"])
     done = door.apply(code, actor, instance.workspace, instance.environment, [instance.pk])
     door.raise_if_refused(done)
-    return envelope(True)
+    return envelope(True) | (told(done) if done.status == Operation.Status.CHECKING else {})
 
 
 @operation("2020-05-18", "RestartInstance", OneInstance, Permission.OPERATE_INSTANCE)

@@ -7,13 +7,13 @@ operation and how it stands.
 from collections import defaultdict
 from zoneinfo import ZoneInfo
 
-from extensions.models import Check
 from opscenter.base.reasons import Forbidden, say
 from opscenter.openapi import finding, shapes
 from opscenter.openapi.differences import first_difference
 from opscenter.openapi.errors import WireError, invalid, missing
 from opscenter.openapi.fields import Env, Integer, Items, Json, OpenStructure, Request, Text, Word
 from opscenter.openapi.registry import Args, operation
+from opscenter.openapi.waits import told, waits
 from opscenter.operations import door
 from opscenter.operations.actor import Actor
 from opscenter.operations.models import Operation
@@ -110,8 +110,7 @@ def _apply_to(actor: Actor, task: Task, code: str | None) -> Args:
         return {}
     done = door.apply(code, actor, task.workspace, task.environment, [task.pk])
     door.raise_if_refused(done)
-    told = {"OperationId": str(done.pk), "Status": done.status.capitalize()}
-    return told | ({"Message": _waits(done)} if done.status == Operation.Status.CHECKING else {})
+    return told(done)
 
 
 def _wanted(task: Task, given: Args, intervals: set[int]) -> str | None:
@@ -219,17 +218,10 @@ class _Batch:
         for (workspace, environment, code), tasks in self._shares.items():
             numbers = {task.pk: task.number for task in tasks}
             done = door.apply(code, self._actor, workspace, environment, list(numbers), comment=self._comment)
-            told = {"Message": _waits(done) if done.status == Operation.Status.CHECKING else ""}
+            words = {"Message": waits(done) if done.status == Operation.Status.CHECKING else ""}
             for target in done.targets.all():
                 number = numbers[target.object_id]
                 if target.reason is None:
-                    self.results[number] = {"Success": True, **told, "OperationId": str(done.pk)}
+                    self.results[number] = {"Success": True, **words, "OperationId": str(done.pk)}
                 else:
                     self.refuse(number, say(target.reason["code"], target.reason["params"]))
-
-
-def _waits(operation: Operation) -> str:
-    """Whose verdict an operation waits for."""
-    checks = Check.objects.filter(event__operation=operation.pk, state=Check.State.CHECKING, is_mandatory=True)
-    names = checks.order_by("extension__name").values_list("extension__name", flat=True)
-    return f"Waits for the verdict of {', '.join(names)}; operation {operation.pk}."
