@@ -10,6 +10,7 @@ from opscenter.production.models import (
     InstanceEdge,
     ProductionWorkflow,
     ResourceGroup,
+    ResourceGroupAssociation,
     Task,
     TaskDependency,
     TaskInstance,
@@ -57,6 +58,7 @@ class Cast:
         self.tenant = Tenant.objects.create(name=self.name, time_zone=self.time_zone)
         self.workspace = Workspace.objects.create(tenant=self.tenant, name=f"{self.name}_daily")
         self.group = ResourceGroup.objects.create(tenant=self.tenant, name=ResourceGroup.DEFAULT, slots=8)
+        ResourceGroupAssociation.objects.create(group=self.group, workspace=self.workspace)
         for who, role in ROLES.items():
             setattr(self, who, self.user(who, role))
         elsewhere = Tenant.objects.create(name=f"{self.name}-rival")

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from opscenter.base.reasons import say, sentence
 from opscenter.operations.publish_checks import Candidate, PublishProblem, Upstreams, check, recurrences_before
+from opscenter.operations.publish_groups import group_problems
 from opscenter.operations.publish_isolation import isolated
 from opscenter.production.models import Environment
 from opscenter.workspaces.models import Workspace
@@ -116,7 +117,7 @@ def look_at(workspace: Workspace, drafts: Sequence[Draft]) -> None:
     ]
     upstreams = Upstreams(workspace, Environment.PROD, candidates)
     problems, warnings = check(upstreams)
-    for problem in problems:
+    for problem in problems + group_problems(upstreams):
         by_node[problem.node].problems.append(finding(problem))
     for problem in (*warnings, *isolated(upstreams)):
         by_node[problem.node].warnings.append(finding(problem))

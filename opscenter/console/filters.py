@@ -128,6 +128,8 @@ class InstanceFilters(_Filters):
     frozen = forms.BooleanField(required=False)
     task = forms.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
     backfill = forms.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
+    group = forms.CharField(label=gettext_lazy("Resource group"), max_length=63, required=False)
+    held_by = forms.IntegerField(label=gettext_lazy("Waits for"), required=False, min_value=1, max_value=2**63 - 1)
     scheduled_from = forms.DateTimeField(label=gettext_lazy("Scheduled from"), required=False)
     scheduled_to = forms.DateTimeField(label=gettext_lazy("Scheduled until"), required=False)
 
@@ -176,6 +178,8 @@ class InstanceFilters(_Filters):
             workflow=self.workflow_number,
             scheduled_from=data["scheduled_from"],
             scheduled_to=data["scheduled_to"],
+            group=data["group"],
+            held_by=data["held_by"],
         )
 
 

@@ -1,6 +1,5 @@
 """The parts of an instance's page, each as plain values for its template."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,24 +9,19 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
-from opscenter.base import clock
-from opscenter.base.reasons import Reason, say
+from opscenter.base.reasons import say
 from opscenter.console.access import ConsoleRequest, here
-from opscenter.console.operation_parts import buttons, operation_url
-from opscenter.console.operation_words import WORDS, name_of
+from opscenter.console.operation_parts import buttons
+from opscenter.console.operation_words import name_of
+from opscenter.console.remedy_parts import Remedies, trigger_action
 from opscenter.operations.models import Operation, OperationTarget
-from opscenter.operations.permits import missing
-from opscenter.operations.registry import OPERATIONS, operations_on, refusal
+from opscenter.operations.registry import OPERATIONS
 from opscenter.production import selectors
-from opscenter.production.models import Attempt, Recurrence, Task, TaskInstance, Transition, TriggerCommand
+from opscenter.production.models import Attempt, TaskInstance, Transition, TriggerCommand
 from opscenter.production.node_types import HTTP_TRIGGER
-from opscenter.production.rules import trigger as trigger_rules
-from opscenter.production.rules.explain import Condition, Remedy
-from opscenter.production.rules.states import WAITING, Kind, State
+from opscenter.production.rules.states import WAITING, State
 from opscenter.workspaces.models import Member
-from opscenter.workspaces.roles import Permission
 
 NEIGHBOURS_SHOWN = 25
 HISTORY_SHOWN = 200
@@ -51,49 +45,10 @@ def actions(request: ConsoleRequest, instance: TaskInstance) -> list[dict[str, A
     return found
 
 
-def trigger_action(request: ConsoleRequest, instance: TaskInstance) -> dict[str, Any]:
-    """The button that does what an external system does."""
-    reason = trigger_refusal(request.member, instance)
-    return {
-        "label": _("Trigger now"),
-        "icon": "plug",
-        "key": "t",
-        "url": here(request, "instance_trigger", pk=instance.pk),
-        "why_not": "" if reason is None else say(reason.code, reason.params),
-    }
-
-
-def trigger_refusal(member: Member, instance: TaskInstance) -> Reason | None:
-    """Why a trigger by this member would change nothing now; None when it would fire or be held."""
-    if not member.may(Permission.TRIGGER, own=instance.task.owner_id == member.user_id):
-        return Reason("permission.missing", missing(Permission.TRIGGER))
-    held = instance.trigger_commands.filter(status="held").first()
-    decision = trigger_rules.decide(
-        trigger_rules.TriggerSnapshot(
-            is_trigger_node=instance.node_type == HTTP_TRIGGER.code,
-            task_online=instance.task.status == Task.Status.ONLINE,
-            task_frozen=instance.task.recurrence == Recurrence.PAUSE,
-            instance_exists=True,
-            instance_frozen=instance.frozen,
-            bypassed=instance.bypasses_trigger or Kind(instance.kind).is_dry_run,
-            state=State(instance.state),
-            unmet=instance.unmet,
-            scheduled_at=instance.not_before or instance.scheduled_at,
-            now=clock.now(),
-            resource_ok=True,  # fired or held: both are a reason to call
-            command_held_until=held.held_until if held else None,
-        )
-    )
-    if decision.outcome in (trigger_rules.Outcome.FIRED, trigger_rules.Outcome.HELD):
-        return None
-    named = {"task": instance.task.number, "environment": instance.environment, "scheduled_at": instance.scheduled_at}
-    return Reason(decision.reason.code, named | dict(decision.reason.params))
-
-
 def checklist(request: ConsoleRequest, instance: TaskInstance) -> dict[str, Any]:
     """What the instance waits for, or how it ended: what is met in one line, what is not open with its remedies."""
     explanation = selectors.explain_instance(instance)
-    remedies = _Remedies(request, instance, explanation.conditions)
+    remedies = Remedies(request, instance, explanation.conditions)
     state = State(instance.state)
     has_ended = state is State.SUCCESS
     conditions = [condition for condition in explanation.conditions if not (has_ended and condition.code == "run")]
@@ -105,7 +60,9 @@ def checklist(request: ConsoleRequest, instance: TaskInstance) -> dict[str, Any]
                 "text": say(condition.reason.code, condition.reason.params),
                 "since": condition.since,
                 "state": _LOOKS.get(condition.code) or state.code,
-                "remedies": remedies.of(condition),
+                "links": remedies.culprits(condition),
+                "remedies": remedies.buttons(condition),
+                "help": remedies.help(condition),
             }
             for condition in conditions
             if not condition.met and condition.reason.code != "explain.run_waiting"
@@ -124,98 +81,6 @@ def _title(state: State) -> str:
     if state is State.FAILURE:
         return _("Why it failed")
     return _("How it succeeded") if state is State.SUCCESS else _("What it is doing")
-
-
-class _Remedies:
-    """The buttons of the conditions: the instances they would be done to are read once for all."""
-
-    def __init__(self, request: ConsoleRequest, instance: TaskInstance, conditions: Sequence[Condition]) -> None:
-        self._request = request
-        self._instance = instance
-        ids = {
-            pk
-            for condition in conditions
-            if not condition.met
-            for remedy in condition.remedies
-            if remedy.operation in operations_on("instance") or remedy.operation == "trigger"
-            for pk in remedy.targets
-        }
-        self._targets = {
-            target.pk: target
-            for target in TaskInstance.objects.filter(pk__in=ids)
-            .select_related("task", "version", "workspace")
-            .defer("version__content")
-        }
-        self._members: dict[int, Member | None] = {request.workspace.pk: request.member}
-
-    def of(self, condition: Condition) -> list[dict[str, Any]]:
-        """The buttons of one condition."""
-        found = []
-        for remedy in condition.remedies:
-            if remedy.operation == "unfreeze_task":
-                found.append(self._unfreeze_task())
-                continue
-            targets = [self._targets[pk] for pk in remedy.targets if pk in self._targets]
-            if remedy.operation in OPERATIONS and targets:
-                found.append(self._operation(remedy, targets))
-            elif remedy.operation == "trigger" and targets:
-                found.append(self._trigger(targets[0]))
-        return found
-
-    def _operation(self, remedy: Remedy, targets: list[TaskInstance]) -> dict[str, Any]:
-        first = targets[0]
-        same = [target for target in targets if target.workspace_id == first.workspace_id]
-        member = self._member(first.workspace_id)
-        reasons = [] if member is None else [refusal(OPERATIONS[remedy.operation], one, member) for one in same]
-        able = [one.pk for one, reason in zip(same, reasons, strict=False) if reason is None]
-        return {
-            "label": self._label(str(OPERATIONS[remedy.operation].name), same),
-            "icon": WORDS[remedy.operation].icon,
-            "url": operation_url(self._request, remedy.operation, able, first.workspace_id),
-            "why_not": "" if able else _why_not(member, first, reasons),
-        }
-
-    def _unfreeze_task(self) -> dict[str, Any]:
-        """For the instance's own task: the instances to come are then not born frozen."""
-        (button,) = (one for one in buttons(self._request, self._instance.task) if one["code"] == "unfreeze_task")
-        return {**button, "label": _("Unfreeze the task")}
-
-    def _trigger(self, target: TaskInstance) -> dict[str, Any]:
-        member = self._member(target.workspace_id)
-        reason = None if member is None else trigger_refusal(member, target)
-        kwargs = {
-            "workspace_id": target.workspace_id,
-            "env": self._request.environment.value.lower(),
-            "pk": target.pk,
-        }
-        return {
-            "label": self._label(_("Trigger now"), [target]),
-            "icon": "plug",
-            "url": reverse("console:instance_trigger", kwargs=kwargs),
-            "why_not": "" if member and reason is None else _why_not(member, target, [reason]),
-        }
-
-    def _label(self, operation: str, targets: list[TaskInstance]) -> str:
-        if [target.pk for target in targets] == [self._instance.pk]:
-            return operation
-        count = len(targets)
-        return ngettext("%(operation)s: upstream", "%(operation)s: %(n)s upstream", count) % {
-            "operation": operation,
-            "n": count,
-        }
-
-    def _member(self, workspace_id: int) -> Member | None:
-        if workspace_id not in self._members:
-            mine = Member.objects.filter(user=self._request.user, workspace_id=workspace_id)
-            self._members[workspace_id] = mine.select_related("workspace").first()
-        return self._members[workspace_id]
-
-
-def _why_not(member: Member | None, target: TaskInstance, reasons: Sequence[Reason | None]) -> str:
-    if member is None:
-        return _("It belongs to another workspace. Ask one of its members.")
-    reason = next((one for one in reasons if one is not None), None)
-    return "" if reason is None else say(reason.code, reason.params)
 
 
 def neighbours(request: ConsoleRequest, found: "QuerySet[TaskInstance]") -> dict[str, Any]:

@@ -67,6 +67,7 @@ GROUPS: tuple[Group, ...] = (
         (
             Item("console:workspace", "console:workspace", _("Workspace"), "settings", "g s"),
             Item("console:member_list", "console:member", _("Members & roles"), "users", "g m"),
+            Item("console:group_list", "console:group", _("Resource groups"), "layers", "g o"),
             Item("console:enablement_list", "console:enablement", _("Extensions"), "shield", "g c"),
             Item("console:operation_list", "console:operation", _("Operation history"), "history", "g h"),
             Item("console:audit_list", "console:audit", _("Audit trail"), "scroll-text", "g a"),

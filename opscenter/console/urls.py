@@ -5,7 +5,17 @@ from django.urls import include, path
 from opscenter.console.styleguide import styleguide
 from opscenter.console.urls_extensions import urlpatterns as extensions
 from opscenter.console.urls_production import urlpatterns as production
-from opscenter.console.views import audit, authoring, data_sources, keys, members, resources, session, workspace
+from opscenter.console.views import (
+    audit,
+    authoring,
+    data_sources,
+    keys,
+    members,
+    resource_groups,
+    resources,
+    session,
+    workspace,
+)
 
 app_name = "console"
 
@@ -33,6 +43,11 @@ _in_workspace = [
     path("data-sources/<int:pk>/edit/", data_sources.edit, name="data_source_edit"),
     path("data-sources/<int:pk>/test/", data_sources.test, name="data_source_test"),
     path("data-sources/<int:pk>/delete/", data_sources.delete, name="data_source_delete"),
+    path("resource-groups/", resource_groups.show_list, name="group_list"),
+    path("resource-groups/add/", resource_groups.add, name="group_add"),
+    path("resource-groups/<slug:name>/edit/", resource_groups.edit, name="group_edit"),
+    path("resource-groups/<slug:name>/associate/", resource_groups.associate, name="group_associate"),
+    path("resource-groups/<slug:name>/dissociate/", resource_groups.dissociate, name="group_dissociate"),
     path("audit/", audit.show_list, name="audit_list"),
 ]
 

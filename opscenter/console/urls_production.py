@@ -11,6 +11,7 @@ from opscenter.console.views import (
     operation_page,
     operations,
     tasks,
+    waiting,
 )
 
 _in_workspace = [
@@ -19,6 +20,7 @@ _in_workspace = [
     path("tasks/<int:number>/run/", tasks.run_now, name="task_run"),
     path("tasks/do/<slug:code>/", operations.operate_tasks, name="task_operate"),
     path("instances/", instances.instance_list, name="instance_list"),
+    path("instances/waiting/", waiting.waiting, name="instance_waiting"),
     path("test-instances/", instances.test_instance_list, name="test_instance_list"),
     path("instances/<int:pk>/", instance.instance, name="instance"),
     path("instances/<int:pk>/glance/", instance.glance, name="instance_glance"),

@@ -107,6 +107,8 @@ FAULTS: dict[str, Fault] = {
     "Invalid.Task.NotTriggerNode": Fault(400, "{detail}", "Name the task id of an HTTP trigger node."),
     "Invalid.Task.Frozen": Fault(409, "{detail}", "Unfreeze the task, then call again."),
     "Invalid.Task.Offline": Fault(409, "{detail}", "Publish the task again."),
+    "Invalid.ResourceGroup.NotExist": Fault(404, "{detail}", "List the resource groups and name one of them."),
+    "Invalid.ResourceGroup.InUse": Fault(409, "{detail}", "Publish the tasks with another group, then call again."),
     "Invalid.TaskInstance.Frozen": Fault(409, "{detail}", "Unfreeze the instance, then call again."),
     "Invalid.TaskInstance.TriggerBypassed": Fault(409, "{detail}", "Nothing to do: such instances need no trigger."),
     "Invalid.TaskInstance.Failed": Fault(409, "{detail}", "Rerun the instance, then call again."),

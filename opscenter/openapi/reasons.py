@@ -31,6 +31,8 @@ WIRE_CODES: dict[str, str] = {
     "backfill.unknown_workspace": "Invalid.Tenant.ProjectNotExists",
     "backfill.barred": "Invalid.WorkflowInstance.Contradiction",
     "backfill.newest_first": "Invalid.WorkflowInstance.Contradiction",
+    "resource_group.unknown": "Invalid.ResourceGroup.NotExist",
+    "resource_group.in_use": "Invalid.ResourceGroup.InUse",
     "verdict.unknown_message": "Invalid.Check.MessageNotExist",
     "verdict.unknown_extension": "Invalid.Extension.NotExist",
     "verdict.not_asked": "Invalid.Check.NotAsked",

@@ -19,6 +19,7 @@ from opscenter.openapi.wording import (
     recurrence,
     run_number,
 )
+from opscenter.production import explaining, selectors
 from opscenter.production.http_settings import shown
 from opscenter.production.models import Attempt, ProductionWorkflow, Task, TaskInstance, TaskVersion
 from opscenter.production.node_types import NODE_TYPES
@@ -180,8 +181,17 @@ def related_instances(instances: Sequence[TaskInstance]) -> list[Json]:
 
 def instances_2020(instances: Sequence[TaskInstance]) -> list[Json]:
     """Entries of the 2020 API's ListInstances."""
-    attempts = current_attempts(instances)
-    return [instance_2020(instance, attempts.get(instance.pk)) for instance in instances]
+    attempts, failures = current_attempts(instances), explaining.failures(instances)
+    return [
+        instance_2020(one, attempts.get(one.pk)) | given({"ErrorMessage": failures.get(one.pk)}) for one in instances
+    ]
+
+
+def log(instance: TaskInstance, attempt: Attempt | None) -> str:
+    """The log of an attempt; where there is none, why the instance is in its state."""
+    if attempt is not None:
+        return selectors.log_text(attempt)
+    return explaining.told(selectors.explain_instance(instance))
 
 
 def instance_2020(instance: TaskInstance, attempt: Attempt | None) -> Json:

@@ -172,6 +172,17 @@ def _changed_settings(params: Params) -> str:
     )
 
 
+def _slots(params: Params) -> str:
+    return ngettext("%(n)s slot", "%(n)s slots", params["slots"]) % {"n": params["slots"]}
+
+
+def _changed_group(params: Params) -> str:
+    names = {"slots": _("Slots"), "description": _("Description")}
+    return "; ".join(
+        f"{names[field]}: {_value(before)} → {_value(after)}" for field, (before, after) in params["changed"].items()
+    )
+
+
 def _connected(params: Params) -> str:
     return _("%(place)s in %(environment)s") % {
         "place": params["place"],
@@ -316,6 +327,10 @@ ACTIONS: dict[str, Action] = {
         Action("data_source.update", gettext_lazy("Changed the data source"), _changed_source),
         Action("data_source.delete", gettext_lazy("Deleted the data source"), _connected),
         Action("data_source.test", gettext_lazy("Tested the data source"), _tested),
+        Action("resource_group.create", gettext_lazy("Added the resource group"), _slots),
+        Action("resource_group.update", gettext_lazy("Changed the resource group"), _changed_group),
+        Action("resource_group.associate", gettext_lazy("Associated the resource group")),
+        Action("resource_group.dissociate", gettext_lazy("Dissociated the resource group")),
         Action("task.run_now", gettext_lazy("Ran the task now"), _ran),
         Action("task.freeze", gettext_lazy("Froze tasks"), _operated_tasks),
         Action("task.unfreeze", gettext_lazy("Unfroze tasks"), _operated_tasks),

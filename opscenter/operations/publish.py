@@ -26,6 +26,7 @@ from opscenter.operations.publish_checks import (
     output_problems,
     recurrences_before,
 )
+from opscenter.operations.publish_groups import group_problems
 from opscenter.operations.publish_isolation import isolated
 from opscenter.operations.publish_parameters import with_new_parameters, workflow_problems
 from opscenter.production.models import (
@@ -115,6 +116,7 @@ def publish(actor: Actor, workspace: Workspace, nodes: Sequence[Node], message: 
     upstreams = Upstreams(workspace, Environment.PROD, candidates)
     problems, warnings = check(upstreams)
     problems += workflow_problems(drafts)
+    problems += group_problems(upstreams)
     warnings += isolated(upstreams)
     if workspace.mode == Workspace.Mode.STANDARD:
         in_dev = Upstreams(workspace, Environment.DEV, candidates)
@@ -199,7 +201,7 @@ class _Publication:
     at: datetime
 
     def __post_init__(self) -> None:
-        groups = ResourceGroup.objects.filter(tenant=self.workspace.tenant)
+        groups = ResourceGroup.objects.usable_in(self.workspace)
         self._groups = {group.name: group for group in groups}
         self._zone = ZoneInfo(self.workspace.tenant.time_zone)
 
@@ -263,7 +265,7 @@ class _Publication:
         task.description = definition.description
         task.node_type = definition.type
         task.owner = node.owner
-        task.resource_group = self._groups.get(definition.resource_group) or self._default_group()
+        task.resource_group = self._groups[definition.resource_group or ResourceGroup.DEFAULT]
         task.priority = definition.priority
         task.max_parallel = definition.max_parallel or None
         task.misfire_policy = definition.misfire_policy
@@ -273,11 +275,6 @@ class _Publication:
         if recurrence == Recurrence.PAUSE != task.recurrence:
             task.thawed_recurrence = task.recurrence
         task.recurrence = recurrence
-
-    def _default_group(self) -> ResourceGroup:
-        if ResourceGroup.DEFAULT not in self._groups:
-            self._groups[ResourceGroup.DEFAULT] = generate.default_group(self.workspace.tenant)
-        return self._groups[ResourceGroup.DEFAULT]
 
     def _workflows(self, environment: Environment) -> dict[int, ProductionWorkflow]:
         """By draft workflow: the workflow in production, with the draft's name and owner."""

@@ -11,6 +11,7 @@ from opscenter.engine.locks import lock_with_downstream, repeated
 from opscenter.operations.actor import Actor
 from opscenter.operations.permits import missing
 from opscenter.production import capacity
+from opscenter.production.helpers import Helpers, Place
 from opscenter.production.models import (
     Environment,
     Recurrence,
@@ -21,6 +22,7 @@ from opscenter.production.models import (
 )
 from opscenter.production.node_types import HTTP_TRIGGER, NODE_TYPES
 from opscenter.production.rules import trigger as rules
+from opscenter.production.rules.remedies import Who
 from opscenter.production.rules.states import Kind, State
 from opscenter.workspaces import audit
 from opscenter.workspaces.models import Member
@@ -32,6 +34,14 @@ _ERRORS: dict[str, type[Refused]] = {
     "trigger.not_a_trigger_node": Invalid,
     "permission.missing": Forbidden,
 }
+
+_HELP: dict[str, Who] = {
+    "trigger.task_frozen": Who.TASK_OPERATORS,
+    "trigger.instance_frozen": Who.OPERATORS,
+    "trigger.task_offline": Who.PUBLISHERS,
+    "trigger.stopped": Who.OPERATORS,
+}
+"""Refusals that people can put right."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +79,18 @@ def trigger(
     call = Call(task_number, environment, scheduled_at, workspace_id, bizdate)
     command, reason = _trigger(actor, call)
     if command.status == TriggerCommand.Status.REFUSED:
-        raise _ERRORS.get(reason.code, Refused)(reason.code, **reason.params)
+        raise _ERRORS.get(reason.code, Refused)(reason.code, **reason.params, **_who_can(command, reason))
     return command
+
+
+def _who_can(command: TriggerCommand, reason: Reason) -> dict[str, Any]:
+    """Who can put right what the call was refused for; a caller who may call may know."""
+    who = _HELP.get(reason.code)
+    if who is None or command.workspace_id is None:
+        return {}
+    place = Place(command.workspace_id, command.instance.task.owner_id if command.instance else 0)
+    people = Helpers([place], command.tenant_id).people(who, [place])
+    return {"who": people.names, "more": people.more} if people else {}
 
 
 @repeated

@@ -13,7 +13,7 @@ from opscenter.engine.generate import default_group, ensure_root
 from opscenter.operations.actor import Actor
 from opscenter.operations.permits import require
 from opscenter.operations.sessions import check_password_strength
-from opscenter.production.models import Environment
+from opscenter.production.models import Environment, ResourceGroupAssociation
 from opscenter.workspaces import audit
 from opscenter.workspaces.models import AuditEntry, Member, Tenant, User, Workspace, name_validator
 from opscenter.workspaces.roles import OWNER, Permission
@@ -90,6 +90,7 @@ def create(
         tenant=tenant, name=name, display_name=display_name, description=description, mode=mode
     )
     Member.objects.create(workspace=workspace, user=actor.user, roles=[OWNER])
+    ResourceGroupAssociation.objects.create(group=default_group(tenant), workspace=workspace)
     for environment in environments(workspace):
         ensure_root(workspace, environment, actor.user)
     _record(actor, "workspace.create", workspace, {"mode": mode})

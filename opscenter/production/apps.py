@@ -7,4 +7,10 @@ class ProductionConfig(AppConfig):
 
     def ready(self) -> None:
         """What this floor's codes say is known from the start, whoever says it first."""
-        from opscenter.production import http_sentences, schedule_sentences, sentences, trigger_sentences  # noqa: F401
+        from opscenter.production import (  # noqa: F401
+            http_sentences,
+            remedy_sentences,
+            schedule_sentences,
+            sentences,
+            trigger_sentences,
+        )

@@ -9,23 +9,25 @@ from django.db.models import Count
 
 from opscenter.base import clock, heartbeat, sql
 from opscenter.base.models import Process
-from opscenter.base.reasons import Reason
-from opscenter.production import capacity
+from opscenter.base.reasons import Reason, say
+from opscenter.production import capacity, roots
 from opscenter.production.models import (
     Attempt,
     HttpCall,
     InstanceEdge,
     Recurrence,
+    Task,
     TaskInstance,
     Transition,
     TriggerCommand,
 )
 from opscenter.production.node_types import HTTP, HTTP_TRIGGER
-from opscenter.production.rules.explain import Explanation, InstanceSnapshot, Parallel, Upstream, explain
+from opscenter.production.rules.explain import Explanation, InstanceSnapshot, Occupant, Parallel, explain
+from opscenter.production.rules.remedies import Culprit
 from opscenter.production.rules.states import WAITING, Kind, State
 
-BLOCKING_SHOWN = 5
-"""Upstream instances told by name; failed and frozen ones come first, since they need somebody."""
+OCCUPANTS_SHOWN = 5
+"""Instances that hold a slot, told by name; those that began first."""
 
 _COMMANDS = (
     TriggerCommand.Status.HELD,
@@ -33,16 +35,12 @@ _COMMANDS = (
     TriggerCommand.Status.EXPIRED,
     TriggerCommand.Status.SPENT,
 )
-_BLOCKING = f"""
-SELECT d.id, u.id, u.name, u.state, u.frozen
-FROM unnest(%(ids)s::bigint[]) AS d(id) CROSS JOIN LATERAL (
-    SELECT i.id, t.name, i.state, i.frozen
-    FROM production_instanceedge e
-    JOIN production_taskinstance i ON i.id = e.upstream_id
-    JOIN production_task t ON t.id = i.task_id
-    WHERE e.downstream_id = d.id AND NOT e.met
-    ORDER BY (i.state = {State.FAILURE:d} OR i.frozen) DESC, i.id LIMIT {BLOCKING_SHOWN}
-) u"""
+_OCCUPANTS = f"""
+SELECT g.id, o.id, o.name FROM unnest(%(ids)s::bigint[]) AS g(id) CROSS JOIN LATERAL (
+    SELECT i.id, t.name FROM production_taskinstance i JOIN production_task t ON t.id = i.task_id
+    WHERE i.resource_group_id = g.id AND i.state IN ({State.CLAIMED:d}, {State.RUNNING:d}) AND i.needs_worker
+    ORDER BY i.state_at, i.id LIMIT {OCCUPANTS_SHOWN}
+) o"""
 _MET_SINCE = """
 SELECT e.downstream_id, max(i.finished_at) FROM production_instanceedge e
 JOIN production_taskinstance i ON i.id = e.upstream_id
@@ -59,6 +57,25 @@ def explain_instances(instances: Sequence[TaskInstance]) -> dict[int, Explanatio
     return _explain(instances, in_full=True)
 
 
+def told(explanation: Explanation) -> str:
+    """An explanation as text, a line for each condition that is not met; what ended is one line."""
+    unmet = [one.reason for one in explanation.conditions if not one.met and one.reason.code != "explain.run_waiting"]
+    lines = dict.fromkeys(say(one.code, one.params) for one in (explanation.headline, *unmet))
+    return "\n".join(lines) + "\n"
+
+
+def in_short(instance: TaskInstance) -> str:
+    """Why the instance is in its state, as one short phrase."""
+    reason = short_reasons([instance])[instance.pk]
+    return say(reason.code, reason.params)
+
+
+def failures(instances: Sequence[TaskInstance]) -> dict[int, str]:
+    """Why those of the instances that failed did, in a sentence each."""
+    explained = _explain([one for one in instances if one.state == State.FAILURE], in_full=False)
+    return {pk: say(one.headline.code, one.headline.params) for pk, one in explained.items()}
+
+
 def short_reasons(instances: Sequence[TaskInstance]) -> dict[int, Reason]:
     """The same as one short phrase each, for lists; it leaves out what only the whole explanation says."""
     return {pk: explanation.short for pk, explanation in _explain(instances, in_full=False).items()}
@@ -70,7 +87,9 @@ class _Facts:
 
     now: datetime
     totals: dict[int, int] = field(default_factory=dict)
-    blocking: dict[int, list[Upstream]] = field(default_factory=dict)
+    blocking: dict[int, list[Culprit]] = field(default_factory=dict)
+    roots: dict[int, list[Culprit]] = field(default_factory=dict)
+    occupants: dict[int, list[Occupant]] = field(default_factory=dict)
     met_since: dict[int, datetime] = field(default_factory=dict)
     commands: dict[int, TriggerCommand] = field(default_factory=dict)
     usage: dict[int, capacity.Usage] = field(default_factory=dict)
@@ -90,7 +109,9 @@ def _explain(instances: Sequence[TaskInstance], in_full: bool) -> dict[int, Expl
 
 def _gather(instances: Sequence[TaskInstance], in_full: bool) -> _Facts:
     facts = _Facts(clock.now())
-    facts.blocking = _blocking([i.pk for i in instances if i.unmet])
+    waiting = [i.pk for i in instances if i.unmet and _has_not_run(i)]
+    facts.blocking = roots.blocking([i.pk for i in instances if i.unmet])
+    facts.roots = roots.roots([pk for pk in waiting if any(_waits(one) for one in facts.blocking.get(pk, ()))])
     facts.totals = _totals([i.pk for i in instances if in_full or i.unmet])
     facts.commands = _commands([i.pk for i in instances if _awaits_trigger(i)])
     facts.usage = capacity.usage({i.resource_group_id for i in instances if _has_not_run(i)})
@@ -99,6 +120,7 @@ def _gather(instances: Sequence[TaskInstance], in_full: bool) -> _Facts:
     if any(_is_overdue(i, facts.now) for i in instances):
         facts.scheduler = heartbeat.alive(Process.Kind.SCHEDULER).exists()
     if in_full:
+        facts.occupants = _occupants([pk for pk, one in facts.usage.items() if one.used >= one.slots])
         ids = [i.pk for i in instances]
         facts.met_since = {pk: at for pk, at in _rows(_MET_SINCE, ids) if at is not None}
         facts.attempts = {a.instance_id: a for a in Attempt.objects.filter(instance__in=ids).order_by("number")}
@@ -110,10 +132,16 @@ def _rows(statement: str, ids: list[int]) -> list[tuple[Any, ...]]:
     return sql.rows(statement, {"ids": ids}) if ids else []
 
 
-def _blocking(ids: list[int]) -> dict[int, list[Upstream]]:
-    found: dict[int, list[Upstream]] = {}
-    for downstream, pk, name, state, frozen in _rows(_BLOCKING, ids):
-        found.setdefault(downstream, []).append(Upstream(pk, name, State(state), frozen))
+def _waits(culprit: Culprit) -> bool:
+    """It does not succeed because of others in turn."""
+    return culprit.state is State.NOT_RUN
+
+
+def _occupants(groups: list[int]) -> dict[int, list[Occupant]]:
+    """Who holds the slots of these groups. Index: instance_live."""
+    found: dict[int, list[Occupant]] = {}
+    for group, pk, name in _rows(_OCCUPANTS, groups):
+        found.setdefault(group, []).append(Occupant(pk, name))
     return found
 
 
@@ -187,17 +215,21 @@ def _snapshot(instance: TaskInstance, facts: _Facts) -> InstanceSnapshot:
         now=facts.now,
         state=state,
         state_since=instance.state_at,
+        created_at=instance.created_at,
         kind=Kind.SKIP if skipped else Kind(instance.kind),
         frozen=instance.frozen,
         frozen_since=facts.frozen_since.get(pk, instance.created_at if instance.kind == Kind.PAUSE else None),
         task_frozen=instance.task.recurrence == Recurrence.PAUSE,
+        task_offline=instance.task.status == Task.Status.OFFLINE,
         upstream_total=facts.totals.get(pk, 0),
         upstream_unmet=instance.unmet,
         upstream_since=facts.met_since.get(pk) if instance.unmet == 0 else None,
         blocking=tuple(facts.blocking.get(pk, ())),
+        roots=tuple(facts.roots.get(pk, ())),
         not_before=instance.not_before,
         awaits_trigger=_awaits_trigger(instance),
         command_held_until=command.held_until if command and status == TriggerCommand.Status.HELD else None,
+        command_held_since=command.received_at if command and status == TriggerCommand.Status.HELD else None,
         command_expired_at=command.held_until if command and status == TriggerCommand.Status.EXPIRED else None,
         triggered_at=command.settled_at if command and status == TriggerCommand.Status.FIRED else None,
         parallel=facts.parallel.get(instance.task_id) if _limit(instance) is not None else None,
@@ -206,6 +238,7 @@ def _snapshot(instance: TaskInstance, facts: _Facts) -> InstanceSnapshot:
         slots=instance.resource_group.slots,
         used=usage.used if usage else 0,
         workers=usage.workers if usage else 0,
+        occupants=tuple(facts.occupants.get(instance.resource_group_id, ())),
         attempt=instance.attempt,
         worker=attempt.host if attempt else "",
         started_at=instance.started_at,

@@ -6,11 +6,11 @@ from datetime import date, datetime
 
 from django.db.models import Q, QuerySet
 
-from opscenter.production import selectors
+from opscenter.production import holdups, selectors
 from opscenter.production.models import Task, TaskInstance, TaskVersion, WorkflowInstance
 from opscenter.production.rules import cron
 from opscenter.production.rules.cron import Cycle
-from opscenter.production.rules.states import State
+from opscenter.production.rules.states import WAITING, State
 from opscenter.workspaces.models import User, Workspace
 
 _LONGEST_NUMBER = 18
@@ -37,6 +37,8 @@ class InstanceFilter:
     Attributes:
         text: part of the task's name, or the number of the task or of the instance.
         scheduled_from, scheduled_to: both inclusive.
+        group: name of the resource group.
+        held_by: the instance that they wait for, directly or through others.
     """
 
     text: str = ""
@@ -50,6 +52,8 @@ class InstanceFilter:
     workflow: int | None = None
     scheduled_from: datetime | None = None
     scheduled_to: datetime | None = None
+    group: str = ""
+    held_by: int | None = None
 
 
 def tasks(user: User, workspace: Workspace, environment: str, wanted: TaskFilter) -> "QuerySet[Task]":
@@ -99,6 +103,10 @@ def instances(
         found = found.filter(workflow_instance__backfill_date__backfill=wanted.backfill)
     if wanted.text:
         found = found.filter(_named("task__number", "task__name", wanted.text, also="pk"))
+    if wanted.group:
+        found = found.filter(resource_group__name=wanted.group)
+    if wanted.held_by is not None:
+        found = found.filter(pk__in=holdups.held_by(wanted.held_by), state__in=WAITING)
     if wanted.scheduled_from is not None:
         found = found.filter(scheduled_at__gte=wanted.scheduled_from)
     if wanted.scheduled_to is not None:

@@ -50,6 +50,10 @@ for _code, _text in {
     "explain.trigger_passed": gettext_lazy("It was set to succeeded by a person, without a trigger."),
     "explain.trigger_none": gettext_lazy("No external system has triggered it yet."),
     "explain.trigger_none.short": gettext_lazy("Waits for its trigger"),
+    "explain.trigger_offline": gettext_lazy("Its task is offline, so a trigger is refused."),
+    "explain.trigger_offline.short": gettext_lazy("Its task is offline"),
+    "explain.trigger_task_frozen": gettext_lazy("Its task is frozen, so a trigger is refused."),
+    "explain.trigger_task_frozen.short": gettext_lazy("Its task is frozen"),
     "explain.trigger_expired.short": gettext_lazy("The trigger expired; it needs a new one"),
     "explain.parallel_free": gettext_lazy(
         "Its task runs %(running)s of the %(limit)s instances that it may run at the same time."
@@ -65,9 +69,6 @@ for _code, _text in {
         "No live worker serves the resource group “%(group)s”. Start a worker for it, or use another group."
     ),
     "explain.resources_unserved.short": gettext_lazy("No worker serves “%(group)s”"),
-    "explain.resources_full": gettext_lazy(
-        "The resource group “%(group)s” is full: %(used)s of %(slots)s slots are taken. It starts when one is free."
-    ),
     "explain.resources_full.short": gettext_lazy("“%(group)s” is full: %(used)s of %(slots)s"),
     "explain.run_waiting": gettext_lazy("It runs when the conditions above are met."),
     "explain.run_waiting.short": gettext_lazy("Waits for its conditions"),
@@ -170,12 +171,32 @@ def _upstream_unmet(params: Params) -> str:
         "%(unmet)s of %(total)s upstream instances have not succeeded: %(blocking)s.",
         params["unmet"],
     )
-    return told % {**params, "blocking": _blocking(params) or _("see the list of upstream instances")}
+    told %= {**params, "blocking": _blocking(params) or _("see the list of upstream instances")}
+    known = {one["id"] for one in params["blocking"]}
+    below = [f"{one['name']} ({_state(one)})" for one in params["roots"] if one["id"] not in known]
+    if not below:
+        return told
+    return f"{told} " + _("These wait in turn; at the bottom of the chain: %(roots)s.") % {"roots": ", ".join(below)}
+
+
+@sentence("explain.resources_full")
+def _resources_full(params: Params) -> str:
+    told = _("The resource group “%(group)s” is full: %(used)s of %(slots)s slots are taken.") % params
+    names = [f"“{one['name']}”" for one in params["occupants"]]
+    if not names:
+        return told
+    more = params["used"] - len(names)
+    if more > 0:
+        names.append(_("and %(more)s more") % {"more": more})
+    return f"{told} " + _("Those who hold them: %(names)s.") % {"names": ", ".join(names)}
 
 
 @sentence("explain.upstream_unmet.short")
 def _upstream_unmet_short(params: Params) -> str:
-    blocking = params["blocking"]
+    blocking = params["roots"] or params["blocking"]
+    if params["roots"]:
+        first = {"name": blocking[0]["name"], "state": _state(blocking[0])}
+        return _("Waits for %(name)s (%(state)s)") % first
     if not blocking:
         return ngettext("Waits for %(unmet)s upstream", "Waits for %(unmet)s upstream", params["unmet"]) % params
     first = {"name": blocking[0]["name"], "state": _state(blocking[0]), "more": params["unmet"] - 1}

@@ -16,7 +16,8 @@ Params = Mapping[str, Any]
 def _say(code: str, text: Promise) -> None:
     def told(params: Params) -> str:
         times = {name: moment(params[name]) for name in ("scheduled_at", "until", "at") if params.get(name)}
-        return str(text) % {"task": "–", "scheduled_at": "–", "environment": "–", **params, **times}
+        told = str(text) % {"task": "–", "scheduled_at": "–", "environment": "–", **params, **times}
+        return f"{told} {_who(params)}" if params.get("who") else told
 
     sentence(code)(told)
 
@@ -52,6 +53,13 @@ for _code, _text in {
     ),
 }.items():
     _say(_code, _text)
+
+
+def _who(params: Params) -> str:
+    names = list(params["who"])
+    if params["more"]:
+        names.append(_("and %(more)s more") % {"more": params["more"]})
+    return _("These people can: %(names)s.") % {"names": ", ".join(names)}
 
 
 @sentence("trigger.held")

@@ -6,7 +6,7 @@ from typing import Any
 from opscenter.operations import backfills
 from opscenter.operations.actor import Actor
 from opscenter.operations.backfill_request import BackfillRequest
-from opscenter.production.models import Attempt, Backfill, LogChunk, Task, TaskInstance
+from opscenter.production.models import Attempt, Backfill, LogChunk, ResourceGroup, Task, TaskInstance
 from opscenter.production.rules.backfill import DateRange, Mode
 from opscenter.production.rules.states import State
 from opscenter.workspaces.models import AuditEntry
@@ -69,9 +69,15 @@ def calls(cast: Cast, instance: TaskInstance, guard: Guard) -> dict[Key, dict[st
     failed["CheckMessage"] = "Not at night"
     job = backfill(cast, cast.task("fourth"))
     freeze = {"Trigger": {"Recurrence": "Pause"}}
+    spare = ResourceGroup.objects.create(tenant=cast.tenant, name="spare", slots=2, created_by=cast.admin)
+    spare.associations.create(workspace=cast.workspace)
     return {
         (V2024, "GetProject"): {"Id": project},
         (V2024, "ListProjects"): {"Names": [cast.workspace.name]},
+        (V2024, "GetResourceGroup"): {"Id": spare.name},
+        (V2024, "ListResourceGroups"): {"ProjectId": project, "Name": "spare"},
+        (V2024, "AssociateProjectToResourceGroup"): {"ProjectId": project, "ResourceGroupId": spare.name},
+        (V2024, "DissociateProjectFromResourceGroup"): {"ProjectId": project, "ResourceGroupId": spare.name},
         (V2024, "GetTask"): {"Id": instance.task.number},
         (V2024, "ListTasks"): {"ProjectId": project},
         (V2024, "ListTaskInstances"): {"ProjectId": project, "Bizdate": day},

@@ -84,7 +84,8 @@ def test_client_of_2024(wire: Wire, cast: Cast, gate: TaskInstance, address: str
     assert (listed.total_count, listed.task_instances[0].task_id) == (1, number)
     one = client.get_task_instance(m24.GetTaskInstanceRequest(id=gate.pk)).body.task_instance
     assert (one.id, one.trigger_time, one.task_type, one.project_env) == (gate.pk, TIME, "SCHEDULER_TRIGGER", "Prod")
-    assert client.get_task_instance_log(m24.GetTaskInstanceLogRequest(id=gate.pk)).body.task_instance_log == ""
+    log = client.get_task_instance_log(m24.GetTaskInstanceLogRequest(id=gate.pk)).body.task_instance_log
+    assert log.startswith("No live worker serves the resource group “default”.")
     task = client.get_task(m24.GetTaskRequest(id=number)).body.task
     assert (task.name, task.trigger.cron) == ("gate", "00 00 00 * * ?")
     tasks = client.list_tasks(m24.ListTasksRequest(project_id=cast.workspace.pk)).body.paging_info.tasks
@@ -151,7 +152,7 @@ def test_client_of_2020(wire: Wire, cast: Cast, gate: TaskInstance, address: str
     done = client.set_success_instance(m20.SetSuccessInstanceRequest(instance_id=failed.pk, project_env="PROD"))
     assert done.body.data is True
     log = client.get_instance_log(m20.GetInstanceLogRequest(instance_id=failed.pk, project_env="PROD"))
-    assert log.body.data == ""
+    assert log.body.data == "A person set it to succeeded.\n"
 
 
 @pytest.mark.parametrize("endpoint", ["{}/", "{}/openapi", "http://{}"])

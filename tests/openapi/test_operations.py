@@ -121,8 +121,23 @@ def test_logs(wire: Wire, rerun: TaskInstance, cast: Cast) -> None:
     assert (answer.status, answer.code) == (404, "Invalid.TaskInstance.RunNotExist")
     older = wire.call("GetInstanceLog", V2020, InstanceId=rerun.pk, ProjectEnv="PROD", InstanceHistoryId=1)
     assert older["Data"] == "run 1\n"
-    never_ran = cast.instance(cast.task("other"))
-    assert wire.call("GetTaskInstanceLog", Id=never_ran.pk)["TaskInstanceLog"] == ""
+
+
+def test_the_log_of_what_has_not_run_says_why(wire: Wire, rerun: TaskInstance, cast: Cast) -> None:
+    never_ran = cast.instance(cast.task("other"), State.NOT_RUN, upstream=[rerun], frozen=True)
+    log = wire.call("GetTaskInstanceLog", Id=never_ran.pk)["TaskInstanceLog"]
+    frozen, upstream, group = log.splitlines()
+    assert frozen.startswith("The instance is frozen.")
+    assert upstream == "1 of 1 upstream instance has not succeeded: task (Failed)."
+    assert "No live worker serves" in group
+    assert wire.call("GetInstanceLog", V2020, InstanceId=never_ran.pk, ProjectEnv="PROD")["Data"] == log
+
+
+def test_the_2020_list_says_why_what_failed_did(wire: Wire, rerun: TaskInstance, cast: Cast) -> None:
+    TaskInstance.objects.filter(pk=rerun.pk).update(reason={"code": "attempt.exit_code", "params": {"exit_code": 7}})
+    entries = wire.call("ListInstances", V2020, ProjectId=cast.workspace.pk, ProjectEnv="PROD")["Data"]["Instances"]
+    said = {entry["InstanceId"]: entry["ErrorMessage"] for entry in entries if "ErrorMessage" in entry}
+    assert said == {rerun.pk: "Attempt 2 failed. The process ended with exit code 7."}
 
 
 def test_neighbours(wire: Wire, cast: Cast) -> None:

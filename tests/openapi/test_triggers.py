@@ -123,3 +123,11 @@ def test_who_may_trigger(cast: Cast, gate: TaskInstance, call) -> None:
     assert (answer.status, answer.code) == (404, "Invalid.Task.NotExist")
     for who in (cast.developer, cast.operator, cast.owner):
         assert call(Wire(who), gate).status == 200
+
+
+def test_a_refusal_names_who_can_put_it_right(wire: Wire, gate: TaskInstance, cast: Cast) -> None:
+    TaskInstance.objects.filter(pk=gate.pk).update(frozen=True)
+    answer = trigger(wire, gate)
+    assert answer.code == "Invalid.TaskInstance.Frozen"
+    assert answer.message.endswith("These people can: acme-owner, acme-admin, acme-operator.")
+    assert "who" not in TriggerCommand.objects.get(instance=gate).reason["params"], "of that moment alone"

@@ -41,6 +41,37 @@ def generation(count: str) -> dict[str, float]:
     }
 
 
+def holdups(stuck: str) -> dict[str, float]:
+    """Of the day that ``generation`` made last: ``stuck`` instances fail, then it is asked why the others wait.
+
+    Returns:
+        The seconds of the best of three answers; how many instances wait; how many of them the first reason holds up; and
+        whether the counts are cut.
+    """
+    from opscenter.base import clock
+    from opscenter.production import holdups as asked
+    from opscenter.production.models import GenerationRun, TaskInstance
+    from opscenter.production.rules.states import State
+
+    run = GenerationRun.objects.select_related("tenant").latest("pk")
+    bizdate = run.day - timedelta(days=1)
+    day = TaskInstance.objects.filter(workspace__tenant=run.tenant, environment="Prod", bizdate=bizdate)
+    ids = list(day.order_by("pk").values_list("pk", flat=True))
+    step = len(ids) // (int(stuck) + 1)
+    day.filter(pk__in=ids[step::step][: int(stuck)]).update(state=State.FAILURE, due_at=None)
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        told = asked.holdups(day, run.tenant, "Prod", bizdate, clock.now())
+        seconds.append(time.perf_counter() - began)
+    return {
+        "seconds": min(seconds),
+        "waiting": told.waiting,
+        "first": told.reasons[0].count,
+        "is_capped": told.is_capped,
+    }
+
+
 def _publish(scene: Any, count: int, day: date) -> None:
     """``count`` shell tasks at 360 different times, each after two others or after the root."""
     from opscenter.base import ids
@@ -136,4 +167,4 @@ def kinds(first: str, last: str) -> list[str]:
     return [Kind(kind).name for kind in found.values_list("kind", flat=True)]
 
 
-COMMANDS = (generation, hours_ahead, let_pass, kinds)
+COMMANDS = (generation, holdups, hours_ahead, let_pass, kinds)

@@ -3,13 +3,15 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from opscenter.base.reasons import Reason
-from opscenter.production.rules.explain import InstanceSnapshot, Parallel, Remedy, Success, Upstream, explain
+from opscenter.production.rules.explain import InstanceSnapshot, Occupant, Parallel, Success, Upstream, explain
+from opscenter.production.rules.remedies import NEED_SOMEBODY, WHO, Cause, Remedy, Who, together
 from opscenter.production.rules.states import LIVE, WAITING, Kind, State
 
 NOW = datetime(2026, 3, 15, 8, tzinfo=UTC)
@@ -149,7 +151,19 @@ def test_blocking_upstream_is_named_with_what_helps_each():
 
 def test_upstream_that_only_runs_needs_nobody():
     snapshot = replace(READY, state=State.NOT_RUN, upstream_unmet=1, blocking=(RUNNING_UP,))
-    assert _condition(snapshot, "upstream").remedies == ()
+    assert _condition(snapshot, "upstream").remedies == (Remedy("wait"),)
+
+
+def test_what_helps_is_done_at_the_bottom_of_the_chain():
+    near = Upstream(9, "near", State.NOT_RUN)
+    snapshot = replace(READY, state=State.NOT_RUN, upstream_total=1, upstream_unmet=1, blocking=(near,))
+    assert _condition(snapshot, "upstream").remedies == (Remedy("look", (9,)),)
+    condition = _condition(replace(snapshot, roots=(FAILED_UP,)), "upstream")
+    assert condition.remedies == (Remedy("rerun", (1,)), Remedy("set_success", (1,)))
+    assert [one["name"] for one in condition.reason.params["blocking"]] == ["near"]
+    assert condition.reason.params["roots"] == [
+        {"id": 1, "name": "load", "state": "failure", "frozen": False, "cause": "failed"}
+    ]
 
 
 def test_upstream_that_was_reopened_does_not_hold_what_has_started():
@@ -166,11 +180,18 @@ def test_time_tells_how_long():
 TRIGGERS = [  # changes, met, code, since, whether Trigger is offered
     ({}, False, "explain.trigger_none", NOW - HOUR, True),
     ({"command_expired_at": NOW - 2 * HOUR}, False, "explain.trigger_expired", NOW - 2 * HOUR, True),
-    ({"command_held_until": NOW + HOUR}, True, "explain.trigger_held", None, False),
+    (
+        {"command_held_until": NOW + HOUR, "command_held_since": NOW - 3 * HOUR},
+        True,
+        "explain.trigger_held",
+        NOW - 3 * HOUR,
+        False,
+    ),
     ({"frozen": True}, False, "explain.trigger_none", NOW - HOUR, False),
-    ({"task_frozen": True}, False, "explain.trigger_none", NOW - HOUR, False),
+    ({"task_frozen": True, "frozen": True}, False, "explain.trigger_none", NOW - HOUR, False),
     ({"state": State.FAILURE}, False, "explain.trigger_none", None, False),
     ({"state": State.NOT_RUN}, False, "explain.trigger_none", None, True),
+    ({"state": State.NOT_RUN, "created_at": NOW - 9 * HOUR}, False, "explain.trigger_none", NOW - 9 * HOUR, True),
     ({"state": State.SUCCESS, "triggered_at": NOW}, True, "explain.trigger_fired", NOW, False),
     ({"state": State.SUCCESS, "set_success": True}, True, "explain.trigger_passed", None, False),
 ]
@@ -181,6 +202,60 @@ def test_trigger(changes, met, code, since, offered):
     condition = _condition(replace(TRIGGER, **changes), "trigger")
     assert (condition.met, condition.reason.code, condition.since) == (met, code, since)
     assert condition.remedies == ((Remedy("trigger", (ME,)),) if offered else ())
+
+
+def test_a_trigger_whose_task_would_refuse_the_call_says_what_comes_first():
+    offline = _condition(replace(TRIGGER, task_offline=True, task_frozen=True), "trigger")
+    assert (offline.reason.code, offline.remedies) == ("explain.trigger_offline", (Remedy("publish", (TASK,)),))
+    frozen = _condition(replace(TRIGGER, task_frozen=True), "trigger")
+    assert (frozen.reason.code, frozen.remedies) == (
+        "explain.trigger_task_frozen",
+        (Remedy("unfreeze_task", (TASK,)),),
+    )
+
+
+CAUSES = [  # what an upstream is like, why it does not succeed, what helps
+    ({"state": State.NOT_RUN, "frozen": True}, Cause.FROZEN, ["unfreeze"]),
+    ({"state": State.FAILURE, "frozen": True}, Cause.FROZEN, ["unfreeze"]),
+    ({"state": State.FAILURE}, Cause.FAILED, ["rerun", "set_success"]),
+    ({"state": State.FAILURE, "stopped": True}, Cause.STOPPED, ["rerun", "set_success"]),
+    ({"state": State.FAILURE, "rerun_at": NOW}, Cause.RERUN, ["rerun", "set_success", "wait"]),
+    ({"state": State.WAIT_TRIGGER}, Cause.UNTRIGGERED, ["trigger"]),
+    ({"state": State.WAIT_RESOURCE, "served": False, "room": False}, Cause.UNSERVED, ["start_worker"]),
+    ({"state": State.WAIT_RESOURCE, "room": False}, Cause.FULL, ["add_slots", "wait"]),
+    ({"state": State.WAIT_RESOURCE, "room": True}, Cause.STARTING, ["wait"]),
+    ({"state": State.WAIT_RESOURCE}, Cause.STARTING, ["wait"]),
+    ({"state": State.WAIT_TIME}, Cause.TIME, ["wait"]),
+    ({"state": State.NOT_RUN}, Cause.WAITING, ["look"]),
+    *[({"state": state}, Cause.RUNNING, ["wait"]) for state in sorted(LIVE)],
+]
+
+
+@pytest.mark.parametrize(("like", "cause", "operations"), CAUSES)
+def test_why_an_upstream_does_not_succeed_and_what_helps(like, cause, operations):
+    culprit = Upstream(5, "load", **like)
+    assert culprit.cause is cause
+    assert [remedy.operation for remedy in culprit.remedies] == operations
+
+
+def test_every_cause_is_told_and_those_that_need_somebody_say_whom():
+    assert {cause for _like, cause, _operations in CAUSES} == set(Cause)
+    for like, cause, _operations in CAUSES:
+        by_itself = {remedy.who for remedy in Upstream(5, "load", **like).remedies} == {Who.ITSELF}
+        assert not (cause in NEED_SOMEBODY and by_itself)
+
+
+def test_several_upstreams_that_pass_by_themselves_pass_when_the_last_does():
+    times = [Upstream(n, "x", State.WAIT_TIME, not_before=NOW + n * HOUR) for n in (1, 3, 2)]
+    assert together(times) == (Remedy("wait", at=NOW + 3 * HOUR),)
+    assert together([*times, RUNNING_UP]) == (Remedy("wait"),)  # nobody knows when a run ends
+
+
+def test_a_full_group_says_who_occupies_it():
+    full = replace(READY, used=4, occupants=(Occupant(31, "big"), Occupant(32, "bigger")))
+    condition = _condition(full, "resources")
+    assert condition.reason.params["occupants"] == [{"id": 31, "name": "big"}, {"id": 32, "name": "bigger"}]
+    assert [remedy.who for remedy in condition.remedies] == [Who.TENANT_ADMINS, Who.ITSELF]
 
 
 PARALLEL = [  # changes, running of 2, met, code, since
@@ -208,7 +283,7 @@ def test_parallel_runs_are_told_one_by_one(changes, running, met, code, since):
 
 def test_resources_name_the_group():
     condition = _condition(replace(READY, used=4), "resources")
-    assert condition.reason.params == {"group": "etl", "slots": 4, "used": 4, "workers": 1}
+    assert condition.reason.params == {"group": "etl", "slots": 4, "used": 4, "workers": 1, "occupants": []}
     assert condition.since == NOW - HOUR
 
 
@@ -235,7 +310,11 @@ def test_running_says_where_and_since_when_and_can_be_stopped():
     snapshot = replace(READY, state=State.RUNNING, attempt=2, worker="worker-3", started_at=NOW - 2 * HOUR)
     run = _condition(snapshot, "run")
     assert run.reason.params == {"attempt": 2, "worker": "worker-3"}
-    assert (run.met, run.since, run.remedies) == (False, NOW - 2 * HOUR, (Remedy("stop", (ME,)),))
+    assert (run.met, run.since, run.remedies) == (
+        False,
+        NOW - 2 * HOUR,
+        (Remedy("stop", (ME,)), Remedy("wait")),
+    )
 
 
 def test_failed_says_why_and_when_it_is_tried_again():
@@ -258,7 +337,7 @@ def test_failed_says_why_and_when_it_is_tried_again():
         "reruns_left": 1,
     }
     assert run.since == NOW - HOUR
-    assert run.remedies == (Remedy("rerun", (ME,)), Remedy("set_success", (ME,)))
+    assert run.remedies == (Remedy("rerun", (ME,)), Remedy("set_success", (ME,)), Remedy("wait", at=NOW + HOUR))
 
 
 MOMENTS = st.sampled_from([None, NOW - HOUR, NOW, NOW + HOUR])
@@ -273,10 +352,13 @@ SNAPSHOTS = st.builds(
     frozen=st.booleans(),
     frozen_since=MOMENTS,
     task_frozen=st.booleans(),
+    task_offline=st.booleans(),
+    created_at=st.just(NOW - 2 * HOUR),
     upstream_total=st.integers(0, 3),
     upstream_unmet=st.integers(0, 3),
     upstream_since=MOMENTS,
     blocking=st.lists(st.sampled_from([FAILED_UP, FROZEN_UP, GATE_UP, RUNNING_UP]), max_size=3).map(tuple),
+    roots=st.lists(st.sampled_from([FAILED_UP, FROZEN_UP, GATE_UP, RUNNING_UP]), max_size=3).map(tuple),
     not_before=MOMENTS,
     awaits_trigger=st.booleans(),
     command_held_until=MOMENTS,
@@ -305,7 +387,10 @@ def test_every_instance_has_an_explanation(snapshot):
     conditions = explanation.conditions
     assert explanation.headline in [one.reason for one in conditions]
     assert all(one.reason.code.startswith("explain.") for one in conditions)
-    assert all(remedy.targets for one in conditions for remedy in one.remedies)
+    on_something = set(WHO) - {"wait", "add_slots", "start_worker", "start_scheduler"}
+    assert all(
+        bool(remedy.targets) is (remedy.operation in on_something) for one in conditions for remedy in one.remedies
+    )
     json.dumps([one.reason.as_json() for one in conditions], default=datetime.isoformat)
 
 
@@ -322,6 +407,58 @@ def test_what_waits_is_explained_by_its_first_unmet_condition(snapshot):
         assert run.met is (snapshot.state is State.SUCCESS)
     if snapshot.state in LIVE | {State.SUCCESS}:
         assert all(one.met for one in gates[1:])  # only the freeze can come later
+
+
+UNMET = [  # a condition, and what of a snapshot makes it unmet
+    ("not_frozen", {"frozen": True, "frozen_since": NOW - 2 * HOUR}),
+    ("upstream", {"upstream_unmet": 1, "blocking": (FAILED_UP,)}),
+    ("time", {"not_before": NOW + HOUR}),
+    ("resources", {"workers": 0}),
+    ("resources", {"used": 4}),
+    ("parallel", {"parallel": Parallel(1, 1, ((31, NOW - HOUR),))}),
+]
+
+
+def _every_snapshot():
+    """Every state x kind x trigger or not x set of conditions that are not met."""
+    for state, kind, base in product(State, Kind, (READY, TRIGGER)):
+        waits_for_a_call = base is TRIGGER and not kind.is_dry_run
+        for chosen in product((False, True), repeat=len(UNMET)):
+            unmet = [one for one, is_chosen in zip(UNMET, chosen, strict=True) if is_chosen]
+            changes = {name: value for _code, values in unmet for name, value in values.items()}
+            snapshot = replace(base, state=state, kind=kind, awaits_trigger=waits_for_a_call, created_at=NOW - 9 * HOUR)
+            needs_resources = waits_for_a_call or base is READY
+            codes = {code for code, _values in unmet if code != "resources" or needs_resources}
+            yield replace(snapshot, **changes), codes | ({"trigger"} if waits_for_a_call else set())
+
+
+def test_of_what_waits_exactly_the_unmet_conditions_are_told_each_with_since_when_and_who_can_help():
+    seen = 0
+    for snapshot, unmet in _every_snapshot():
+        told = {one.code: one for one in explain(snapshot).conditions if not one.met and one.code != "run"}
+        if snapshot.state in WAITING:
+            assert set(told) == unmet, snapshot
+            blocked_call = {"trigger"} if snapshot.frozen else set()
+            assert {code for code, one in told.items() if not one.remedies} <= blocked_call, snapshot
+            assert {code for code, one in told.items() if one.since is None} <= {"resources", "parallel"}, snapshot
+        elif snapshot.state is not State.FAILURE:
+            assert set(told) <= {"not_frozen"}, snapshot
+        seen += 1
+    assert seen == len(State) * len(Kind) * 2 * 2 ** len(UNMET)
+
+
+def test_what_is_not_final_always_has_a_remedy_and_somebody_who_can():
+    for snapshot, _unmet in _every_snapshot():
+        remedies = [remedy for one in explain(snapshot).conditions if not one.met for remedy in one.remedies]
+        if snapshot.state is not State.SUCCESS:
+            assert remedies, snapshot
+        assert all(remedy.who in Who for remedy in remedies)
+
+
+@given(SNAPSHOTS)
+def test_nothing_that_is_not_final_is_left_without_help(snapshot):
+    remedies = [remedy for one in explain(snapshot).conditions if not one.met for remedy in one.remedies]
+    assert remedies or snapshot.state is State.SUCCESS
 
 
 def test_every_way_to_succeed_is_told_apart():

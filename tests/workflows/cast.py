@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from opscenter.operations.actor import Actor
-from opscenter.production.models import ResourceGroup
+from opscenter.production.models import ResourceGroup, ResourceGroupAssociation
 from opscenter.workspaces.models import AuditEntry, Member, Tenant, User, Workspace
 
 
@@ -25,8 +25,9 @@ class Cast:
 def make_cast(mode: str = Workspace.Mode.BASIC) -> Cast:
     """The cast, in a tenant of its own whose zone is Asia/Shanghai."""
     tenant = Tenant.objects.create(name="acme", time_zone="Asia/Shanghai")
-    ResourceGroup.objects.create(tenant=tenant, name=ResourceGroup.DEFAULT)
+    group = ResourceGroup.objects.create(tenant=tenant, name=ResourceGroup.DEFAULT)
     workspace = Workspace.objects.create(tenant=tenant, name="shop", mode=mode)
+    ResourceGroupAssociation.objects.create(group=group, workspace=workspace)
 
     def actor(name: str, *roles: str) -> Actor:
         user = User.objects.create_user(name, tenant=tenant)

@@ -134,6 +134,7 @@ def test_outputs_reach_across_the_workspaces_of_a_tenant(cast: Cast) -> None:
     release(cast, document(node("a")))
     other = Workspace.objects.create(tenant=cast.tenant, name="other", mode=Workspace.Mode.BASIC)
     other.members.create(user=cast.owner.user, roles=["role_project_owner"])
+    other.resource_groups.create(group=cast.tenant.resource_groups.get())
     report = import_document(cast.owner, other, document(node("b", "a")))
     publish(cast.owner, other, report.nodes, "across")
     assert ("b", "a", "a") in edges()
@@ -387,3 +388,17 @@ def test_a_node_stored_before_there_were_data_sources_is_as_it_was(cast: Cast) -
     stored_node.save(update_fields=["definition"])
     report = import_document(cast.owner, cast.workspace, document(node("a")))
     assert [row.name for row in report.unchanged] == ["a"]
+
+
+def on(group: str) -> str:
+    return document(node("a", runtimeResource={"resourceGroup": group}))
+
+
+def test_a_group_that_is_not_associated_refuses_the_publication_with_the_reason(cast: Cast) -> None:
+    fast = cast.tenant.resource_groups.create(name="fast")
+    assert problems(cast, on("fast")) == [("a", "resource_group", "group_not_associated")]
+    cast.workspace.resource_groups.create(group=fast)
+    release(cast, on("fast"))
+    assert task("a").resource_group == fast
+    cast.workspace.resource_groups.all().delete()
+    assert problems(cast, document(node("b"))) == [("b", "resource_group", "group_not_associated")]

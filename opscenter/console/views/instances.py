@@ -100,6 +100,7 @@ def _frame(request: ConsoleRequest, filters: InstanceFilters, is_test: bool) -> 
         "is_narrowed": bool(kept),
         "clear_url": request.path,
         "backfills_url": here(request, "backfill_list"),
+        "waiting_url": "" if is_test else here(request, "instance_waiting") + query_string(kept),
         "test_url": here(request, "test_instance_list"),
         "tasks_url": here(request, "task_list"),
         "all_dates_url": query_string({**kept, "bizdate": ALL_DATES}),

@@ -172,9 +172,9 @@ def get_task_instance(actor: Actor, args: Args) -> Args:
 
 @operation("2024-05-18", "GetTaskInstanceLog", GetTaskInstanceLog, Permission.VIEW)
 def get_task_instance_log(actor: Actor, args: Args) -> Args:
-    """The log of a run, of the latest without RunNumber; empty while there is none."""
-    attempt = finding.attempt(finding.instance(actor, args["Id"]), args["RunNumber"])
-    return {"TaskInstanceLog": selectors.log_text(attempt) if attempt else ""}
+    """The log of a run, of the latest without RunNumber; of what has not run, why."""
+    instance = finding.instance(actor, args["Id"])
+    return {"TaskInstanceLog": shapes.log(instance, finding.attempt(instance, args["RunNumber"]))}
 
 
 @operation("2024-05-18", "ListUpstreamTaskInstances", Neighbours, Permission.VIEW)

@@ -11,7 +11,6 @@ from opscenter.openapi.wording import STATUS_2020, states_of
 from opscenter.operations import door
 from opscenter.operations.actor import Actor
 from opscenter.operations.models import Operation
-from opscenter.production import selectors
 from opscenter.production.models import TaskInstance
 from opscenter.production.node_types import by_wire
 from opscenter.workspaces.roles import Permission
@@ -87,10 +86,9 @@ def _filtered(found: QuerySet[TaskInstance], args: Args) -> QuerySet[TaskInstanc
 
 @operation("2020-05-18", "GetInstanceLog", GetInstanceLog, Permission.VIEW)
 def get_instance_log(actor: Actor, args: Args) -> Args:
-    """The log of a run (InstanceHistoryId: its number), of the latest without one."""
+    """The log of a run (InstanceHistoryId: its number), of the latest without one; of what has not run, why."""
     instance = finding.instance(actor, args["InstanceId"], args["ProjectEnv"])
-    attempt = finding.attempt(instance, args["InstanceHistoryId"])
-    return envelope(selectors.log_text(attempt) if attempt else "")
+    return envelope(shapes.log(instance, finding.attempt(instance, args["InstanceHistoryId"])))
 
 
 def _operate(code: str, actor: Actor, args: Args) -> Args:

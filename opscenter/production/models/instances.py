@@ -144,7 +144,13 @@ class TaskInstance(models.Model):
                 name="instance_limited_live",
             ),
             models.Index(fields=["due_at"], condition=models.Q(due_at__isnull=False), name="instance_due"),
-            # slots in use; failed ones of a workspace
+            # what others may wait for in vain
+            models.Index(
+                fields=["workspace", "environment", "bizdate"],
+                condition=models.Q(state__in=[State.FAILURE, State.WAIT_TRIGGER]) | models.Q(frozen=True),
+                name="instance_stuck",
+            ),
+            # slots in use
             models.Index(
                 fields=["resource_group"],
                 condition=models.Q(state__in=[State.CLAIMED, State.RUNNING], needs_worker=True),

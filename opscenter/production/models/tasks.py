@@ -30,6 +30,12 @@ class Recurrence(models.TextChoices):
     SKIP = "Skip", _("Dry run")
 
 
+class ResourceGroupQuerySet(models.QuerySet["ResourceGroup"]):
+    def usable_in(self, workspace: Workspace) -> "ResourceGroupQuerySet":
+        """The groups that are associated with a workspace: its tasks may run on these and no others."""
+        return self.filter(associations__workspace=workspace)
+
+
 class MisfirePolicy(models.TextChoices):
     """What becomes of a task's instances that were missed while no scheduler was there (rules.misfires)."""
 
@@ -46,12 +52,28 @@ class ResourceGroup(models.Model):
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="resource_groups")
     name = models.CharField(max_length=63)
     slots = models.PositiveIntegerField(default=64)
+    description = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+    created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+
+    objects = ResourceGroupQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["tenant", "name"], name="resource_group_name")]
 
     def __str__(self) -> str:
         return self.name
+
+
+class ResourceGroupAssociation(models.Model):
+    """A workspace whose tasks may run on a group. ``default`` is associated with every new workspace."""
+
+    group = models.ForeignKey(ResourceGroup, on_delete=models.CASCADE, related_name="associations")
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="resource_groups")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["workspace", "group"], name="resource_group_once")]
 
 
 class ProductionWorkflow(models.Model):

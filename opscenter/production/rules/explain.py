@@ -7,15 +7,18 @@ parameters.
 
 * not frozen: ``explain.not_frozen``; ``explain.frozen``, ``explain.born_frozen``
 * upstream: ``explain.upstream_met`` (total), ``explain.upstream_passed`` (as below; it did not wait for them);
-  ``explain.upstream_unmet`` (total, unmet, succeeded, blocking: id, name, state, frozen)
+  ``explain.upstream_unmet`` (total, unmet, succeeded, blocking: id, name, state, frozen; roots: the same and cause,
+  what those in turn wait for, at the bottom of the chain)
 * time: ``explain.time_met`` (at), ``explain.time_none``, ``explain.time_passed`` (at; it did not wait);
   ``explain.time_unmet`` (at, seconds); ``explain.time_unreleased`` (at; no scheduler is there to let it pass)
 * trigger: ``explain.trigger_fired``, ``explain.trigger_held`` (until), ``explain.trigger_passed`` (ended by hand);
-  ``explain.trigger_none``, ``explain.trigger_expired`` (at)
+  ``explain.trigger_none``, ``explain.trigger_expired`` (at); ``explain.trigger_offline``,
+  ``explain.trigger_task_frozen`` (a call would be refused)
 * parallel: ``explain.parallel_free``, ``explain.parallel_full`` (limit, running, runs: id, scheduled_at);
   ``explain.parallel_passed`` (limit; it runs or has run)
 * resources: ``explain.resources_not_needed``, ``explain.resources_taken``, ``explain.resources_free``;
-  ``explain.resources_unserved``, ``explain.resources_full`` (each but the first: group, slots, used, workers)
+  ``explain.resources_unserved``, ``explain.resources_full`` (each but the first: group, slots, used, workers,
+  occupants: id, name)
 * run: ``explain.run_waiting``, ``explain.run_next``, ``explain.claimed``, ``explain.running``, ``explain.checking``,
   ``explain.checking_condition`` (the last four: attempt, worker); ``explain.http_request``, ``explain.http_asking``,
   ``explain.http_polling`` (attempt, at); ``explain.failed``, ``explain.failed_rerun``,
@@ -30,7 +33,10 @@ from enum import StrEnum
 from typing import Any
 
 from opscenter.base.reasons import Reason
+from opscenter.production.rules.remedies import Culprit, Remedy, together
 from opscenter.production.rules.states import LIVE, WAITING, Kind, State
+
+__all__ = ["Condition", "Explanation", "InstanceSnapshot", "Occupant", "Remedy", "Success", "Upstream", "explain"]
 
 
 class Success(StrEnum):
@@ -58,14 +64,16 @@ _DRY_RUNS = {
 }
 
 
+Upstream = Culprit
+"""An upstream instance that has not succeeded."""
+
+
 @dataclass(frozen=True)
-class Upstream:
-    """An upstream instance that has not succeeded."""
+class Occupant:
+    """An instance that holds a slot of the resource group."""
 
     id: int
     name: str
-    state: State
-    frozen: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,19 +93,24 @@ class InstanceSnapshot:
         task_id: target of operations on the task.
         state_since: since when it is in its state.
         frozen, frozen_since: of the instance; since when, if that is known.
+        created_at: when it was generated.
         task_frozen: instances that are generated from now on are born frozen.
+        task_offline: the task was taken out of production.
         upstream_total, upstream_unmet: how many it waits for at all, and how many of these have not succeeded.
         upstream_since: when the last of them succeeded, if all did and that is known.
         blocking: the first few that have not succeeded.
+        roots: what these in turn wait for, at the bottom of the chain; empty where nobody looked, or it was not found
+            within the bounds.
         not_before: when it may start at the earliest; None for a run that was asked for at once.
         awaits_trigger: it is of an HTTP trigger node and neither a backfill that bypasses the trigger nor a dry run.
-        command_held_until: end of the command that is held for it.
+        command_held_until, command_held_since: end of the command that is held for it, and when it came.
         command_expired_at: when the latest command expired, if no other came since.
         triggered_at: when a command opened it.
         parallel: where its task limits how many of its instances run at the same time, and it will be one of them.
         needs_worker: it must be executed; others succeed where they stand.
         group, slots, used, workers: its resource group, how large that is, how many slots are taken, how many live
             workers serve it.
+        occupants: some of the instances that hold its slots.
         attempt, worker, started_at, finished_at: of the latest attempt; 0 if there was none; the worker's name.
         result: why the latest attempt ended or the instance is in its state, where that was recorded.
         exit_code: of the latest attempt's process.
@@ -113,17 +126,21 @@ class InstanceSnapshot:
     now: datetime
     state: State
     state_since: datetime
+    created_at: datetime | None = None
     kind: Kind = Kind.NORMAL
     frozen: bool = False
     frozen_since: datetime | None = None
     task_frozen: bool = False
+    task_offline: bool = False
     upstream_total: int = 0
     upstream_unmet: int = 0
     upstream_since: datetime | None = None
     blocking: tuple[Upstream, ...] = ()
+    roots: tuple[Upstream, ...] = ()
     not_before: datetime | None = None
     awaits_trigger: bool = False
     command_held_until: datetime | None = None
+    command_held_since: datetime | None = None
     command_expired_at: datetime | None = None
     triggered_at: datetime | None = None
     parallel: Parallel | None = None
@@ -132,6 +149,7 @@ class InstanceSnapshot:
     slots: int = 0
     used: int = 0
     workers: int = 0
+    occupants: tuple[Occupant, ...] = ()
     attempt: int = 0
     worker: str = ""
     started_at: datetime | None = None
@@ -149,14 +167,6 @@ class InstanceSnapshot:
     def has_passed(self) -> bool:
         """It is beyond what instances wait for before they start."""
         return self.state in LIVE or self.state is State.SUCCESS
-
-
-@dataclass(frozen=True)
-class Remedy:
-    """An operation that would help, and the instances (``unfreeze_task``: the tasks) to do it to."""
-
-    operation: str
-    targets: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -216,23 +226,18 @@ def _upstream(snapshot: InstanceSnapshot) -> Condition:
         "total": total,
         "unmet": unmet,
         "succeeded": max(total - unmet, 0),
-        "blocking": [
-            {"id": one.id, "name": one.name, "state": one.state.code, "frozen": one.frozen} for one in snapshot.blocking
-        ],
+        "blocking": [_told(one) for one in snapshot.blocking],
+        "roots": [{**_told(one), "cause": one.cause.value} for one in snapshot.roots],
     }
     if snapshot.has_passed:
         return Condition("upstream", True, Reason("explain.upstream_passed", params))
     reason = Reason("explain.upstream_unmet", params)
-    return Condition("upstream", False, reason, _waiting_since(snapshot), _upstream_remedies(snapshot.blocking))
+    remedies = together(snapshot.roots or snapshot.blocking) or (Remedy("look", (snapshot.id,)),)
+    return Condition("upstream", False, reason, _unmet_since(snapshot, State.NOT_RUN), remedies)
 
 
-def _upstream_remedies(blocking: tuple[Upstream, ...]) -> tuple[Remedy, ...]:
-    """What helps the blocking ones directly; those that wait or run themselves need no one."""
-    frozen = tuple(one.id for one in blocking if one.frozen)
-    failed = tuple(one.id for one in blocking if one.state is State.FAILURE and not one.frozen)
-    untriggered = tuple(one.id for one in blocking if one.state is State.WAIT_TRIGGER and not one.frozen)
-    offers = (("unfreeze", frozen), ("rerun", failed), ("set_success", failed), ("trigger", untriggered))
-    return tuple(Remedy(operation, targets) for operation, targets in offers if targets)
+def _told(upstream: Upstream) -> dict[str, Any]:
+    return {"id": upstream.id, "name": upstream.name, "state": upstream.state.code, "frozen": upstream.frozen}
 
 
 def _time(snapshot: InstanceSnapshot) -> Condition:
@@ -240,14 +245,16 @@ def _time(snapshot: InstanceSnapshot) -> Condition:
     if at is None:
         return Condition("time", True, Reason("explain.time_none"))
     if snapshot.now >= at and snapshot.state is State.WAIT_TIME and not snapshot.scheduler:
-        return Condition("time", False, Reason("explain.time_unreleased", {"at": at}), at)
+        return Condition("time", False, Reason("explain.time_unreleased", {"at": at}), at, (Remedy("start_scheduler"),))
     if snapshot.now >= at:
         return Condition("time", True, Reason("explain.time_met", {"at": at}), at)
     if snapshot.has_passed:
         return Condition("time", True, Reason("explain.time_passed", {"at": at}))
     seconds = int((at - snapshot.now).total_seconds())
-    since = snapshot.state_since if snapshot.state is State.WAIT_TIME else None
-    return Condition("time", False, Reason("explain.time_unmet", {"at": at, "seconds": seconds}), since)
+    since = _unmet_since(snapshot, State.WAIT_TIME)
+    return Condition(
+        "time", False, Reason("explain.time_unmet", {"at": at, "seconds": seconds}), since, (Remedy("wait", at=at),)
+    )
 
 
 def _trigger(snapshot: InstanceSnapshot) -> Condition:
@@ -256,15 +263,22 @@ def _trigger(snapshot: InstanceSnapshot) -> Condition:
         code = "explain.trigger_passed" if snapshot.set_success else "explain.trigger_fired"
         return Condition("trigger", True, Reason(code), snapshot.triggered_at)
     if held_until is not None and held_until > snapshot.now:
-        return Condition("trigger", True, Reason("explain.trigger_held", {"until": held_until}))
+        held = Reason("explain.trigger_held", {"until": held_until})
+        return Condition("trigger", True, held, snapshot.command_held_since)
     expired_at = snapshot.command_expired_at or held_until
     reason = Reason("explain.trigger_none")
-    since = snapshot.state_since if snapshot.state is State.WAIT_TRIGGER else None
+    since = _unmet_since(snapshot, State.WAIT_TRIGGER)
     if expired_at is not None:
         reason, since = Reason("explain.trigger_expired", {"at": expired_at}), expired_at
-    # a frozen or failed instance refuses a command: what comes before it must be put right first
-    able = snapshot.state in WAITING and not snapshot.frozen and not snapshot.task_frozen
-    return Condition("trigger", False, reason, since, (Remedy("trigger", (snapshot.id,)),) if able else ())
+    if snapshot.state not in WAITING or snapshot.frozen:
+        return Condition("trigger", False, reason, since)  # a call is refused until that is put right
+    if snapshot.task_offline:
+        offline = Reason("explain.trigger_offline")
+        return Condition("trigger", False, offline, since, (Remedy("publish", (snapshot.task_id,)),))
+    if snapshot.task_frozen:
+        frozen = Reason("explain.trigger_task_frozen")
+        return Condition("trigger", False, frozen, since, (Remedy("unfreeze_task", (snapshot.task_id,)),))
+    return Condition("trigger", False, reason, since, (Remedy("trigger", (snapshot.id,)),))
 
 
 def _parallel(snapshot: InstanceSnapshot, parallel: Parallel) -> Condition:
@@ -278,7 +292,7 @@ def _parallel(snapshot: InstanceSnapshot, parallel: Parallel) -> Condition:
     if parallel.running < parallel.limit:
         return Condition("parallel", True, Reason("explain.parallel_free", params))
     since = snapshot.state_since if snapshot.state is State.WAIT_RESOURCE else None
-    return Condition("parallel", False, Reason("explain.parallel_full", params), since)
+    return Condition("parallel", False, Reason("explain.parallel_full", params), since, (Remedy("wait"),))
 
 
 def _resources(snapshot: InstanceSnapshot) -> Condition:
@@ -290,15 +304,19 @@ def _resources(snapshot: InstanceSnapshot) -> Condition:
         "slots": snapshot.slots,
         "used": snapshot.used,
         "workers": snapshot.workers,
+        "occupants": [{"id": one.id, "name": one.name} for one in snapshot.occupants],
     }
     since = snapshot.state_since if snapshot.state is State.WAIT_RESOURCE else None
     has_run = snapshot.state is State.FAILURE and snapshot.attempt > 0
     if snapshot.has_passed or has_run:
         return Condition("resources", True, Reason("explain.resources_taken", params), snapshot.started_at)
     if snapshot.workers == 0:
-        return Condition("resources", False, Reason("explain.resources_unserved", params), since)
+        reason = Reason("explain.resources_unserved", params)
+        return Condition("resources", False, reason, since, (Remedy("start_worker"),))
     if snapshot.used >= snapshot.slots:
-        return Condition("resources", False, Reason("explain.resources_full", params), since)
+        reason = Reason("explain.resources_full", params)
+        by_itself = (Remedy("wait"),) if snapshot.slots > 0 else ()
+        return Condition("resources", False, reason, since, (Remedy("add_slots"), *by_itself))
     return Condition("resources", True, Reason("explain.resources_free", params))
 
 
@@ -316,8 +334,10 @@ def _run(snapshot: InstanceSnapshot, ready: bool) -> Condition:
         reason = Reason(f"explain.{state.name.lower()}", params_of_run)
         if snapshot.calls:
             reason = Reason(f"explain.http_{snapshot.calls}", {"attempt": snapshot.attempt, "at": snapshot.poll_at})
-        return Condition("run", False, reason, since, (Remedy("stop", (snapshot.id,)),))
-    return Condition("run", False, Reason("explain.run_next" if ready else "explain.run_waiting"))
+        return Condition("run", False, reason, since, (Remedy("stop", (snapshot.id,)), Remedy("wait")))
+    if ready:
+        return Condition("run", False, Reason("explain.run_next"), snapshot.state_since, (Remedy("wait"),))
+    return Condition("run", False, Reason("explain.run_waiting"))
 
 
 def _how(snapshot: InstanceSnapshot) -> Success:
@@ -339,12 +359,14 @@ def _failed(snapshot: InstanceSnapshot) -> Condition:
         "reruns_left": snapshot.reruns_left,
     }
     code = "explain.failed"
+    remedies: tuple[Remedy, ...] = (Remedy("rerun", (snapshot.id,)), Remedy("set_success", (snapshot.id,)))
     if snapshot.next_rerun_at is not None:
         overdue = snapshot.next_rerun_at <= snapshot.now and not snapshot.scheduler
         code = "explain.failed_overdue" if overdue else "explain.failed_rerun"
-    remedies = (Remedy("rerun", (snapshot.id,)), Remedy("set_success", (snapshot.id,)))
+        remedies += (Remedy("start_scheduler"),) if overdue else (Remedy("wait", at=snapshot.next_rerun_at),)
     return Condition("run", False, Reason(code, params), snapshot.finished_at or snapshot.state_since, remedies)
 
 
-def _waiting_since(snapshot: InstanceSnapshot) -> datetime | None:
-    return snapshot.state_since if snapshot.state is State.NOT_RUN else None
+def _unmet_since(snapshot: InstanceSnapshot, state: State) -> datetime | None:
+    """Since when it waits for a condition: that of the state itself, or, before its turn, of all its life."""
+    return snapshot.state_since if snapshot.state is state else snapshot.created_at
