@@ -118,7 +118,7 @@ class BackfillForm(forms.Form):
             query["exclude"] = ",".join(query.getlist("exclude"))
         super().__init__(query, initial=dict(initial), auto_id="backfill_%s")
         spaces = Workspace.objects.visible_to(user).filter(tenant=workspace.tenant_id).order_by("display_name", "name")
-        groups = ResourceGroup.objects.filter(tenant=workspace.tenant_id).order_by("name")
+        groups = ResourceGroup.objects.usable_in(workspace).order_by("name")
         self._offer("workspaces", [(one.pk, str(one)) for one in spaces[:500]])
         self._offer("groups", [(1, _("One after the other")), *_side_by_side()])
         self._offer("priority", [("", _("As each task has it")), *((n, n) for n in PRIORITIES)])

@@ -18,7 +18,7 @@ from opscenter.console.remedy_parts import Remedies, trigger_action
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.registry import OPERATIONS
 from opscenter.production import selectors
-from opscenter.production.models import Attempt, TaskInstance, Transition, TriggerCommand
+from opscenter.production.models import Attempt, BackfillDate, TaskInstance, Transition, TriggerCommand
 from opscenter.production.node_types import HTTP_TRIGGER
 from opscenter.production.rules.states import WAITING, State
 from opscenter.workspaces.models import Member
@@ -92,9 +92,11 @@ def neighbours(request: ConsoleRequest, found: "QuerySet[TaskInstance]") -> dict
         mine = Member.objects.filter(user=request.user, workspace__in=elsewhere)
         known |= set(mine.values_list("workspace_id", flat=True))
     env = request.environment.value.lower()
+    turns = dict(BackfillDate.objects.filter(turn__in=shown).values_list("turn", "after"))
     rows = [
         {
             "instance": one,
+            "turn": turns.get(one.pk),
             "is_here": one.workspace_id == request.workspace.pk,
             "url": reverse("console:instance", kwargs={"workspace_id": one.workspace_id, "env": env, "pk": one.pk})
             if one.workspace_id in known

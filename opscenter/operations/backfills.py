@@ -184,11 +184,13 @@ def _listeners(plan: Plan, workspace: Workspace, environment: str, *, hold: bool
 def _preview(member: Member, environment: str, request: BackfillRequest) -> Preview:
     request.check()
     tenant = member.workspace.tenant
-    group = request.resource_group
-    if group and not ResourceGroup.objects.filter(tenant=tenant, name=group).exists():
-        raise Invalid("backfill.group", field="resource_group", group=group)
+    group = ResourceGroup.objects.filter(tenant=tenant, name=request.resource_group).first()
+    if request.resource_group and group is None:
+        raise Invalid("backfill.group", field="resource_group", group=request.resource_group)
     wanted = _selection(member, environment, request)
     plan = make_plan(tenant, environment, wanted, request.dates(), _may(member.user))
+    if group is not None and group.associations.filter(workspace__in=plan.workspaces).count() < len(plan.workspaces):
+        plan.problems.append(Reason("backfill.group_elsewhere", {"group": group.name}))
     return Preview(request, plan, plan.fingerprint(_kept(request)))
 
 
@@ -306,6 +308,11 @@ def _changed_while_checked(params: Mapping[str, Any]) -> str:
 @sentence("backfill.group")
 def _group(params: Mapping[str, Any]) -> str:
     return _("There is no resource group “%(group)s”.") % params
+
+
+@sentence("backfill.group_elsewhere")
+def _group_elsewhere(params: Mapping[str, Any]) -> str:
+    return _("The resource group “%(group)s” is not associated with every workspace whose tasks are chosen.") % params
 
 
 @sentence("backfill.unknown_task")

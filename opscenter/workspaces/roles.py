@@ -34,7 +34,7 @@ class Permission(StrEnum):
 PERMISSION_NAMES: dict[Permission, Promise] = {
     Permission.VIEW: _("View tasks, instances and logs"),
     Permission.OPERATE_TASK: _("Freeze, unfreeze and undeploy tasks"),
-    Permission.TEST_TASK: _("Run tasks now (smoke test)"),
+    Permission.TEST_TASK: _("Run tasks now (smoke test), backfill data"),
     Permission.OPERATE_INSTANCE: _("Stop, rerun, set to succeeded, freeze and unfreeze instances"),
     Permission.EMERGENCY: _("Remove dependencies, change priorities"),
     Permission.TRIGGER: _("Trigger HTTP trigger nodes"),

@@ -5,7 +5,9 @@ from datetime import UTC, datetime, time, timedelta
 import pytest
 
 from opscenter.base import clock
+from opscenter.base.reasons import say
 from opscenter.engine import backfill_watch, claim
+from opscenter.production.explaining import explain_instance, short_reasons
 from opscenter.production.models import Attempt, Backfill, Task, TaskInstance, TaskVersion
 from opscenter.production.rules.backfill import Mode, OnFailure
 from opscenter.production.rules.states import LIVE, WAITING, State
@@ -233,3 +235,13 @@ def test_who_may_operate_a_job(cast: Guarded, line: list[Task]) -> None:
     assert do(cast, "pause", job, by=cast.developer) is None
     others = backfill(cast, line[0])
     assert do(cast, "pause", others, by=cast.developer) == "permission.missing"
+
+
+def test_an_explanation_names_the_date_that_is_waited_for(cast: Guarded, line: list[Task]) -> None:
+    job = backfill(cast, line[0], count=2, **DESCENDANTS)
+    waiting = get(job, D[1], "a")
+    reason = explain_instance(waiting).headline
+    assert reason.code == "explain.upstream_unmet"
+    assert "business date 2026-11-01 of the backfill" in say(reason.code, reason.params)
+    short = short_reasons([waiting])[waiting.pk]
+    assert say(short.code, short.params) == "Waits for the business date 2026-11-01 of the backfill"

@@ -229,6 +229,10 @@ def test_dates_to_come_wait_for_their_time_unless_asked_otherwise(cast: Guarded,
 
 def test_priority_group_and_parameters(cast: Guarded, line: list[Task]) -> None:
     group = ResourceGroup.objects.create(tenant=cast.tenant, name="big")
+    with pytest.raises(Refused) as refused:
+        backfill(cast, line[0], resource_group="big")
+    assert refused.value.reason.code == "backfill.group_elsewhere"
+    group.associations.create(workspace=cast.workspace)
     parameters = {"workflow": {"day": "$bizdate"}, "tasks": {str(line[0].number): {"x": "1"}}}
     job = backfill(cast, line[0], priority=11, resource_group="big", parameters=parameters)
     (one,) = instances(job)
