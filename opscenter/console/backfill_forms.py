@@ -219,7 +219,7 @@ _FOLDED = (
 
 
 def _side_by_side() -> list[tuple[int, str]]:
-    return [(n, _("%(n)s dates side by side") % {"n": n}) for n in range(2, MOST_GROUPS + 1)]
+    return [(n, _("%(n)s dates") % {"n": n}) for n in range(2, MOST_GROUPS + 1)]
 
 
 def _parameters(text: str) -> dict[str, Any]:

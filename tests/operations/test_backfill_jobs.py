@@ -1,14 +1,14 @@
 """A backfill as a whole: paused, resumed, stopped, rerun; its failures, its run window."""
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 
 from opscenter.base import clock
 from opscenter.base.reasons import say
-from opscenter.engine import backfill_watch, claim
+from opscenter.engine import backfill_watch, claim, retention
 from opscenter.production.explaining import explain_instance, short_reasons
-from opscenter.production.models import Attempt, Backfill, Task, TaskInstance, TaskVersion
+from opscenter.production.models import Attempt, Backfill, Task, TaskInstance, TaskVersion, WorkflowInstance
 from opscenter.production.rules.backfill import Mode, OnFailure
 from opscenter.production.rules.states import LIVE, WAITING, State
 from opscenter.workspaces.models import User
@@ -16,6 +16,7 @@ from tests.operations.backfilling import (
     FIRST,
     backfill,
     counted,
+    days,
     fail,
     get,
     instances,
@@ -245,3 +246,29 @@ def test_an_explanation_names_the_date_that_is_waited_for(cast: Guarded, line: l
     assert "business date 2026-11-01 of the backfill" in say(reason.code, reason.params)
     short = short_reasons([waiting])[waiting.pk]
     assert say(short.code, short.params) == "Waits for the business date 2026-11-01 of the backfill"
+
+
+def test_a_job_is_removed_with_the_last_of_its_instances(cast: Guarded, line: list[Task]) -> None:
+    """Kept by when it ran, not by the business dates that it ran for."""
+    first = date(2025, 1, 1)
+    job = backfill(cast, line[0], ranges=days(3, first), **DESCENDANTS)
+    run_all(job)
+    remove(cast)
+    assert Backfill.objects.filter(pk=job.pk).exists()
+    long_ago = clock.now() - timedelta(days=cast.workspace.keep_instances + 2)
+    everything = TaskInstance.objects.filter(workflow_instance__backfill_date__backfill=job)
+    everything.filter(bizdate__lt=first + timedelta(days=2)).update(state_at=long_ago)
+    remove(cast)
+    assert {one.bizdate for one in instances(job)} == {first + timedelta(days=2)}
+    assert Backfill.objects.filter(pk=job.pk).exists()
+    everything.update(state_at=long_ago)
+    remove(cast)
+    assert not Backfill.objects.exists()
+    assert not WorkflowInstance.objects.filter(type=WorkflowInstance.Type.BACKFILL).exists()
+
+
+def remove(cast: Guarded) -> None:
+    """What the workspace no longer keeps."""
+    for old in list(retention.preview(cast.workspace)):
+        while retention.remove_batch(old):
+            pass
