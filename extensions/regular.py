@@ -93,7 +93,7 @@ def instance_status(change: StatusChange, workspace: int, tenant: int) -> dict[s
         "nodeId": change.node,
         "dagId": change.family.id,
         "dagType": change.family.dag_type,
-        "taskType": int(Kind.PAUSE) if change.frozen else change.kind,
+        "taskType": int(Kind.PAUSE) if change.frozen else Kind(change.kind).wire,
         "status": STATUS[change.after],
         "flowId": change.family.flow_number,
         "appId": workspace,

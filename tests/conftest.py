@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 from django.conf import settings
 from xdist.scheduler import LoadFileScheduling
@@ -12,6 +13,10 @@ from opscenter.processes.assets import compile_messages
 from opscenter.processes.embedded import Embedded
 from opscenter.processes.placement import place
 from tests.stack import Stack
+
+# how long an example takes says nothing on a busy machine
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
 
 
 @pytest.hookimpl(trylast=True)  # after the shuffling

@@ -14,6 +14,7 @@ from django_htmx.http import HttpResponseClientRedirect
 from opscenter.base.reasons import Forbidden, NotFound
 from opscenter.operations.actor import Actor
 from opscenter.operations.permits import member_of, missing
+from opscenter.operations.workspaces import require_tenant_admin
 from opscenter.production.models import Environment
 from opscenter.workspaces.models import AuditEntry, Member, User, Workspace
 from opscenter.workspaces.roles import Permission
@@ -84,7 +85,7 @@ def in_workspace(
         permission: Permission = wrapped.permission  # type: ignore[attr-defined]
         own = wrapped.own_counts  # type: ignore[attr-defined]
         if not (member.may(permission) or (own and member.may(permission, own=True))):
-            raise Forbidden("permission.missing", **missing(permission))
+            raise Forbidden("permission.missing", **missing(permission, member))
         if request.session.get(LAST_WORKSPACE) != [workspace_id, env]:
             request.session[LAST_WORKSPACE] = [workspace_id, env]
         return view(request, **kwargs)  # type: ignore[call-arg]  # P is the rest of the arguments
@@ -144,7 +145,16 @@ def why_not(request: ConsoleRequest, permission: Permission) -> str:
     """Why the member cannot use a button that needs the permission, to show at it; empty when they can."""
     if request.member.may(permission):
         return ""
-    return str(Forbidden("permission.missing", **missing(permission)))
+    return str(Forbidden("permission.missing", **missing(permission, request.member)))
+
+
+def why_no_tenant_admin(request: ConsoleRequest) -> str:
+    """Why the member cannot do what administrators of the tenant may; empty when they can."""
+    try:
+        require_tenant_admin(actor(request))
+    except Forbidden as error:
+        return str(error)
+    return ""
 
 
 def here(request: ConsoleRequest, view: str, **kwargs: Any) -> str:

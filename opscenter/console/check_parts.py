@@ -15,7 +15,9 @@ from opscenter.console.access import ConsoleRequest, actor, here, why_not
 from opscenter.console.templatetags.looks import Look, of_check
 from opscenter.console.templatetags.ui import duration
 from opscenter.operations.extension_messages import may_replay
+from opscenter.operations.extension_permits import managed_by
 from opscenter.operations.models import Operation
+from opscenter.operations.permits import missing
 from opscenter.workspaces.roles import Permission
 
 _WAYS = {"api": gettext_lazy("API"), "callback": gettext_lazy("callback URL")}
@@ -132,8 +134,8 @@ def _verdict(check: Check) -> str:
 
 
 def _buttons(request: ConsoleRequest, check: Check, query: str) -> tuple[Button, ...]:
-    lacks = why_not(request, Permission.MANAGE_EXTENSIONS)
-    may_send = not lacks or may_replay(actor(request), check.extension, request.workspace.pk)
+    lacks = manager_why_not(request, check)
+    may_send = not lacks or may_replay(actor(request), check.extension, check.event.workspace_id)
     denied = ""
     if not check.extension.allows_mark_passed:
         denied = say("check.no_mark_passed", {"extension": check.extension.name})
@@ -148,6 +150,15 @@ def _buttons(request: ConsoleRequest, check: Check, query: str) -> tuple[Button,
         ),
         Button(_("Mark as passed"), here(request, "operation_mark_passed", **place) + query, "check", lacks or denied),
     )
+
+
+def manager_why_not(request: ConsoleRequest, check: Check) -> str:
+    """Why the reader does not manage the check's extension where it is asked, which may be in another workspace."""
+    if check.event.workspace_id == request.workspace.pk:
+        return why_not(request, Permission.MANAGE_EXTENSIONS)
+    if managed_by(request.user).filter(pk=check.event.workspace_id).exists():
+        return ""
+    return say("permission.missing", missing(Permission.MANAGE_EXTENSIONS))
 
 
 def _sent_of(checks: Sequence[int]) -> dict[int, Sent]:

@@ -31,12 +31,14 @@ _OPTION = "option."
 """What the names of the fields begin with that an extension defines."""
 
 
-def point_choices() -> list[tuple[Any, list[tuple[str, Any]]]]:
-    """Extension points and regular events to choose from."""
-    return [
-        (name, [(point.code, point.name) for point in POINTS.values() if point.is_regular is is_regular])
-        for name, is_regular in ((_("Is asked, and may stop it"), False), (_("Is told, once it has happened"), True))
-    ]
+def point_choices() -> list[tuple[str, Any]]:
+    """Extension points to choose from."""
+    return [(point.code, point.name) for point in POINTS.values() if not point.is_regular]
+
+
+def event_choices() -> list[tuple[str, Any]]:
+    """Regular events to choose from."""
+    return [(point.code, point.name) for point in POINTS.values() if point.is_regular]
 
 
 class ExtensionForm(forms.Form):
@@ -57,7 +59,18 @@ class ExtensionForm(forms.Form):
         ),
     )
     points = forms.MultipleChoiceField(
-        label=_("Extension points"), choices=point_choices, widget=forms.CheckboxSelectMultiple
+        label=_("Extension points"),
+        choices=point_choices,
+        required=False,
+        help_text=_("It is asked, and may stop the operation."),
+        widget=forms.CheckboxSelectMultiple,
+    )
+    events = forms.MultipleChoiceField(
+        label=_("Regular events"),
+        choices=event_choices,
+        required=False,
+        help_text=_("It is told, once it has happened."),
+        widget=forms.CheckboxSelectMultiple,
     )
     test_workspace = forms.TypedChoiceField(
         label=_("Test workspace"), coerce=int, help_text=_("The only one where it is in effect until it is published.")
@@ -127,7 +140,7 @@ class ExtensionForm(forms.Form):
         assert isinstance(place, forms.ChoiceField)
         place.choices = [(workspace.pk, str(workspace)) for workspace in self.workspaces.values()]
         if locked:
-            for name in ("webhook_url", "points"):
+            for name in ("webhook_url", "points", "events"):
                 self.fields[name].disabled = True
                 self.fields[name].help_text = locked
 
@@ -141,7 +154,8 @@ class ExtensionForm(forms.Form):
         owner = User.objects.filter(tenant=tenant, username=data["owner"], is_active=True).first()
         if owner is None:
             raise Invalid("member.user_unknown", field="owner", username=data["owner"])
-        values = {name: value for name, value in data.items() if name not in ("owner", "test_workspace")}
+        values = {name: value for name, value in data.items() if name not in ("owner", "test_workspace", "events")}
+        values["points"] = data["points"] + data["events"]
         return Facts(owner=owner, test_workspace=self.workspaces[data["test_workspace"]], **values)
 
 
@@ -159,6 +173,9 @@ def facts_of(extension: Extension) -> dict[str, Any]:
         "options",
     )
     values: dict[str, Any] = {name: getattr(extension, name) for name in names}
+    regular = [code for code, _name in event_choices()]
+    values["events"] = [code for code in extension.points if code in regular]
+    values["points"] = [code for code in extension.points if code not in regular]
     return values | {"test_workspace": extension.test_workspace_id, "owner": extension.owner.username}
 
 
@@ -203,7 +220,8 @@ def option_field(option: Option, value: Any) -> forms.Field:
         "initial": value,
     }
     if option.is_text:
-        return forms.Field(**{**facts, "widget": Preview(), "initial": option.default, "disabled": True})
+        said = {"widget": Preview(), "initial": option.default, "disabled": True, "required": bool(option.default)}
+        return forms.Field(**{**facts, **said})
     if option.takes_several:
         widget = forms.CheckboxSelectMultiple() if option.component == CHECKBOXES else forms.SelectMultiple()
         return forms.MultipleChoiceField(**facts, choices=option.choices, widget=widget)

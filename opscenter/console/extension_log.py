@@ -10,7 +10,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 from extensions.deliveries import gone_reason
-from extensions.models import Check, Delivery, DeliveryTry, Event, Extension
+from extensions.models import Check, Delivery, DeliveryTry, Extension
 from extensions.points import POINTS
 from opscenter.base import clock
 from opscenter.base.reasons import say
@@ -50,28 +50,25 @@ class EventRow:
 
 def event_rows(request: ConsoleRequest, extension: Extension, checks: Sequence[Check]) -> list[EventRow]:
     """The rows for checks of the extension, read with their events; three questions, however many there are."""
-    codes = dict(
-        Operation.objects.filter(pk__in=[one.event.operation for one in checks if one.event.operation]).values_list(
-            "pk", "code"
-        )
-    )
+    operations = Operation.objects.in_bulk([one.event.operation for one in checks if one.event.operation])
     mine = memberships(request)
-    return [_event_row(request, extension, check, codes, mine) for check in checks]
+    return [_event_row(request, extension, check, operations, mine) for check in checks]
 
 
 def _event_row(
-    request: ConsoleRequest, extension: Extension, check: Check, codes: dict[int, str], mine: set[int]
+    request: ConsoleRequest, extension: Extension, check: Check, operations: dict[int, Operation], mine: set[int]
 ) -> EventRow:
     event = check.event
+    operation = operations.get(event.operation or 0)
     url = ""
     if event.operation is None:
         url = here(request, "extension_test", code=extension.code, pk=check.pk)
-    elif event.workspace_id in mine:
-        url = operation_url(event)
+    elif operation is not None and operation.workspace_id in mine:
+        url = operation_url(operation)
     return EventRow(
         check=check,
         point=POINTS[event.point].name if event.point in POINTS else event.point,
-        what=name_of(codes[event.operation]) if event.operation in codes else "",
+        what=name_of(operation.code) if operation is not None else "",
         about=event.message["data"].get("extensionBizName", ""),
         url=url,
         look=of_check(check),
@@ -80,9 +77,9 @@ def _event_row(
     )
 
 
-def operation_url(event: Event) -> str:
-    """The page of the operation that waits for an event; it may lie in another workspace than the one shown."""
-    place = {"workspace_id": event.workspace_id, "env": event.environment.lower(), "pk": event.operation}
+def operation_url(operation: Operation) -> str:
+    """The operation's page; it may lie in another workspace than the one shown, and than the one whose extensions it asks."""
+    place = {"workspace_id": operation.workspace_id, "env": operation.environment.lower(), "pk": operation.pk}
     return reverse("console:operation", kwargs=place)
 
 

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
@@ -15,8 +15,9 @@ from opscenter.console.access import ConsoleRequest, here
 from opscenter.console.operation_parts import buttons
 from opscenter.console.operation_words import name_of
 from opscenter.console.remedy_parts import Remedies, trigger_action
+from opscenter.operations.arguments import arguments_of
 from opscenter.operations.models import Operation, OperationTarget
-from opscenter.operations.registry import OPERATIONS
+from opscenter.operations.registry import OPERATIONS, arguments_in_words
 from opscenter.production import selectors
 from opscenter.production.models import Attempt, BackfillDate, TaskInstance, Transition, TriggerCommand
 from opscenter.production.node_types import HTTP_TRIGGER
@@ -55,6 +56,7 @@ def checklist(request: ConsoleRequest, instance: TaskInstance) -> dict[str, Any]
     return {
         "title": _title(state),
         "headline": say(explanation.headline.code, explanation.headline.params),
+        "short": say(explanation.short.code, explanation.short.params),
         "unmet": [
             {
                 "text": say(condition.reason.code, condition.reason.params),
@@ -152,11 +154,12 @@ def _outcome(command: TriggerCommand) -> str:
 
 
 def history(request: ConsoleRequest, instance: TaskInstance) -> list[dict[str, Any]]:
-    """Changes of state, and operations that were refused for it, the latest first."""
+    """Changes of state; operations that were refused for it, or that left no change of state; the latest first."""
     transitions = list(instance.transitions.order_by("-at", "-pk")[:HISTORY_SHOWN])
-    refused = OperationTarget.objects.filter(object_type="instance", object_id=instance.pk, done=False)
-    targets = list(refused.select_related("operation__actor").order_by("-pk")[:HISTORY_SHOWN])
     ids = {transition.operation for transition in transitions if transition.operation}
+    named = OperationTarget.objects.filter(object_type="instance", object_id=instance.pk)
+    told = named.filter(Q(done=False) | Q(done=True) & ~Q(operation__in=ids))
+    targets = list(told.select_related("operation__actor").order_by("-pk")[:HISTORY_SHOWN])
     operations = {one.pk: one for one in Operation.objects.filter(pk__in=ids).select_related("actor")}
     entries = [
         {
@@ -170,8 +173,10 @@ def history(request: ConsoleRequest, instance: TaskInstance) -> list[dict[str, A
     entries += [
         {
             "at": target.operation.at,
-            "state": "refused",
-            "sentence": _said(target.reason),
+            "state": "changed" if target.done else "refused",
+            "sentence": arguments_in_words(target.operation.code, arguments_of(target.operation))
+            if target.done
+            else _said(target.reason),
             **_by(request, target.operation),
         }
         for target in targets

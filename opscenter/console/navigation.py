@@ -53,6 +53,15 @@ GROUPS: tuple[Group, ...] = (
         ),
     ),
     Group(
+        _("Manually triggered"),
+        (
+            Item(
+                "console:manual_instance_list", "console:manual_instance", _("Manual instances"), "list-checks", "g n"
+            ),
+            Item("console:manual_task_list", "console:manual_task", _("Manual tasks"), "play", "g l"),
+        ),
+    ),
+    Group(
         _("Authoring"),
         (
             Item("console:import", "console:import", _("Import"), "upload", "g p"),
@@ -60,6 +69,7 @@ GROUPS: tuple[Group, ...] = (
             Item("console:resource_list", "console:resource", _("Resources"), "package", "g r"),
             Item("console:extension_list", "console:extension", _("My extensions"), "puzzle", "g x"),
             Item("console:data_source_list", "console:data_source", _("Data sources"), "database", "g d"),
+            Item("console:parameter_list", "console:parameter", _("Parameters"), "code", "g v"),
         ),
     ),
     Group(

@@ -59,7 +59,7 @@ def batch_buttons(request: ConsoleRequest, object_type: str) -> list[dict[str, A
                 "icon": WORDS[code].icon,
                 "key": WORDS[code].key,
                 "url": operation_url(request, code, []),
-                "why_not": "" if may else say("permission.missing", missing(spec.permission)),
+                "why_not": "" if may else say("permission.missing", missing(spec.permission, request.member)),
             }
         )
     return found

@@ -13,6 +13,7 @@ from opscenter.console.operation_words import name_of, title_of
 from opscenter.console.templatetags.looks import OPERATIONS as LOOKS
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.registry import OPERATIONS
+from opscenter.operations.results import ids_of
 from opscenter.production import backfill_counts, selectors
 from opscenter.production.models import Backfill, Recurrence, Task, TaskInstance
 from opscenter.workspaces.models import User
@@ -86,8 +87,10 @@ def results_of(request: ConsoleRequest, operation: Operation) -> list[dict[str, 
 
 
 def title_for(request: ConsoleRequest, operation: Operation, count: int) -> str:
-    """What was asked for, with the name of a single object."""
-    (target,) = operation.targets.all()[:1] if count == 1 else (None,)
+    """What was asked for, with the name of a single object. Some operations reach further than what they were asked for."""
+    if operation.code in OPERATIONS and "matching" not in operation.params:
+        count = len(ids_of(operation, OPERATIONS[operation.code]))
+    (target,) = operation.targets.order_by("pk")[:1] if count == 1 else (None,)
     name = Names(request, [target]).name(target) if target is not None else ""
     return title_of(operation.code, count, name)
 

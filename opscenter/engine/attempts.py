@@ -33,8 +33,8 @@ class Running:
     Attributes:
         family: type of the run family.
         overrides, shared: JSON of the run family's overrides of parameters, and of the global and workspace parameters.
-        parameters, parameter_sources, resources: filled by the run: values as resolved, where they come from; version
-            numbers by name.
+        parameters, parameter_sources, resources: filled by the run: values as resolved, where they come from (None
+            until they are resolved); version numbers by name.
         asked: ``children.clock`` from before the start was asked for; the lease may have begun then, however late the answer.
     """
 
@@ -64,7 +64,7 @@ class Running:
     pid: int | None
     host: str
     parameters: dict[str, str] = field(default_factory=dict)
-    parameter_sources: dict[str, Any] = field(default_factory=dict)
+    parameter_sources: dict[str, Any] | None = None
     resources: dict[str, int] = field(default_factory=dict)
     asked: float = 0.0
 
@@ -273,7 +273,7 @@ def _close(running: Running, outcome: Outcome) -> Attempt.State | None:
             "exit_code": outcome.exit_code,
             "reason": json.dumps(dict(outcome.reason)) if outcome.reason else None,
             "parameters": json.dumps(running.parameters),
-            "sources": json.dumps(running.parameter_sources) if running.parameter_sources else None,
+            "sources": None if running.parameter_sources is None else json.dumps(running.parameter_sources),
             "resources": json.dumps(running.resources),
         },
     )

@@ -54,6 +54,7 @@ class TaskRow(NamedTuple):
     node_type: str
     is_root: bool
     version: int | None
+    trigger: str
 
     def facts(self, may: Callable[[int, int], bool]) -> Facts:
         """What the rules ask."""
@@ -64,6 +65,7 @@ class TaskRow(NamedTuple):
             is_trigger=self.node_type == HTTP_TRIGGER.code,
             is_online=self.status == Task.Status.ONLINE and self.version is not None,
             is_root=self.is_root,
+            is_manual=self.trigger == Task.Trigger.MANUAL,
         )
 
 
@@ -189,6 +191,7 @@ def _tasks(tenant: Tenant, environment: str) -> dict[int, TaskRow]:
         "node_type",
         "is_root",
         "version_id",
+        "trigger",
     )
     return {row[0]: TaskRow(*row) for row in found.values_list(*columns)}
 

@@ -99,6 +99,7 @@ def _tasks_of_the_day(tenant: Tenant, day: date) -> list[Scheduled]:
         task__workspace__periodic_scheduling=True,
         task__environment=Environment.PROD,
         task__status=Task.Status.ONLINE,
+        task__trigger=Task.Trigger.SCHEDULER,
         first_day__lte=day,
     )
     return bulk.scheduled(versions.order_by("task", "-number").distinct("task"))
@@ -146,6 +147,7 @@ def deploy_immediately(tasks: Sequence[Task], new: Collection[int]) -> int:
         for task in tasks
         if task.environment == Environment.PROD
         and task.status == Task.Status.ONLINE
+        and task.trigger == Task.Trigger.SCHEDULER
         and task.workspace.periodic_scheduling
         and task.version is not None
         and task.version.instance_mode == TaskVersion.InstanceMode.IMMEDIATELY
@@ -178,6 +180,21 @@ def deploy_immediately(tasks: Sequence[Task], new: Collection[int]) -> int:
     wiring.wire(tenant, {task.pk for task in wanted}, today)
     notify.notify(notify.DUE)
     return made
+
+
+def isolated_on(task: Task) -> date | None:
+    """The latest day that was generated, if the task's schedule has instances on it and there are none because no task
+    that it depends on has any; else None."""
+    version = task.version
+    is_scheduled = task.environment == Environment.PROD and task.status == Task.Status.ONLINE and not task.is_root
+    if version is None or not is_scheduled or not task.workspace.periodic_scheduling:
+        return None
+    tenant = task.workspace.tenant
+    day = GenerationRun.objects.filter(tenant=tenant).aggregate(day=Max("day"))["day"]
+    if day is None or day < version.first_day or not plan(version, day, ZoneInfo(tenant.time_zone)):
+        return None
+    upstream = [up for up, _task in normal_into([task.pk])]
+    return None if wiring.present([task.pk, *upstream], day, but=()) else day
 
 
 def default_group(tenant: Tenant) -> ResourceGroup:

@@ -290,7 +290,7 @@ def _end(result: Result, outcome: Outcome) -> None:
     if running is None:
         return
     running.parameters = dict(parcel.plan.get("parameters", {}))
-    running.parameter_sources = dict(parcel.plan.get("parameter_sources", {}))
+    running.parameter_sources = parcel.plan.get("parameter_sources")
     wave = attempts.end(running, outcome, [_chunk(result, gone[0][0])] if result.lines else [])
     if wave is not None and wave.has_next:
         notify.notify(notify.DUE)

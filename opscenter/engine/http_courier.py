@@ -162,7 +162,7 @@ def request(parcel: Parcel) -> Result:
         answer = outbound.send(
             letter.method,
             letter.url,
-            headers={name: value.encode().decode("latin-1") for name, value in letter.headers.items()},
+            headers=letter.wire_headers,
             body=letter.body,
             timeout=parcel.seconds,
             most=MOST_BODY,

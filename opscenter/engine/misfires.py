@@ -5,17 +5,18 @@ turns what is not to run into dry runs, and only then goes on: a crash on the wa
 whoever comes next. Dry runs take the ordinary way, so what is downstream of them goes on.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
 import structlog
 from django.db import transaction
+from django.db.models import Q
 
 from opscenter.base import clock, sql
 from opscenter.engine import generate
 from opscenter.engine.locks import lock_instances
-from opscenter.production.models import Attendance, MisfirePolicy, Task, Transition, WorkflowInstance
-from opscenter.production.node_types import HTTP_TRIGGER
+from opscenter.production.models import Attendance, MisfirePolicy, Task, TaskInstance, Transition, WorkflowInstance
+from opscenter.production.node_types import HTTP_TRIGGER, NODE_TYPES
 from opscenter.production.rules import misfires
 from opscenter.production.rules.misfires import GRACE, Missed, Policy
 from opscenter.production.rules.states import Kind, State
@@ -121,3 +122,10 @@ def _make_dry(ids: Iterable[int], began: datetime, ended: datetime) -> int:
         for pk, bizdate, state in changed
     )
     return len(changed)
+
+
+def run_after_all(ids: Collection[int]) -> None:
+    """Those of these instances that were missed and became dry runs are ordinary ones again: somebody wants them run."""
+    by_worker = [code for code, node_type in NODE_TYPES.items() if node_type.needs_worker]
+    missed = TaskInstance.objects.filter(pk__in=ids, kind=Kind.MISSED)
+    missed.update(kind=Kind.NORMAL, needs_worker=Q(node_type__in=by_worker))

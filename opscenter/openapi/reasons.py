@@ -25,6 +25,7 @@ WIRE_CODES: dict[str, str] = {
     "task.frozen": "Invalid.Task.Frozen",
     "task.not_frozen": "Invalid.Task.NotFrozen",
     "task.is_root": "Invalid.Task.Root",
+    "task.downstream": "Invalid.Task.Downstream",
     "operation.open_already": "Invalid.Operation.Open",
     "operation.blocked": "Invalid.Operation.Blocked",
     "backfill.unknown_task": "Invalid.Task.NotExist",

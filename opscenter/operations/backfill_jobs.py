@@ -195,6 +195,7 @@ for _code, _text in {
     "backfill.left_out": lambda: _("Left out: a dry run where others come after it."),
     "backfill.no_permission": lambda: _("You may not run it: a dry run, since chosen tasks come before and after it."),
     "backfill.offline": lambda: _("It is not in production."),
+    "backfill.manual": lambda: _("It is triggered manually: it has no schedule, so no business dates of its own."),
     "backfill.root": lambda: _("The workspace's root node: there is nothing to run."),
 }.items():
     sentence(_code)(lambda params, text=_text: text())  # type: ignore[misc]

@@ -162,7 +162,7 @@ def cancel(actor: Actor, workspace: Workspace, operation_id: int) -> Operation:
         raise NotFound("operation.unknown", operation=operation_id)
     operation = _lock_operation(operation_id)
     if operation.actor_id != actor.user.pk and not member.may(Permission.MANAGE_EXTENSIONS):
-        raise Forbidden("permission.missing", **missing(Permission.MANAGE_EXTENSIONS))
+        raise Forbidden("permission.missing", **missing(Permission.MANAGE_EXTENSIONS, member))
     if operation.status != Operation.Status.CHECKING:
         raise Refused("operation.not_checking", status=operation.status)
     by = {"user": str(actor.user)}
@@ -184,15 +184,23 @@ def cancel(actor: Actor, workspace: Workspace, operation_id: int) -> Operation:
 def mark_passed(actor: Actor, workspace: Workspace, check_id: int, comment: str) -> Check:
     """Pass a check by hand, where its extension allows that; the audit trail keeps who did.
 
+    Args:
+        workspace: the check's own, or the one in which its operation was asked for. Only who manages extensions in the
+            check's own may pass it.
+
     Raises:
         NotFound: a stranger, or no such check in the workspace.
         Forbidden: not a manager of extensions.
         Refused: the extension does not allow it, or the check is over.
     """
+    member_of(actor.user, workspace.pk)
+    found = Check.objects.filter(pk=check_id).select_related("event__workspace").first()
+    if found is None or workspace.pk not in (found.event.workspace_id, _asked_in(found)):
+        require(actor, workspace, Permission.MANAGE_EXTENSIONS)
+        raise NotFound("verdict.unknown_check", check=check_id)
+    workspace = found.event.workspace
     require(actor, workspace, Permission.MANAGE_EXTENSIONS)
     check_comment(comment)
-    if not Check.objects.filter(pk=check_id, event__workspace=workspace).exists():
-        raise NotFound("verdict.unknown_check", check=check_id)
     check, operation = _locked(check_id)
     checks.mark_passed(check, actor.user, comment)
     audit.record(
@@ -207,6 +215,12 @@ def mark_passed(actor: Actor, workspace: Workspace, check_id: int, comment: str)
     if operation is not None:
         settle(operation)
     return check
+
+
+def _asked_in(check: Check) -> int | None:
+    """The workspace in which the check's operation was asked for."""
+    found = Operation.objects.filter(pk=check.event.operation).values_list("workspace", flat=True)
+    return found.first()
 
 
 def release(extension: Extension, actor: Actor, workspace: Workspace | None = None) -> int:

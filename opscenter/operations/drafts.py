@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from opscenter.base import clock
-from opscenter.base.reasons import Refused, sentence
+from opscenter.base.reasons import Invalid, Refused, sentence
 from opscenter.operations.actor import Actor
 from opscenter.operations.permits import require
 from opscenter.production import http_settings
@@ -237,11 +237,70 @@ class _Import:
             self.resolver.warn("", "import.node_left", node=name)
 
 
+@transaction.atomic
+def save_node(
+    actor: Actor,
+    workspace: Workspace,
+    definition: NodeDefinition,
+    *,
+    workflow: Workflow | None = None,
+    node: Node | None = None,
+    message: str = "",
+) -> Node:
+    """Save one draft node as somebody wrote it: a new one of the workflow, or the next version of ``node``.
+
+    A draft that is as it was gets no new version. Production stays as it is until the node is published.
+
+    Args:
+        node: as it was read when the writing began.
+
+    Raises:
+        NotFound, Forbidden: the actor may not develop in the workspace.
+        Refused: somebody else has saved the node since.
+        Invalid: a stored secret would be sent elsewhere; ``setting`` names which.
+    """
+    member = require(actor, workspace, Permission.DEVELOP)
+    now = clock.now()
+    if node is None:
+        definition = _sealed(replace(definition, owner=actor.user.username), None)
+        found = Node(workspace=member.workspace, workflow=workflow, version=1, owner=actor.user)
+    else:
+        found = Node.objects.select_for_update(no_key=True).get(pk=node.pk, workspace=member.workspace)
+        if found.version != node.version:
+            raise Refused("draft.saved_since", node=found.name)
+        definition = _sealed(definition, found)
+        if NodeDefinition.from_json(found.definition) == definition:
+            return found
+        found.version += 1
+    found.name, found.node_type, found.source_id = definition.name, definition.type, definition.source_id
+    found.definition, found.modified_at, found.modified_by = definition.as_json(), now, actor.user
+    found.save()
+    NodeVersion.objects.create(
+        node=found, number=found.version, definition=found.definition, saved_by=actor.user, message=message
+    )
+    audit.record(
+        actor.user,
+        actor.face,
+        "node.save",
+        workspace=member.workspace,
+        obj=("node", found.pk, found.name),
+        params={"version": found.version},
+        address=actor.address,
+    )
+    return found
+
+
 def _sealed(definition: NodeDefinition, node: Node | None) -> NodeDefinition:
-    """The definition as it may be stored: an HTTP node's secrets encrypted, those that have not changed as they were."""
+    """The definition as it may be stored: an HTTP node's secrets encrypted, those that have not changed as they were.
+
+    Raises:
+        Invalid: a stored secret would be sent elsewhere.
+    """
     if definition.type != HTTP.code:
         return definition
     before = str(node.definition.get("content", "")) if node is not None else ""
+    if moved := http_settings.moved_secrets(definition.content, before):
+        raise Invalid("http.secret_again", node=definition.name, setting=", ".join(moved))
     return replace(definition, content=http_settings.seal(definition.content, before))
 
 
@@ -268,6 +327,10 @@ _sentence(
 _sentence(
     "import.node_left",
     lambda: _("The node “%(node)s” of this workflow is not in the document; it stays as it is."),
+)
+_sentence(
+    "draft.saved_since",
+    lambda: _("Somebody else has saved “%(node)s” since this form was opened. Open it again to see what changed."),
 )
 _sentence(
     "import.workflow_name_taken",

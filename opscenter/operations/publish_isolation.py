@@ -111,7 +111,7 @@ for _code, _text in {
     ),
     "publish.isolated_today": gettext_lazy(
         "It has no instances today, although it is published with the mode Immediately: none of the tasks that it depends on "
-        "(%(upstream)s) has any today. It has some from tomorrow on."
+        "(%(upstream)s) has any today."
     ),
 }.items():
     sentence(_code)(

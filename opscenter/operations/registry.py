@@ -3,7 +3,7 @@
 States are those of spec/opscenter.md 2.3, with what its notes leave open decided here; DESIGN.md 6 names the rest.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from opscenter.base.reasons import Reason, sentence
-from opscenter.operations.arguments import PRIORITY, RESOURCE_GROUP, Arguments
+from opscenter.operations.arguments import OWNER, PRIORITY, RESOURCE_GROUP, Arguments
+from opscenter.operations.dependencies import UPSTREAM
+from opscenter.operations.downstream import DOWNSTREAM
+from opscenter.operations.force_rerun import FORCE
+from opscenter.operations.force_rerun import refused as refused_to_force
 from opscenter.operations.permits import missing
+from opscenter.operations.undeploy import refused_by_downstream
 from opscenter.production.models import Backfill, Recurrence, Task, TaskInstance, TaskVersion
-from opscenter.production.rules.states import LIVE, WAITING, State
+from opscenter.production.rules.states import ENDED, LIVE, WAITING, State
 from opscenter.workspaces.models import Member
 from opscenter.workspaces.roles import Permission
 
@@ -34,6 +39,10 @@ class OperationSpec:
         danger: cannot be undone; the button says so in red.
         point: the extension point that is asked first, in production; empty for none.
         arguments: what it is told beside its objects; None for nothing.
+        together: which of the objects that allow it by themselves are refused for what is or is not among them.
+        holds_tenant: the tenant is locked before its objects, as by generation and publishing.
+        on_root: it may be done to a workspace's root task.
+        on_all: it may be asked for all objects that match a filter, not only for chosen ones.
         event: the regular event that tells of it when it is done.
     """
 
@@ -47,6 +56,10 @@ class OperationSpec:
     object_type: str = "instance"
     point: str = ""
     arguments: Arguments | None = None
+    together: Callable[[Sequence[Any]], Mapping[int, Reason]] | None = None
+    holds_tenant: bool = False
+    on_root: bool = False
+    on_all: bool = True
     event: str = ""
 
     @property
@@ -77,6 +90,14 @@ OPERATIONS: dict[str, OperationSpec] = {
             event="rerun-instance",
         ),
         OperationSpec(
+            "rerun_downstream",
+            gettext_lazy("Rerun with downstream"),
+            Permission.OPERATE_INSTANCE,
+            WAITING | ENDED,
+            arguments=DOWNSTREAM,
+            on_all=False,
+        ),
+        OperationSpec(
             "set_success",
             gettext_lazy("Set to succeeded"),
             Permission.OPERATE_INSTANCE,
@@ -103,6 +124,15 @@ OPERATIONS: dict[str, OperationSpec] = {
             event="unfreeze-instance",
         ),
         OperationSpec(
+            "remove_dependencies",
+            gettext_lazy("Remove dependencies"),
+            Permission.EMERGENCY,
+            WAITING | {State.FAILURE},
+            danger=True,
+            arguments=UPSTREAM,
+            on_all=False,
+        ),
+        OperationSpec(
             "set_priority",
             gettext_lazy("Change priority"),
             Permission.EMERGENCY,
@@ -115,6 +145,17 @@ OPERATIONS: dict[str, OperationSpec] = {
             Permission.EMERGENCY,
             WAITING | {State.FAILURE},
             arguments=RESOURCE_GROUP,
+        ),
+        OperationSpec(
+            "force_rerun",
+            gettext_lazy("Force rerun downstream"),
+            Permission.FORCE_RERUN,
+            ENDED,
+            danger=True,
+            arguments=FORCE,
+            together=refused_to_force,
+            on_all=False,
+            holds_tenant=True,
         ),
         OperationSpec(
             "freeze_task",
@@ -173,6 +214,43 @@ OPERATIONS: dict[str, OperationSpec] = {
             job_states=frozenset({Job.STARTED, Job.STOPPED}),
             object_type="backfill",
         ),
+        OperationSpec(
+            "undeploy_task",
+            pgettext_lazy("operation", "Undeploy"),
+            Permission.OPERATE_TASK,
+            danger=True,
+            object_type="task",
+            point="undeploy-node",
+            event="node-change-deleted",
+            together=refused_by_downstream,
+            holds_tenant=True,
+        ),
+        OperationSpec(
+            "set_owner_task",
+            gettext_lazy("Change owner"),
+            Permission.OPERATE_TASK,
+            object_type="task",
+            arguments=OWNER,
+            event="node-change-updated",
+            on_root=True,
+        ),
+        OperationSpec(
+            "set_resource_group_task",
+            gettext_lazy("Change resource group"),
+            Permission.OPERATE_TASK,
+            object_type="task",
+            arguments=RESOURCE_GROUP,
+            event="node-change-updated",
+            holds_tenant=True,
+        ),
+        OperationSpec(
+            "set_priority_task",
+            gettext_lazy("Change priority"),
+            Permission.OPERATE_TASK,
+            object_type="task",
+            arguments=PRIORITY,
+            event="node-change-updated",
+        ),
     )
 }
 
@@ -202,7 +280,7 @@ def refusal(spec: OperationSpec, target: Target, member: Member) -> Reason | Non
     """Why the member cannot do this to the target now; None when they can."""
     owner = _owner(target)
     if not member.may(spec.permission, own=owner == member.user_id):
-        return Reason("permission.missing", missing(spec.permission))
+        return Reason("permission.missing", missing(spec.permission, member))
     return state_refusal(spec, target)
 
 
@@ -214,7 +292,7 @@ def state_refusal(spec: OperationSpec, target: Target) -> Reason | None:
 
 
 def _task_refusal(spec: OperationSpec, task: Task) -> Reason | None:
-    if task.is_root:
+    if task.is_root and not spec.on_root:
         return Reason("task.is_root", {"task": task.name})
     if task.status != Task.Status.ONLINE:
         return Reason("task.offline", {"task": task.name})
@@ -252,7 +330,7 @@ def _instance_refusal(spec: OperationSpec, instance: TaskInstance) -> Reason | N
         return Reason("operation.frozen" if instance.frozen else "operation.not_frozen")
     if state not in spec.states:
         return Reason("operation.state", {"state": state.code, "operation": spec.code})
-    if spec.code == "rerun":
+    if spec.code in ("rerun", "rerun_downstream") and state in ENDED:
         mode = instance.version.rerun_mode
         denied = mode == TaskVersion.RerunMode.ALL_DENIED or (
             mode == TaskVersion.RerunMode.FAILURE_ALLOWED and state is State.SUCCESS
@@ -293,7 +371,7 @@ def _rerun_denied(params: Mapping[str, Any]) -> str:
 
 @sentence("task.is_root")
 def _is_root(params: Mapping[str, Any]) -> str:
-    return _("“%(task)s” is the workspace's root node: everything hangs on it, so it cannot be frozen.") % params
+    return _("“%(task)s” is the workspace's root node: everything hangs on it, so this cannot be done to it.") % params
 
 
 @sentence("task.frozen")

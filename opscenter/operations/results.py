@@ -10,13 +10,13 @@ from django.utils.translation import gettext as _
 from extensions import envelope
 from opscenter.base import clock
 from opscenter.base.reasons import Invalid, Reason, sentence
-from opscenter.operations import backfill_jobs, instances, tasks, telling
+from opscenter.operations import backfill_jobs, instances, reruns, tasks, telling
 from opscenter.operations.arguments import arguments_of
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.registry import OPERATIONS, OperationSpec, refusal
 from opscenter.production.models import Task, TaskInstance
 from opscenter.workspaces import audit
-from opscenter.workspaces.models import Member, Workspace
+from opscenter.workspaces.models import Member, Tenant, Workspace
 
 Status = Operation.Status
 _LONGEST_COMMENT = 1000
@@ -54,7 +54,7 @@ KINDS = {
         lambda ids: set(TaskInstance.objects.filter(pk__in=ids).values_list("node_type", flat=True)),
         lambda some: envelope.instances([one.pk for one in some]),
         "instance.unknown",
-        instances.leave,
+        reruns.leave,
     ),
     "task": _Kind(
         tasks.read,
@@ -91,6 +91,13 @@ def ids_of(operation: Operation, spec: OperationSpec) -> list[int]:
     return ids
 
 
+def read(spec: OperationSpec, ids: Sequence[int], workspace: Workspace, environment: str) -> Mapping[int, Any]:
+    """The objects of an operation, locked, with the tenant first where it needs that."""
+    if spec.holds_tenant:
+        Tenant.objects.select_for_update(no_key=True).get(pk=workspace.tenant_id)
+    return KINDS[spec.object_type].read(ids, workspace, environment)
+
+
 def judge(
     spec: OperationSpec,
     objects: Mapping[int, Any],
@@ -114,6 +121,8 @@ def judge(
     if spec.arguments is not None and values is not None:
         able = [objects[pk] for pk, reason in found.items() if reason is None]
         found |= spec.arguments.refuse(able, values)
+    if spec.together is not None:
+        found |= spec.together([objects[pk] for pk, reason in found.items() if reason is None])
     return found
 
 
@@ -139,7 +148,10 @@ def carry_out(
         judged = look_at(operation, waiting, member)
     objects, refusals = judged
     todo = act(operation, objects, refusals)
-    operation.status = Status.APPLIED if len(todo) == len(ids) else Status.PARTLY if todo else Status.REFUSED
+    if operation.targets.filter(done=None).exists():  # an effect goes on by itself
+        operation.status = Status.RUNNING
+    else:
+        operation.status = Status.APPLIED if len(todo) == len(ids) else Status.PARTLY if todo else Status.REFUSED
     operation.settled_at = clock.now()
     operation.save(update_fields=["status", "settled_at"])
     audit.record(
@@ -182,7 +194,7 @@ def look_at(
         member: the asker's membership as it is now; None when they are no member any more.
     """
     spec = OPERATIONS[operation.code]
-    objects = KINDS[spec.object_type].read(waiting, operation.workspace, operation.environment)
+    objects = read(spec, waiting, operation.workspace, operation.environment)
     operation.targets.filter(done=None, object_id__in=waiting, open_code__isnull=False).update(open_code=None)
     if member is None:
         return objects, dict.fromkeys(waiting, Reason("operation.asker_left", {"user": str(operation.actor)}))

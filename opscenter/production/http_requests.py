@@ -27,6 +27,11 @@ class Letter:
     headers: Mapping[str, str]
     body: bytes
 
+    @property
+    def wire_headers(self) -> dict[str, str]:
+        """The headers as they go on the wire: texts of any script as UTF-8."""
+        return {name: value.encode().decode("latin-1") for name, value in self.headers.items()}
+
 
 def filled(ask: Ask, fill: Callable[[str], str]) -> dict[str, Any]:
     """A request with its parameters put in, as it is kept while it is under way; secrets stay sealed."""

@@ -27,6 +27,10 @@ for _code, _text in {
         "The API key or the token cannot be decrypted any more. Enter it again and publish the node."
     ),
     "http.status": gettext_lazy("The service answered with the status code %(status)s."),
+    "http.secret_again": gettext_lazy(
+        "“%(node)s” sends its request to another host, to which a stored secret is not taken along. Enter it again: "
+        "%(setting)s."
+    ),
     "http.task_id": gettext_lazy(
         "The answer has no usable “taskId”, so that the service cannot be asked for the result."
     ),

@@ -119,6 +119,33 @@ def seal(content: str, before: str = "") -> str:
     return json.dumps(document, ensure_ascii=False, indent=2)
 
 
+def moved_secrets(content: str, before: str) -> list[str]:
+    """Settings whose stored secret would be kept although their request goes elsewhere now: whoever does this must know
+    the secret, and enter it again. Documents that cannot be read have none."""
+    try:
+        new, old = _object(content), _object(before)
+    except HttpSettingsError:
+        return []
+    found = []
+    for prefix, part, was in (("", new, old), ("callback.", new.get("callback"), old.get("callback"))):
+        if not isinstance(part, dict) or _target(part) == _target(was):
+            continue
+        kept = {"apiKey": (part.get("apiKey"), _get(was, "apiKey")), "token": (part, was)}
+        for name, (holder, held) in kept.items():
+            key = "token" if name == "token" else "value"
+            stored = _get(held, key)
+            if stored and _get(holder, key) in (MASK, stored) and not isinstance(stored, str):
+                found.append(prefix + name)
+    return found
+
+
+def _target(part: Any) -> str:
+    """Where a request goes: scheme and host, parameters not put in."""
+    url = _get(part, "url")
+    scheme, _, rest = str(url or "").strip().partition("://")
+    return f"{scheme}://{re.split(r'[/?#]', rest)[0]}".lower()
+
+
 def masked(content: str) -> str:
     """The document as it may be shown."""
     try:

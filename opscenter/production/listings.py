@@ -28,6 +28,7 @@ class TaskFilter:
     cycle: Cycle | None = None
     workflow: int | None = None
     offline: bool = False
+    trigger: Task.Trigger = Task.Trigger.SCHEDULER
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class InstanceFilter:
 
     Attributes:
         text: part of the task's name, or the number of the task or of the instance.
+        run: id of a workflow instance.
         scheduled_from, scheduled_to: both inclusive.
         group: name of the resource group.
         held_by: the instance that they wait for, directly or through others.
@@ -50,6 +52,7 @@ class InstanceFilter:
     node_type: str = ""
     owner: int | None = None
     workflow: int | None = None
+    run: int | None = None
     scheduled_from: datetime | None = None
     scheduled_to: datetime | None = None
     group: str = ""
@@ -59,7 +62,8 @@ class InstanceFilter:
 def tasks(user: User, workspace: Workspace, environment: str, wanted: TaskFilter) -> "QuerySet[Task]":
     """Tasks in keyset order by number. Index: task_list."""
     found = selectors.tasks(user, workspace, environment)
-    found = found.filter(status=Task.Status.OFFLINE if wanted.offline else Task.Status.ONLINE)
+    status = Task.Status.OFFLINE if wanted.offline else Task.Status.ONLINE
+    found = found.filter(status=status, trigger=wanted.trigger)
     if wanted.text:
         found = found.filter(_named("number", "name", wanted.text))
     if wanted.node_type:
@@ -76,13 +80,17 @@ def tasks(user: User, workspace: Workspace, environment: str, wanted: TaskFilter
 
 
 def instances(
-    user: User, workspace: Workspace, environment: str, kind: WorkflowInstance.Type, wanted: InstanceFilter
+    user: User,
+    workspace: Workspace,
+    environment: str,
+    kinds: Collection[WorkflowInstance.Type],
+    wanted: InstanceFilter,
 ) -> "QuerySet[TaskInstance]":
-    """Instances of one kind of run, in keyset order by (scheduled time, id).
+    """Instances of these kinds of runs, in keyset order by (scheduled time, id).
 
     Index: instance_list where the business date is given, else instance_list_all.
     """
-    found = selectors.instances(user, workspace, environment).filter(workflow_instance__type=kind)
+    found = selectors.instances(user, workspace, environment).filter(workflow_instance__type__in=kinds)
     if wanted.bizdate is not None:
         found = found.filter(bizdate=wanted.bizdate)
     if wanted.states:
@@ -95,9 +103,11 @@ def instances(
         found = found.filter(task__owner__uid=wanted.owner)
     if wanted.workflow is not None:
         found = found.filter(task__workflow__number=wanted.workflow)
+    if wanted.run is not None:
+        found = found.filter(workflow_instance=wanted.run)
     if wanted.task is not None:
         found = found.filter(task__number=wanted.task)
-    if kind == WorkflowInstance.Type.BACKFILL:
+    if WorkflowInstance.Type.BACKFILL in kinds:
         found = found.filter(turn_of__isnull=True)  # turns belong to the job, not to what it runs
     if wanted.backfill is not None:
         found = found.filter(workflow_instance__backfill_date__backfill=wanted.backfill)

@@ -4,6 +4,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from opscenter.production.rules.levels import Level
 from opscenter.production.rules.states import Kind
 
 _STATES: dict[str, Promise] = {
@@ -31,6 +32,15 @@ _KINDS: dict[Kind, Promise] = {
     Kind.CONDITION_UNCHOSEN: _("Branch not taken"),
     Kind.EXPIRED: _("Dry-run (expired instance)"),
     Kind.MISSED: _("Dry-run (missed)"),
+}
+
+LEVELS: dict[Level, Promise] = {
+    Level.GLOBAL: pgettext_lazy("level of a parameter", "Global"),
+    Level.WORKSPACE: pgettext_lazy("level of a parameter", "Workspace"),
+    Level.WORKFLOW: pgettext_lazy("level of a parameter", "Workflow"),
+    Level.NODE: pgettext_lazy("level of a parameter", "Node"),
+    Level.RUN_WORKFLOW: pgettext_lazy("level of a parameter", "This run, all tasks"),
+    Level.RUN_TASK: pgettext_lazy("level of a parameter", "This run, this task"),
 }
 
 

@@ -56,10 +56,10 @@ for _code, _text in {
     "explain.trigger_task_frozen.short": gettext_lazy("Its task is frozen"),
     "explain.trigger_expired.short": gettext_lazy("The trigger expired; it needs a new one"),
     "explain.parallel_free": gettext_lazy(
-        "Its task runs %(running)s of the %(limit)s instances that it may run at the same time."
+        "Its task's runs are limited to %(limit)s at the same time; running now: %(running)s."
     ),
     "explain.parallel_full.short": gettext_lazy("Its task runs %(running)s of at most %(limit)s"),
-    "explain.parallel_passed": gettext_lazy("Its task runs at most %(limit)s at the same time."),
+    "explain.parallel_passed": gettext_lazy("Its task's runs are limited to %(limit)s at the same time."),
     "explain.resources_not_needed": gettext_lazy("It needs no worker and no slot."),
     "explain.resources_taken": gettext_lazy("It got a slot of the resource group “%(group)s”."),
     "explain.resources_free": gettext_lazy(
@@ -135,6 +135,7 @@ for _code, _text in {
     "attempt.error": gettext_lazy("It could not be executed: %(error)s"),
     "rerun.automatic": gettext_lazy("Rerun automatically after the failure."),
     "instance.set_success": gettext_lazy("%(user)s set it to succeeded."),
+    "instance.undeployed": gettext_lazy("%(user)s undeployed its task: it becomes a dry run."),
     "instance.frozen": gettext_lazy("%(user)s froze it."),
     "instance.unfrozen": gettext_lazy("%(user)s unfroze it."),
 }.items():
@@ -262,7 +263,7 @@ def _parallel_full(params: Params) -> str:
     if shown and more > 0:
         shown.append(_("and %(more)s more") % {"more": more})
     return _(
-        "Its task may run %(limit)s instances at the same time, and %(running)s run: %(runs)s. It starts when one of them ends."
+        "Its task's runs are limited to %(limit)s at the same time. Running now: %(runs)s. It starts when one of them ends."
     ) % {**params, "runs": ", ".join(shown)}
 
 

@@ -9,7 +9,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from opscenter.console.forms import EXAMPLE
 from opscenter.engine.generate import ensure_root
-from opscenter.production.models import Task
+from opscenter.production.models import ProductionWorkflow, Task
 from opscenter.workspaces.models import AuditEntry
 from tests.cast import Cast
 from tests.console.visits import as_user, url
@@ -175,3 +175,34 @@ def test_the_list_counts_what_waits_to_be_published(cast: Cast) -> None:
     client.post(_publish_address(cast), {"message": "x"})
     [(workflow, _)] = client.get(url(cast, "workflow_list")).context["rows"]
     assert (workflow.node_count, workflow.pending_count) == (2, 0)
+
+
+def _with_parameters(text: str) -> str:
+    spec = json.loads(DOCUMENT)
+    spec["spec"]["workflows"][0]["script"] = {"parameters": text}
+    return json.dumps(spec)
+
+
+def test_parameters_of_a_workflow_are_published_though_its_nodes_are(cast: Cast) -> None:
+    _import(cast, _with_parameters("day=$bizdate"))
+    client = as_user(cast.operator)
+    client.post(_publish_address(cast), {"message": "first"})
+    _import(cast, _with_parameters("day=$cyctime"))
+    address = url(cast, "workflow", pk=Workflow.objects.get().pk)
+    page = client.get(address)
+    assert "day=$cyctime" in page.content.decode() and "not published yet" in page.content.decode()
+    assert page.context["why_not_publish"] == ""
+    assert "Parameters</span>" in client.get(url(cast, "workflow_list")).content.decode()
+    said = client.post(page.context["publish_url"], {"message": "second"}, follow=True).content.decode()
+    assert "Parameters of the workflow were published: HTTP_Workflow" in said
+    assert "not published yet" not in said
+    assert {flow.parameters for flow in ProductionWorkflow.objects.all()} == {"day=$cyctime"}
+
+
+def test_a_parameter_without_a_value_is_told_before_and_after_trying(cast: Cast) -> None:
+    _import(cast, _with_parameters("day=$nothing"))
+    page = as_user(cast.visitor).get(url(cast, "workflow", pk=Workflow.objects.get().pk)).content.decode()
+    answer = as_user(cast.operator).post(_publish_address(cast), {"message": "x"})
+    assert answer.status_code == 422
+    for told in (page, answer.content.decode()):
+        assert "A parameter of the workflow has no value" in told

@@ -62,9 +62,9 @@ def test_a_row_tells_status_places_and_the_last_delivery(cast: Troupe, guard: Ex
     text = page(cast, "keeper", "extension_list")
     for words in ("Testing", "Before freezing tasks", str(cast.workspace), "1 workspace", "Delivered"):
         assert words in text, words
-    assert "gone</span>" not in text
+    assert "nothing is sent</span>" not in text
     Extension.objects.update(gone_at=guard.created_at)
-    assert "gone</span>" in page(cast, "keeper", "extension_list")
+    assert "nothing is sent</span>" in page(cast, "keeper", "extension_list")
 
 
 def test_lists_and_logs_ask_as_much_for_one_row_as_for_many(cast: Troupe, guard: Extension) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from opscenter.base import clock
 from opscenter.console.open_checks import SHOWN
-from opscenter.console.operation_words import RUN_NOW, WORDS
+from opscenter.console.operation_words import RUNS, WORDS
 from opscenter.operations.models import Operation
 from opscenter.operations.registry import OPERATIONS
 from opscenter.production.models import Task
@@ -109,15 +109,15 @@ def test_every_kind_of_operation_has_a_name_to_filter_by(cast: Guarded) -> None:
     assert set(WORDS) == set(OPERATIONS)
     form = as_user(cast.owner).get(url(cast, "operation_list")).context["filters"]
     names = [str(label) for _code, label in form.fields["type"].choices]
-    assert len(names) == len(set(names)) == len(OPERATIONS) + 2
-    assert RUN_NOW in dict(form.fields["type"].choices)
+    assert len(names) == len(set(names)) == len(OPERATIONS) + 1 + len(RUNS)
+    assert set(RUNS) < set(dict(form.fields["type"].choices))
 
 
 def test_the_history_is_walked_by_pages_at_one_price(cast: Guarded, django_assert_max_num_queries: Any) -> None:
     tasks = [cast.task(f"t{index}") for index in range(4)]
     made = [cast.freeze(*tasks).pk for _time in range(60)]
     client, address = as_user(cast.owner), url(cast, "operation_list")
-    with django_assert_max_num_queries(13):
+    with django_assert_max_num_queries(14):
         first = client.get(address)
     assert len(first.content) <= 80 * 1024
     second = client.get(address, {"after": first.context["page"].after})
@@ -219,7 +219,7 @@ def test_many_are_counted_and_the_latest_listed(cast: Guarded, django_assert_max
     assert url(cast, "operation", pk=made[0].pk) not in html
     client = as_user(cast.visitor)
     client.get(url(cast, "workspace"))
-    with django_assert_max_num_queries(13):
+    with django_assert_max_num_queries(14):
         client.get(url(cast, "workspace"))
 
 

@@ -113,7 +113,7 @@ def test_a_tasks_page_tells_all_of_it(cast: Cast) -> None:
         "after_it",
         "flow",
         f"acme_daily.{task.number}_out",
-        "dt=$bizdate",
+        "$bizdate",
         "2 times automatically",
         "1 h",
         "2026-11-21 00:00:00",

@@ -19,6 +19,7 @@ from opscenter.production.models import (
 )
 from opscenter.production.rules import planning
 from opscenter.production.rules.states import Kind, State
+from opscenter.workspaces.models import Workspace
 from tests.engine.graphs import Scene
 from tests.engine.test_advance import counts_agree
 
@@ -101,6 +102,24 @@ def test_what_copy_leaves_out_has_a_default_of_the_table():
     left_out = [f for f in TaskInstance._meta.concrete_fields if f.column not in bulk.INSTANCE_COLUMNS]
     assert {f.column for f in left_out} >= {"created_at", "reason", "started_at"}
     assert all(f.null or f.has_db_default() for f in left_out)
+
+
+def test_a_task_waits_for_one_of_another_workspace_and_another_workflow(scene):
+    first = publish(scene)
+    then = publish(scene, "00 00 05 * * ?", [first])
+    other = Workspace.objects.create(tenant=scene.tenant, name="other")
+    workflow = ProductionWorkflow.objects.create(
+        number=2, environment="Prod", workspace=other, name="elsewhere", owner=scene.user
+    )
+    Task.objects.filter(pk=then.pk).update(workspace=other, workflow=workflow)
+    generate.generate_day(scene.tenant, DAY)
+    (a,), (b,) = of(first), of(then)
+    assert (a.workspace, b.workspace, b.workflow_instance.workflow) == (scene.workspace, other, workflow)
+    assert b.unmet == 1 and InstanceEdge.objects.filter(upstream=a, downstream=b).exists()
+    TaskInstance.objects.filter(pk=a.pk).update(state=State.WAIT_RESOURCE, unmet=0)
+    InstanceEdge.objects.filter(downstream=a).delete()
+    advance.finish([a.pk], {State.WAIT_RESOURCE}, State.SUCCESS)
+    assert of(then).get().unmet == 0
 
 
 def test_hourly_hangs_on_daily_and_daily_waits_for_all_hours(scene):

@@ -10,6 +10,8 @@ from opscenter.base import clock
 from opscenter.base.due import _pass
 from opscenter.base.reasons import say
 from opscenter.engine import due, generate, misfires
+from opscenter.operations.actor import Actor
+from opscenter.operations.door import apply
 from opscenter.production.explaining import explain_instance
 from opscenter.production.models import (
     Attendance,
@@ -23,6 +25,7 @@ from opscenter.production.models import (
     WorkflowInstance,
 )
 from opscenter.production.rules.states import Kind, State
+from opscenter.workspaces.models import AuditEntry, Member
 from tests.engine.graphs import Scene
 
 pytestmark = pytest.mark.django_db
@@ -215,6 +218,17 @@ def test_what_the_policy_leaves_as_it_is(outage: Outage, changes: dict[str, Any]
     before = TaskInstance.objects.filter(pk=made.pk).values("kind", "state", "needs_worker", "frozen").get()
     assert misfires.settle(outage.now) == 0
     assert TaskInstance.objects.filter(pk=made.pk).values("kind", "state", "needs_worker", "frozen").get() == before
+
+
+@pytest.mark.parametrize(("node_type", "runs"), [("shell", True), ("http", False)])
+def test_who_reruns_a_missed_instance_wants_it_run(outage: Outage, node_type: str, runs: bool) -> None:
+    Member.objects.create(workspace=outage.workspace, user=outage.user, roles=["role_project_admin"])
+    (missed,) = outage.hourly("None", 3, node_type=node_type)
+    back()
+    assert states([missed]) == [DRY]
+    apply("rerun", Actor(outage.user, AuditEntry.Face.CONSOLE), outage.workspace, "Prod", [missed.pk])
+    missed.refresh_from_db()
+    assert (missed.kind, missed.needs_worker, missed.state) == (Kind.NORMAL, runs, State.WAIT_RESOURCE)
 
 
 def test_an_off_day_in_between_is_no_latest_run(outage: Outage) -> None:

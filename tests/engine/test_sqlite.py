@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from opscenter.production.models import Attempt, DataSource
+from opscenter.production.models import Attempt, DataSource, SharedParameter
 from tests.engine.graphs import Scene
 from tests.engine.runs import execute, sql, sql_output
 
@@ -46,6 +46,15 @@ WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 3000) SELEC
     assert "n | s    | b\n--+------+-------\n1 | a%s  | \\x00ff\n2 | NULL | NULL\n[opscenter] SELECT, 2 rows, T" in text
     assert "[opscenter] WITH, 3000 rows (the first 20 are shown), T" in text
     assert (files / scene.tenant.name / scene.workspace.name / "small.db").stat().st_size > 0
+
+
+def test_shared_parameters_are_put_into_a_script(scene: Scene, files: Path) -> None:
+    lite(scene)
+    SharedParameter.objects.create(
+        tenant=scene.tenant, environment="", name="region", expression="eu-$bizdate", modified_by=scene.user
+    )
+    text = sql_output(scene, "SELECT '${region}' AS region, '${yyyymmdd-1}' AS day", data_source="small")
+    assert "eu-20261120 | 20261119" in text
 
 
 def test_an_error_of_sqlite_names_its_statement(scene: Scene, files: Path) -> None:

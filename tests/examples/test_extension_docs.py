@@ -2,11 +2,12 @@
 
 import json
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from extensions import checks, lifecycle, rules
+from extensions import checks, deliveries, lifecycle, options, outbox, parameters, rules
 from extensions.envelope import body_for
 from extensions.lifecycle import NEXT_STATUS
 from extensions.models import Extension
@@ -53,7 +54,24 @@ def test_the_message_is_as_it_stands_there() -> None:
 
 
 def test_every_extension_point_stands_there() -> None:
-    assert [row[:2] for row in cells("Extension points")] == [[point.code, point.type] for point in POINTS.values()]
+    for heading, is_regular in (("Extension points", False), ("Regular events", True)):
+        wanted = [[point.code, point.type] for point in POINTS.values() if point.is_regular is is_regular]
+        assert [row[:2] for row in cells(heading)] == wanted
+
+
+def test_every_component_of_options_stands_there_and_the_sample_is_one() -> None:
+    told = {row[0].split("`")[0] for row in cells("Options")}
+    assert told == set(options.COMPONENTS)
+    (sample,) = re.findall(r"```\n(\{\"type\".*?)```", PAGE, re.DOTALL)
+    assert options.check(options.read(sample), {}) == {"cuNumber": "10", "days": []}
+
+
+def test_every_parameter_stands_there() -> None:
+    filled = {"<id>,<id>": "1,2", "<id>": "1", "<eventCode>": "freeze-node", "<type>": "6"}
+    for name, _effect in cells("Parameters")[:-1]:
+        for placeholder, value in filled.items():
+            name = name.replace(placeholder, value)
+        assert parameters.read(name) != parameters.Parameters()
 
 
 def test_every_status_stands_there() -> None:
@@ -77,6 +95,8 @@ def test_the_figures_are_the_products_own() -> None:
     assert f"at most {rules.MOST_REPORTS:,} of a check" in PAGE
     assert f"up to {checks.LONGEST_WORDS:,} characters are kept" in PAGE
     assert (lifecycle.ROTATION.total_seconds(), rules.LONGEST_WAIT.total_seconds()) == (24 * 3600, 3600)
+    assert (timedelta(days=3), timedelta(days=5), 10) == (outbox.NOTICE_FOR, outbox.DEAD_AFTER, outbox.LEAST_FAILURES)
+    assert f"up to {deliveries.MOST_REPLAYED:,} at a time" in PAGE
     assert callbacks.MOST_BYTES == 64 * 1024
     assert f"more than {callbacks.CALLS_PER_SECOND:g} calls a second" in PAGE
 

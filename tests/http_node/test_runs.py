@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import threading
 import time
+from collections import Counter
 from contextlib import contextmanager
 
 import pytest
@@ -15,7 +16,7 @@ from opscenter.engine import advance, http_calls
 from opscenter.engine import due as engine_due
 from opscenter.engine.http_courier import FEW, HttpCourier, rooms
 from opscenter.production.explaining import explain_instances, short_reasons
-from opscenter.production.models import Attempt, HttpCall, TaskInstance
+from opscenter.production.models import Attempt, HttpCall, SharedParameter, TaskInstance, WorkflowInstance
 from opscenter.production.rules.states import Kind, State
 from opscenter.production.selectors import log_text
 from tests.engine.graphs import PAST, Scene
@@ -150,7 +151,10 @@ def test_a_refused_submit_is_rerun_as_often_as_the_node_says(scene, service):
     ("submit", "code"),
     [
         ((302, {"taskId": "x"}), "http.status"),
+        ((307, {"taskId": "x"}), "http.status"),
         ((200, b"<html>"), "http.task_id"),
+        ((200, {"status": "PROCESSING"}), "http.task_id"),
+        ((200, b""), "http.task_id"),
         ((200, {"taskId": "../.."}), None),
         ((200, {"taskId": ".."}), "http.task_id"),
     ],
@@ -163,6 +167,65 @@ def test_services_that_redirect_or_lie(scene, service, submit, code):
         ended(instance)
     assert code_of(instance) == code
     assert [path for _m, path, _h, _b in service.got] == ["/run_code"] + ["/status/..%2F.."] * (code is None)
+
+
+POLLED = [
+    ((200, {"status": "SUCCESS"}), None),
+    ((201, {"status": "FINISHED", "log": "x"}), None),
+    ((200, {"status": "FAILED"}), "http.callback_status"),
+    ((200, {"status": "success"}), "http.callback_status"),
+    ((200, {"state": "SUCCESS"}), "http.answer"),
+    ((200, b"SUCCESS"), "http.answer"),
+    ((200, b""), "http.answer"),
+    ((404, {"status": "SUCCESS"}), "http.status"),
+    ((500, {"status": "PROCESSING"}), "http.status"),
+    ((302, {"status": "SUCCESS"}), "http.status"),
+]
+
+
+def test_what_answers_to_a_poll_come_to(scene, service):
+    """Of each the first poll goes on, and the second one ends it. Where a redirect leads is not asked."""
+    asked = Counter()
+
+    def poll(task):
+        asked[task] += 1
+        return (200, {"status": "PROCESSING"}) if asked[task] == 1 else POLLED[int(task)][0]
+
+    service.submit = lambda given: (200, {"taskId": given["code"]})
+    service.poll = poll
+    url = f"{service.url}/status/?from=opscenter&x=1"
+    instances = [node(scene, service, body={"code": str(at)}, callback={"url": url}) for at in range(len(POLLED))]
+    with courier():
+        for instance in instances:
+            ended(instance)
+    for (answer, code), instance in zip(POLLED, instances, strict=True):
+        assert (instance.state, code_of(instance)) == (State.FAILURE if code else State.SUCCESS, code), answer
+    assert asked == {str(at): 2 for at in range(len(POLLED))}
+    paths = Counter(path for _method, path, _headers, _body in service.got)
+    assert paths == {f"/status/{at}?from=opscenter&x=1": 2 for at in range(len(POLLED))} | {"/run_code": len(POLLED)}
+
+
+def test_the_documented_services_word_succeeds_only_where_the_node_says_so(scene, service):
+    instance = node(scene, service, callback={"success": ["SUCCESS"]})
+    with courier():
+        ended(instance)
+    assert instance.reason == {"code": "http.callback_status", "params": {"status": "FINISHED"}}
+
+
+def test_a_slow_service_is_waited_for(scene, service):
+    """Each answer takes its time, and less than the node allows."""
+    late = threading.Event()
+
+    def slowly(answer):
+        late.wait(0.7)
+        return answer
+
+    service.submit = lambda _given: slowly((200, {"taskId": "slow"}))
+    service.poll = lambda _task: slowly((200, {"status": "SUCCESS"}))
+    instance = node(scene, service, requestTimeout=5)
+    with courier():
+        ended(instance)
+    assert (instance.state, service.submits, len(service.got)) == (State.SUCCESS, 1, 2)
 
 
 def test_a_service_that_lies_about_the_status_and_says_our_secret(scene, service):
@@ -236,6 +299,43 @@ def test_parameters_are_put_in(scene, service):
     assert instance.state == State.SUCCESS
     assert (service.got[0][1], json.loads(service.got[0][3])) == ("/r?d=1", {"code": "20261120 1"})
     assert attempt.parameters == {"a": "1", "bizdate": "20261120"}
+
+
+def test_parameters_of_every_level_go_into_url_headers_query_and_body_of_both_requests(scene, service):
+    for workspace, name, expression in [(None, "g", "$bizdate"), (scene.workspace, "w", "$[hh24]")]:
+        SharedParameter.objects.create(
+            tenant=scene.tenant,
+            workspace=workspace,
+            environment="Prod" if workspace else "",
+            name=name,
+            expression=expression,
+            modified_by=scene.user,
+        )
+    text = "${g}-${w}-${r}-${n}-${yyyymm}-$[mi]"
+    instance = node(
+        scene,
+        service,
+        parameters="n=own",
+        url=service.url + "/${g}/run",
+        headers={"X-Day": text},
+        params={"${n}": text},
+        body={"code": "ok", "all": [text]},
+        callback={"url": service.url + "/status?g=${g}", "method": "POST", "headers": {"X-Day": text}, "body": text},
+    )
+    content = instance.task.version.content.replace(f'"body": "{text}"', f'"body": {{"a": "{text}"}}')
+    type(instance.task.version).objects.update(content=content)
+    WorkflowInstance.objects.update(parameters={"workflow": {"r": "run"}})
+    with courier():
+        attempt = ended(instance)
+    value = "20261120-00-run-own-202611-00"
+    (_, submit, headers, body), (method, poll, poll_headers, poll_body) = service.got
+    assert (submit, headers["X-Day"]) == (f"/20261120/run?own={value}", value)
+    assert json.loads(body) == {"code": "ok", "all": [value]}
+    assert (method, poll.endswith("?g=20261120"), poll_headers["X-Day"]) == ("POST", True, value)
+    assert json.loads(poll_body) == {"a": value}
+    assert attempt.parameters == {"n": "own", "g": "20261120", "w": "00", "r": "run"}
+    assert attempt.parameter_sources["w"]["level"] == "workspace"
+    assert instance.state == State.SUCCESS
 
 
 @pytest.mark.parametrize(("success", "state"), [("2xx", State.FAILURE), ("2xx,400", State.SUCCESS)])
@@ -352,8 +452,6 @@ def killed(when) -> None:
 
 
 def test_room_at_hosts():
-    from collections import Counter
-
     assert rooms(["a", "b"], Counter(), most=400) == {"a": 256, "b": 44}
     assert rooms(["a"], Counter(a=256)) == {}
     assert rooms(["a", "b"], Counter(a=256, c=50)) == {"b": FEW}

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opscenter.production.rules.misfires import Missed, Policy, missed, not_run
+from opscenter.production.rules.states import Kind
 
 NIGHT = datetime(2026, 3, 15, tzinfo=UTC)
 
@@ -56,3 +57,8 @@ POLICIES = [
 @pytest.mark.parametrize(("found", "dry"), POLICIES)
 def test_the_policy_says_what_is_not_run(found, dry):
     assert not_run(found) == dry
+
+
+def test_a_missed_instance_is_a_dry_run_and_to_clients_of_dataworks_one_that_they_know():
+    assert Kind.MISSED.is_dry_run
+    assert {kind.wire for kind in Kind} == set(range(8)) and Kind.MISSED.wire == Kind.SKIP

@@ -4,13 +4,14 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from opscenter.base import clock
 from opscenter.console.drafts import draft, look_at
 from opscenter.engine import generate
 from opscenter.operations.drafts import import_document
 from opscenter.operations.publish import publish
-from opscenter.production.models import TaskInstance
+from opscenter.production.models import Task, TaskInstance
 from tests.workflows.cast import Cast, document, node
 
 NOON = datetime(2026, 11, 21, 4, tzinfo=UTC)
@@ -48,7 +49,10 @@ def test_at_once_behind_what_starts_tomorrow_there_is_nothing_today(cast: Cast) 
     assert found == [("b", "isolated_today"), ("c", "isolated_today")]
     today = TaskInstance.objects.filter(bizdate=date(2026, 11, 20), task__is_root=False)
     assert set(today.values_list("task__name", flat=True)) == {"d", "e"}
+    generate.generate_day(cast.tenant, date(2026, 11, 21))
+    assert isolated("b") is None  # it is published for tomorrow; the night that made today did not know it
     generate.generate_day(cast.tenant, date(2026, 11, 22))
+    assert [isolated(name) for name in "abcde"] == [None] * 5
     assert TaskInstance.objects.filter(bizdate=date(2026, 11, 21), task__is_root=False).count() == 5
 
 
@@ -60,6 +64,28 @@ def test_what_has_instances_today_is_enough_though_it_is_not_published_again(cas
 def test_from_half_past_eleven_on_nothing_is_made_today_anyway(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "now", lambda: NOON + timedelta(hours=11, minutes=31))
     assert told(cast, node("a"), node("b", "a", instanceMode="Immediately")) == []
+
+
+def isolated(name: str) -> date | None:
+    """The day for which the task's page says that it is isolated."""
+    return generate.isolated_on(Task.objects.select_related("workspace__tenant", "version").get(name=name))
+
+
+def test_a_task_that_the_night_left_out_says_so_on_its_page(cast: Cast, client: Client) -> None:
+    told(cast, node("a", trigger=period(end="2026-11-21 23:00:00")), node("b", "a"), node("c", "b"), node("d"))
+    generate.generate_day(cast.tenant, date(2026, 11, 22))
+    found = {name: isolated(name) for name in "abcd"}
+    assert found == {"a": None, "b": date(2026, 11, 22), "c": date(2026, 11, 22), "d": None}
+    client.force_login(cast.owner.user)
+    pages = {name: _page(client, cast, name) for name in "bd"}
+    assert "It has no instances on 2026-11-22" in pages["b"] and "It has no instances" not in pages["d"]
+    Task.objects.filter(name="b").update(status=Task.Status.OFFLINE)
+    assert isolated("b") is None
+
+
+def _page(client: Client, cast: Cast, name: str) -> str:
+    number = Task.objects.get(name=name).number
+    return client.get(f"/w/{cast.workspace.pk}/prod/tasks/{number}/").content.decode()
 
 
 PERIODS = [

@@ -117,6 +117,8 @@ def _object_url(request: ConsoleRequest, entry: AuditEntry) -> str:
                 return here(request, "resource", pk=number)
             case "data_source":
                 return here(request, "data_source_list")
+            case "parameter":
+                return here(request, "parameter_list")
             case "workflow":
                 return here(request, "workflow", pk=number)
             case "workspace":

@@ -15,6 +15,7 @@ from opscenter.console.drafts import Draft, Finding
 from opscenter.console.forms import ImportForm, PublishForm, refuse
 from opscenter.operations import drafts as importing
 from opscenter.operations import publish as publishing
+from opscenter.operations.publish_parameters import with_new_parameters, workflow_problems
 from opscenter.workspaces.roles import Permission
 from workflows.flowspec import BadDocument, Problem
 from workflows.models import Node, Workflow
@@ -75,9 +76,10 @@ def _url_of(request: ConsoleRequest, workflow: Workflow | None) -> str:
 @in_workspace
 def workflow_list(request: ConsoleRequest) -> HttpResponse:
     """The draft workflows, and how much of each waits to be published."""
-    found = drafts.workflows(request.workspace)
+    found = list(drafts.workflows(request.workspace))
     context = {
         "rows": [(workflow, _url_of(request, workflow)) for workflow in found],
+        "new_parameters": {workflow.pk for workflow in with_new_parameters(found)},
         "loose": Node.objects.filter(workspace=request.workspace, workflow=None).count(),
         "loose_url": here(request, "workflow_loose_nodes"),
         "import_url": here(request, "import"),
@@ -105,20 +107,27 @@ def _drafts_page(request: ConsoleRequest, workflow: Workflow | None) -> HttpResp
     publish_url = here(request, "workflow_publish")
     missing = why_not(request, Permission.PUBLISH)
     pending = [draft for draft in rows if draft.state != "published"]
+    new_parameters = bool(workflow and with_new_parameters([workflow]))
     query = QueryDict(mutable=True)
-    query.setlist("id", [str(draft.node.pk) for draft in pending])
+    query.setlist("id", [str(draft.node.pk) for draft in pending or rows])  # parameters go with any of the nodes
     context = {
         "workflow": workflow,
         "rows": rows,
         "pending": pending,
-        "problems": [finding for draft in rows for finding in draft.problems],
+        "problems": [
+            *(drafts.finding(problem) for problem in workflow_problems([draft.node for draft in rows])),
+            *(finding for draft in rows for finding in draft.problems),
+        ],
         "warnings": [finding for draft in rows for finding in draft.warnings],
         "publish_url": f"{publish_url}?{query.urlencode()}",
-        "why_not_publish": missing or ("" if pending else _("Everything here is published as it is.")),
+        "new_parameters": new_parameters,
+        "why_not_publish": missing
+        or ("" if pending or new_parameters else _("Everything here is published as it is.")),
         "actions": [{"label": _("Publish"), "icon": "upload", "url": publish_url, "why_not": missing}],
         "list_url": here(request, "workflow_list"),
         "import_url": here(request, "import"),
         "why_not_import": why_not(request, Permission.DEVELOP),
+        "http_url": here(request, "workflow_http_node_add", pk=workflow.pk) if workflow is not None else "",
     }
     return render(request, "console/authoring/workflow.html", context)
 
@@ -172,13 +181,15 @@ def _chosen(request: ConsoleRequest) -> list[Draft]:
 
 def _published(report: publishing.PublishReport) -> str:
     count = len(report.tasks)
+    changed = ", ".join(workflow.name for workflow in report.workflows)
+    said = _("Parameters of the workflow were published: %(names)s.") % {"names": changed} if changed else ""
     if not count:
-        return _("Production had all of it already; nothing was changed.")
+        return said or _("Production had all of it already; nothing was changed.")
     text = ngettext("%(n)s task was published.", "%(n)s tasks were published.", count) % {"n": count}
     if report.instances:
         made = ngettext("%(n)s instance of today was made.", "%(n)s instances of today were made.", report.instances)
         text += " " + made % {"n": report.instances}
-    return text
+    return f"{text} {said}".strip()
 
 
 def _workflow(request: ConsoleRequest, pk: int) -> Workflow:

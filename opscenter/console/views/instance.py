@@ -10,12 +10,13 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from opscenter.base import clock
 from opscenter.console import instance_parts as parts
-from opscenter.console import live
+from opscenter.console import live, parameter_parts
 from opscenter.console.access import ConsoleRequest, here, in_workspace, is_partial
 from opscenter.console.filters import query_string
 from opscenter.console.instance_rows import duration_of, is_live
-from opscenter.production import explaining, log_tail, selectors
+from opscenter.production import log_tail, parameter_values, selectors
 from opscenter.production.models import Attempt, Backfill, BackfillDate, LogChunk, TaskInstance, WorkflowInstance
 from opscenter.production.names import kind_name
 from opscenter.production.node_types import HTTP_TRIGGER
@@ -97,7 +98,14 @@ def log_raw(request: ConsoleRequest, pk: int, number: int) -> HttpResponseBase:
 
 def _instance(request: ConsoleRequest, pk: int) -> TaskInstance:
     found = selectors.instances(request.user, request.workspace, request.environment)
-    return get_object_or_404(found.select_related("version", "task__workflow").defer("version__content"), pk=pk)
+    one = get_object_or_404(
+        found.select_related("version", "task__workflow", "task__version").defer(
+            "version__content", "task__version__content"
+        ),
+        pk=pk,
+    )
+    one.workspace = one.task.workspace = request.workspace
+    return one
 
 
 def _attempt(request: ConsoleRequest, pk: int, number: int) -> Attempt:
@@ -128,12 +136,19 @@ def _page(request: ConsoleRequest, found: TaskInstance, view: str) -> dict[str, 
         shown = parts.shown_attempt(found, request.GET.get("attempt", ""))
     except Attempt.DoesNotExist:
         raise Http404 from None
-    is_test = found.workflow_instance.type == WorkflowInstance.Type.SMOKE_TEST
-    crumbs = [(_("Test instances"), here(request, "test_instance_list"))]
     job = _job_of(found)
+    kinds = WorkflowInstance.Type
     if job is not None:
         crumbs = [(_("Backfills"), here(request, "backfill_list")), (job.name, here(request, "backfill", pk=job.pk))]
-    elif not is_test:
+    elif found.workflow_instance.type == kinds.SMOKE_TEST:
+        crumbs = [(_("Test instances"), here(request, "test_instance_list"))]
+    elif found.workflow_instance.type in (kinds.MANUAL, kinds.MANUAL_WORKFLOW):
+        run = query_string({"run": found.workflow_instance_id})
+        crumbs = [
+            (_("Manual instances"), here(request, "manual_instance_list")),
+            (found.workflow_instance.name, here(request, "manual_instance_list") + run),
+        ]
+    else:
         day = query_string({"bizdate": found.bizdate.isoformat()})
         crumbs = [(_("Instances"), here(request, "instance_list") + day)]
     asked = {name: request.GET.getlist(name) for name in ("view", "attempt") if name in request.GET}
@@ -146,6 +161,7 @@ def _page(request: ConsoleRequest, found: TaskInstance, view: str) -> dict[str, 
         "backfill": job,
         "task_url": here(request, "task", number=found.task.number),
         "actions": parts.actions(request, found),
+        "dag_url": here(request, "instance_dag", pk=found.pk),
         "kind": kind_name(found.kind),
         "duration": duration_of(found),
         "shown": shown,
@@ -172,7 +188,9 @@ def _overview(request: ConsoleRequest, found: TaskInstance, shown: Attempt | Non
     latest = listed[0]["attempt"].number if listed else 0
     at_hand = request.GET.get("live", "")
     is_trigger = found.node_type == HTTP_TRIGGER.code
+    values = parameter_values.of_instance(found, shown, clock.now())
     return {
+        "parameters": parameter_parts.table(values),
         "checklist": parts.checklist(request, found),
         "upstream": parts.neighbours(request, selectors.upstream_of(found)),
         "downstream": parts.neighbours(request, selectors.downstream_of(found)),
@@ -215,7 +233,6 @@ def _log_of(request: ConsoleRequest, found: TaskInstance, attempt: Attempt | Non
             "attempt": None,
             "log_url": here(request, "instance_log", pk=found.pk),
             "needs_worker": found.needs_worker,
-            "why": explaining.in_short(found),
         }
     is_growing = log_tail.is_growing(attempt)
     part = log_tail.tail(attempt)

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from opscenter.base import clock
 from opscenter.base.reasons import Invalid, say
-from opscenter.console import live, matching, paging
+from opscenter.console import live, matching, paging, parameter_parts
 from opscenter.console.access import ConsoleRequest, actor, go, here, in_workspace, is_partial, permitted
 from opscenter.console.cron_words import in_words
 from opscenter.console.filters import TaskFilters, latest_bizdate, query_string
@@ -22,11 +22,11 @@ from opscenter.console.instance_rows import rows_of
 from opscenter.console.operation_parts import batch_buttons, buttons
 from opscenter.console.operation_rows import freezes_of, history_of, open_operation
 from opscenter.console.questions import CommentForm, ask
+from opscenter.engine.generate import isolated_on
 from opscenter.operations import smoke_test
 from opscenter.operations.permits import missing
-from opscenter.production import listings, selectors
+from opscenter.production import listings, parameter_values, selectors
 from opscenter.production.models import Task
-from opscenter.production.rules import cron
 from opscenter.workspaces.roles import Permission
 
 ORDER = paging.Order(number="number")
@@ -38,14 +38,25 @@ VERSIONS_SHOWN = 100
 @in_workspace
 @require_safe
 def task_list(request: ConsoleRequest) -> HttpResponse:
-    """The tasks of the environment."""
-    filters = TaskFilters(request.GET, request.user, request.workspace, request.environment)
+    """The auto triggered tasks of the environment."""
+    return listing(request, Task.Trigger.SCHEDULER)
+
+
+def listing(request: ConsoleRequest, trigger: Task.Trigger, **frame: Any) -> HttpResponse:
+    """The tasks of the environment that are triggered in this way.
+
+    Args:
+        frame: more for the template; ``actions`` stand in the batch bar before the operations.
+    """
+    filters = TaskFilters(request.GET, request.user, request.workspace, request.environment, trigger)
     kept = {name: request.GET.getlist(name) for name in request.GET if name not in ("before", "after")}
     context: dict[str, Any] = {
         "filters": filters,
         "is_narrowed": bool(kept),
         "clear_url": request.path,
         "import_url": here(request, "import"),
+        "is_manual": trigger == Task.Trigger.MANUAL,
+        **frame,
     }
     if not filters.is_valid():
         return live.whole(request, "console/tasks/list.html", context, status=422)
@@ -57,8 +68,8 @@ def task_list(request: ConsoleRequest) -> HttpResponse:
         for one in page.rows
     ]
     context |= {
-        "actions": [*batch_buttons(request, "task"), _backfill_button(request)],
-        "matching": matching.fields("task_list", matching.kept(request)),
+        "actions": [*frame.get("actions", ()), *batch_buttons(request, "task"), *_backfill_button(request, trigger)],
+        "matching": matching.fields(request),
         "zone": request.workspace.tenant.time_zone,
     }
     return live.whole(request, "console/tasks/list.html", {**context, "page": page, "rows": rows})
@@ -83,9 +94,7 @@ def task(request: ConsoleRequest, number: int) -> HttpResponse:
         "view": view,
         "part": f"console/tasks/{view}.html",
         "tabs": _tabs(view),
-        "crumbs": [(_("Tasks"), here(request, "task_list"))],
-        "run_url": here(request, "task_run", number=number),
-        "run_why_not": _run_why_not(request, found),
+        **_way_to_run(request, found),
         "backfill_url": here(request, "backfill_new") + query_string({"tasks": number}),
         "actions": buttons(request, found),
         "freeze": freezes_of(request, [found]).get(found.pk),
@@ -153,19 +162,15 @@ class RunForm(CommentForm):
 
 def _task(request: ConsoleRequest, number: int) -> Task:
     found = selectors.tasks(request.user, request.workspace, request.environment)
-    return get_object_or_404(found.select_related("version__published_by", "modified_by"), number=number)
+    one = get_object_or_404(found.select_related("version__published_by", "modified_by"), number=number)
+    one.workspace = request.workspace
+    return one
 
 
 def _defaults(request: ConsoleRequest, found: Task) -> dict[str, Any]:
     """Yesterday, and the first time of day of the task's schedule."""
     bizdate = latest_bizdate(clock.now(), request.workspace.tenant.time_zone)
-    at = "00:00:00"
-    if found.version is not None:
-        try:
-            at = cron.parse(found.version.cron).times_of_day()[0].isoformat()
-        except cron.CronError:
-            at = "00:00:00"
-    return {"bizdate": bizdate, "at": at}
+    return {"bizdate": bizdate, "at": parameter_values.first_time_of_day(found).isoformat()}
 
 
 def _schedule(found: Task) -> dict[str, str]:
@@ -175,21 +180,42 @@ def _schedule(found: Task) -> dict[str, str]:
 
 def _run_why_not(request: ConsoleRequest, found: Task) -> str:
     if not request.member.may(Permission.TEST_TASK, own=found.owner_id == request.user.pk):
-        return say("permission.missing", missing(Permission.TEST_TASK))
+        return say("permission.missing", missing(Permission.TEST_TASK, request.member))
     if found.status != Task.Status.ONLINE:
         return say("task.offline", {"task": found.name})
     return ""
 
 
-def _backfill_button(request: ConsoleRequest) -> dict[str, Any]:
-    """Of the batch bar; it leads to the dialog, which is a page of its own."""
+def _backfill_button(request: ConsoleRequest, trigger: Task.Trigger) -> list[dict[str, Any]]:
+    """Of the batch bar of scheduled tasks; it leads to the dialog, which is a page of its own."""
+    if trigger == Task.Trigger.MANUAL:
+        return []
     may = request.member.may(Permission.TEST_TASK, own=True)
+    return [
+        {
+            "label": _("Backfill"),
+            "icon": "rewind",
+            "key": "b",
+            "url": here(request, "backfill_new"),
+            "why_not": "" if may else say("permission.missing", missing(Permission.TEST_TASK)),
+        }
+    ]
+
+
+def _way_to_run(request: ConsoleRequest, found: Task) -> dict[str, Any]:
+    """The list that the task is in, and the button that runs it."""
+    is_manual = found.trigger == Task.Trigger.MANUAL
+    crumb = (
+        (_("Manual tasks"), here(request, "manual_task_list"))
+        if is_manual
+        else (_("Tasks"), here(request, "task_list"))
+    )
+    manually = here(request, "manual_task_run") + query_string({"id": [found.pk]})
     return {
-        "label": _("Backfill"),
-        "icon": "rewind",
-        "key": "b",
-        "url": here(request, "backfill_new"),
-        "why_not": "" if may else say("permission.missing", missing(Permission.TEST_TASK)),
+        "crumbs": [crumb],
+        "run_label": _("Run") if is_manual else _("Run now"),
+        "run_url": manually if is_manual else here(request, "task_run", number=found.number),
+        "run_why_not": _run_why_not(request, found),
     }
 
 
@@ -208,13 +234,36 @@ def _overview(request: ConsoleRequest, found: Task) -> dict[str, Any]:
         .order_by("-scheduled_at", "-pk")[:LATEST_SHOWN]
     )
     of_mine = Task.objects.visible_to(request.user)
+    values = parameter_values.planned(
+        found,
+        latest_bizdate(clock.now(), request.workspace.tenant.time_zone),
+        parameter_values.first_time_of_day(found),
+    )
+    online = Task.Status.ONLINE
     return {
+        "parameters": parameter_parts.table(parameter_values.of_task(found, values)),
+        "parameters_for": values,
+        "try_url": here(request, "parameter_try") + query_string({"task": found.number, "bizdate": values.bizdate}),
+        "isolated": _isolated(found),
         "outputs": found.outputs.order_by("name"),
         "upstream": _linked(request, of_mine, Task.objects.filter(dependents__task=found)),
-        "downstream": _linked(request, of_mine, Task.objects.filter(dependencies__upstream=found)),
+        "downstream": _linked(request, of_mine, Task.objects.filter(dependencies__upstream=found, status=online)),
         "rows": rows_of(instances, request.workspace.tenant.time_zone),
-        "instances_url": here(request, "instance_list") + query_string({"bizdate": "all", "task": found.number}),
+        "instances_url": _instances_url(request, found),
     }
+
+
+def _isolated(found: Task) -> str:
+    day = isolated_on(found)
+    if day is None:
+        return ""
+    return _("It has no instances on %(day)s: none of the tasks that it depends on has any.") % {"day": day}
+
+
+def _instances_url(request: ConsoleRequest, found: Task) -> str:
+    if found.trigger == Task.Trigger.MANUAL:
+        return here(request, "manual_instance_list") + query_string({"task": found.number})
+    return here(request, "instance_list") + query_string({"bizdate": "all", "task": found.number})
 
 
 def _linked(request: ConsoleRequest, visible: Any, tasks: Any) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from opscenter.openapi.operations import (
     extensions,
     instances,
     instances_2020,
+    manual_runs,
     projects,
     resource_groups,
     smoke_tests,
@@ -14,6 +15,7 @@ from opscenter.openapi.operations import (
     tasks,
     triggers,
     workflow_instances,
+    workflow_reruns,
 )
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "extensions",
     "instances",
     "instances_2020",
+    "manual_runs",
     "projects",
     "resource_groups",
     "smoke_tests",
@@ -30,4 +33,5 @@ __all__ = [
     "tasks",
     "triggers",
     "workflow_instances",
+    "workflow_reruns",
 ]

@@ -106,12 +106,14 @@ def run_cycle_dag_nodes(actor: Actor, args: Args) -> Args:
     return envelope([pk for pk in _families(job) if job.made]) | told
 
 
-def create(actor: Actor, workspace: Workspace, args: Args, properties: Mapping[str, Any]) -> Args:
+def create(actor: Actor, workspace: Workspace, args: Args) -> Args:
     """CreateWorkflowInstances of this type; the OperationId names the job."""
     if args["WorkflowId"] != 1:
         raise invalid("WorkflowId", "Of a backfill it is 1.")
-    if args["Periods"] is None:
-        raise missing("Periods")
+    for name in ("DefaultRunProperties", "Periods"):
+        if args[name] is None:
+            raise missing(name)
+    properties: Mapping[str, Any] = args["DefaultRunProperties"]
     policy = properties.get("RunPolicy") or {}
     periods = args["Periods"]
     ranges = tuple(DateRange(one["StartBizDate"], one["EndBizDate"]) for one in periods["BizDates"])

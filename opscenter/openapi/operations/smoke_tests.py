@@ -1,4 +1,4 @@
-"""Making runs: smoke tests of a task here, backfills by their own module. Other kinds of runs do not exist."""
+"""Making runs: smoke tests of a task here, manual runs and backfills by their own modules. Other kinds do not exist."""
 
 import uuid
 from datetime import date, time
@@ -8,7 +8,7 @@ from opscenter.engine import generate
 from opscenter.openapi import finding
 from opscenter.openapi.errors import fault, invalid, missing
 from opscenter.openapi.fields import Boolean, Day, Env, Integer, Items, Request, Structure, Text, TimeOfDay
-from opscenter.openapi.operations import backfills
+from opscenter.openapi.operations import backfills, manual_runs
 from opscenter.openapi.operations.instances_2020 import envelope
 from opscenter.openapi.registry import Args, operation
 from opscenter.operations.actor import Actor
@@ -58,22 +58,25 @@ class RunSmokeTest(Request):
 
 @operation("2024-05-18", "CreateWorkflowInstances", CreateWorkflowInstances, Permission.TEST_TASK)
 def create_workflow_instances(actor: Actor, args: Args) -> Args:
-    """A smoke test of one task for one business date, whose workflow instance the OperationId names; or a backfill."""
+    """A smoke test of one task, or a run of what is triggered manually, for one business date, whose workflow instance the
+    OperationId names; or a backfill."""
     kind = args["Type"].lower()
-    if kind not in (_SMOKE_TEST.lower(), backfills.TYPE.lower()):
-        raise invalid("Type", f"Of these kinds runs can be created here: {_SMOKE_TEST}, {backfills.TYPE}.")
-    if args["DefaultRunProperties"] is None:
-        raise missing("DefaultRunProperties")
-    if args["Periods"] is None:
-        raise missing("Periods")
+    if kind not in (_SMOKE_TEST.lower(), backfills.TYPE.lower(), *manual_runs.TYPES):
+        known = ", ".join([_SMOKE_TEST, backfills.TYPE, *manual_runs.TYPES.values()])
+        raise invalid("Type", f"Of these kinds runs can be created here: {known}.")
     if kind == backfills.TYPE.lower():
-        workspace = finding.workspace(actor, args["ProjectId"])
-        return backfills.create(actor, workspace, args, args["DefaultRunProperties"])
+        return backfills.create(actor, finding.workspace(actor, args["ProjectId"]), args)
     if not args["AutoStartEnabled"]:
-        raise invalid("AutoStartEnabled", "A smoke test starts at once; leave this out.")
+        raise invalid("AutoStartEnabled", "A run starts at once; leave this out.")
     for name in ("TaskParameters", "WorkflowParameters"):
         _refuse_parameters(name, args[name])
     workspace = finding.workspace(actor, args["ProjectId"])
+    if kind in manual_runs.TYPES:
+        made = manual_runs.create(actor, workspace, args, manual_runs.TYPES[kind])
+        return {"OperationId": str(uuid.UUID(int=made.pk))}
+    for name in ("DefaultRunProperties", "Periods"):
+        if args[name] is None:
+            raise missing(name)
     task = finding.task(actor, _only_root(args["DefaultRunProperties"].get("RootTaskIds")), args["EnvType"])
     if task.workspace_id != workspace.pk:
         raise fault("Invalid.Task.NotExist", detail=f"The task {task.number} is not in the project {workspace.pk}.")
@@ -86,7 +89,7 @@ def create_workflow_instances(actor: Actor, args: Args) -> Args:
 
 @operation("2024-05-18", "GetCreateWorkflowInstancesResult", GetCreateWorkflowInstancesResult, Permission.VIEW)
 def get_create_workflow_instances_result(actor: Actor, args: Args) -> Args:
-    """What CreateWorkflowInstances made; smoke tests exist by the time it answers."""
+    """What CreateWorkflowInstances made; all but backfills exist by the time that answers."""
     number = _number(args["OperationId"])
     if (job := backfills.named_by(actor, number)) is not None:
         return backfills.result(job)
@@ -113,7 +116,7 @@ def run_smoke_test(actor: Actor, args: Args) -> Args:
 def _refuse_parameters(name: str, value: str | None) -> None:
     """Parameters of one run are not known here; leaving them out silently would run something else than was asked."""
     if value not in (None, "{}"):
-        raise invalid(name, "A smoke test runs with the parameters that are deployed; leave this out.")
+        raise invalid(name, "A run has the parameters that are deployed; leave this out.")
 
 
 def _only_root(numbers: list[int] | None) -> int:
@@ -134,7 +137,7 @@ def _only_day(ranges: list[dict[str, date]]) -> date:
 def _time_of_day(task: Task, bizdate: date, earliest: time, latest: time) -> time:
     """The first scheduled time of the task within the period of that day; the start of the period when it has none."""
     zone = ZoneInfo(task.workspace.tenant.time_zone)
-    if task.version is None:
+    if task.version is None or not task.version.cron:
         return earliest
     planned = generate.plan(task.version, scheduled_day(bizdate), zone)
     times = (plan.scheduled_at.astimezone(zone).time() for plan in planned)
@@ -150,7 +153,7 @@ def _number(operation_id: str) -> int:
 
 def _made(actor: Actor, number: int, operation_id: str) -> WorkflowInstance:
     found = WorkflowInstance.objects.filter(
-        pk=number, type=WorkflowInstance.Type.SMOKE_TEST, workspace__members__user=actor.user
+        pk=number, type__in=[_SMOKE_TEST, *manual_runs.TYPES.values()], workspace__members__user=actor.user
     )
     made = found.first() if number < 2**63 else None
     if made is None:

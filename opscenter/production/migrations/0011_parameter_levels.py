@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('production', '0008_handed_over_attempts'),
+        ('production', '0010_resource_groups'),
         ('workspaces', '0004_retention'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='attempt',
             name='parameter_sources',
-            field=models.JSONField(help_text='where each comes from: production.rules.levels.as_json', null=True),
+            field=models.JSONField(help_text='where each comes from; none if they were not resolved', null=True),
         ),
         migrations.AddField(
             model_name='productionworkflow',

@@ -10,8 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('production', '0010_resource_groups'),
-        ('production', '0011_parameter_levels'),
+        ('production', '0012_manual_tasks'),
         ('workspaces', '0004_retention'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

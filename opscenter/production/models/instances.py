@@ -15,7 +15,8 @@ class WorkflowInstance(models.Model):
 
     class Type(models.TextChoices):
         NORMAL = "Normal", _("Scheduled")
-        MANUAL = "Manual", _("Manual")
+        MANUAL = "Manual", _("Manual tasks")
+        MANUAL_WORKFLOW = "ManualWorkflow", _("Manual workflow")
         SMOKE_TEST = "SmokeTest", _("Smoke test")
         BACKFILL = "SupplementData", _("Backfill")
 
@@ -204,7 +205,7 @@ class Attempt(models.Model):
         TaskVersion, on_delete=models.PROTECT, null=True, related_name="+", db_constraint=False, db_index=False
     )
     parameters = models.JSONField(default=dict, help_text="scheduling parameters as resolved")
-    parameter_sources = models.JSONField(null=True, help_text="where each comes from: production.rules.levels.as_json")
+    parameter_sources = models.JSONField(null=True, help_text="where each comes from; none if they were not resolved")
     resources = models.JSONField(default=dict, help_text="resource name -> version number")
     worker = models.BigIntegerField(null=True, help_text="base.Process of the worker")
     host = models.CharField(max_length=255, blank=True)

@@ -192,6 +192,7 @@ class Facts:
         is_dry_run: its recurrence is a dry run.
         is_trigger: it waits for an external system otherwise.
         is_online: it has a version in production.
+        is_manual: it runs when somebody runs it, and has no schedule.
         is_root: it is a workspace's root node, on which all others hang.
     """
 
@@ -200,6 +201,7 @@ class Facts:
     is_dry_run: bool = False
     is_trigger: bool = False
     is_online: bool = True
+    is_manual: bool = False
     is_root: bool = False
 
 
@@ -257,6 +259,8 @@ def cast(graph: Graph, chosen: Collection[int], left_out: Collection[int], facts
 def _absent(facts: Facts | None) -> str:
     if facts is None or not facts.is_online:
         return "backfill.offline"
+    if facts.is_manual:
+        return "backfill.manual"
     return "backfill.root" if facts.is_root else ""
 
 

@@ -119,6 +119,11 @@ def is_name(text: str) -> bool:
     return len(text) <= LONGEST_NAME and _NAME.fullmatch(text) is not None and not text.isdigit()
 
 
+def is_date(text: str) -> bool:
+    """Whether ``${text}`` is a date: no parameter that many scripts share can be called so."""
+    return _BY_BIZDATE.fullmatch(text) is not None
+
+
 def _assignment(text: str, found: re.Match[str]) -> Assignment:
     """The assignment that begins with the word found."""
     start, word = found.start(), found[0]
@@ -162,7 +167,7 @@ def evaluate(expression: str, context: Context) -> str:
         try:
             return _value(match, context)
         except ParameterError as error:
-            told = error.reason.params | {"position": match.start() + 1}
+            told = {**error.reason.params, "position": match.start() + 1}
             raise ParameterError(error.reason.code, **told) from error.__cause__
 
     return _EXPRESSION.sub(replace, expression)

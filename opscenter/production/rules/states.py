@@ -76,3 +76,8 @@ class Kind(IntEnum):
     def is_dry_run(self) -> bool:
         """Succeeds at its time without running anything."""
         return self >= Kind.SKIP
+
+    @property
+    def wire(self) -> int:
+        """Its number to DataWorks' clients, who know a missed instance as a dry run."""
+        return int(Kind.SKIP if self is Kind.MISSED else self)

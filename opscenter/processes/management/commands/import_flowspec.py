@@ -62,6 +62,8 @@ class Command(BaseCommand):
         for task in report.tasks:
             state = "new" if task.pk in report.new else f"version {task.version.number if task.version else 0}"
             self.stdout.write(f"Published {task.name}: task {task.number} ({state}).")
+        for workflow in report.workflows:
+            self.stdout.write(f"Published the parameters of {workflow.name}: {workflow.parameters or 'none'}.")
         for node in report.unchanged:
             self.stdout.write(f"Left {node.name} as it is in production: task {node.number}.")
         for warning in report.warnings:
