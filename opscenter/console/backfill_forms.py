@@ -143,7 +143,7 @@ class BackfillForm(forms.Form):
     @property
     def has_settings(self) -> bool:
         """Whether any of the fields that are folded away says something."""
-        untouched = ("", None, False, [], "00:00:00", "23:59:59", time.min, time(23, 59, 59))
+        untouched: tuple[Any, ...] = ("", None, False, [], "00:00:00", "23:59:59", time.min, time(23, 59, 59))
         return any(self[name].errors or self[name].value() not in untouched for name in _FOLDED)
 
     @property

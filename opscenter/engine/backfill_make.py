@@ -166,7 +166,9 @@ class Settings:
             zone=ZoneInfo(job.workspace.tenant.time_zone),
             start=time.fromisoformat(asked["start"]),
             end=time.fromisoformat(asked["end"]),
-            window=window and RunWindow(*map(time.fromisoformat, window[:2]), window[2]),
+            window=RunWindow(time.fromisoformat(window[0]), time.fromisoformat(window[1]), window[2])
+            if window
+            else None,
             immediately=asked["immediately"],
             priority=asked["priority"],
             group=group and ResourceGroup.objects.get(tenant=job.workspace.tenant_id, name=group).pk,

@@ -203,6 +203,8 @@ def test_wrong_requests_name_their_parameter(
         ({"RootTaskIds": [1, 2]}, "InvalidDefaultRunProperties.RootTaskIds"),
         ({"RootTaskIds": [123]}, "Invalid.Task.NotExist"),
         ({"Parallelism": 11}, "Invalid.Operation.Request"),
+        ({"PriorityWeightStrategy": "Upstream"}, "InvalidDefaultRunProperties.PriorityWeightStrategy"),
+        ({"DataSourceNameMappings": {"a": "b"}}, "InvalidDefaultRunProperties.DataSourceNameMappings"),
         ({"Mode": "Every"}, "InvalidDefaultRunProperties.Mode"),
         ({"RunPolicy": {"StartTime": "01:00:00"}}, "MissingDefaultRunProperties.RunPolicy.EndTime"),
     ],
@@ -226,7 +228,7 @@ def test_while_extensions_are_asked_it_is_being_created(cast: Guarded, line: lis
     assert (answer["Data"], answer["Status"], answer["Success"]) == ([], "Creating", True)
     from opscenter.operations.models import Operation
 
-    say(check_of(Operation.objects.get(pk=job.operation)), "FAIL", "Not at night")
+    say(check_of(Operation.objects.get(pk=job.operation or 0)), "FAIL", "Not at night")
     told = wire.call("GetCreateWorkflowInstancesResult", OperationId=answer["OperationId"])["Result"]
     assert told == {"Status": "Creating"}
     from opscenter.openapi.operations.backfills import operation_id

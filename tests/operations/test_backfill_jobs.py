@@ -1,6 +1,7 @@
 """A backfill as a whole: paused, resumed, stopped, rerun; its failures, its run window."""
 
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ from tests.operations.guarded import Guarded, told
 
 pytestmark = pytest.mark.django_db
 D = [FIRST + timedelta(days=n) for n in range(10)]
-DESCENDANTS = {"mode": Mode.DESCENDANTS}
+DESCENDANTS: dict[str, Any] = {"mode": Mode.DESCENDANTS}
 
 
 @pytest.fixture

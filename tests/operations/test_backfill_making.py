@@ -22,7 +22,7 @@ from tests.operations.maker import making
 
 pytestmark = pytest.mark.django_db(transaction=True)
 D = [FIRST + timedelta(days=n) for n in range(10)]
-DESCENDANTS = {"mode": Mode.DESCENDANTS}
+DESCENDANTS: dict[str, Any] = {"mode": Mode.DESCENDANTS}
 
 
 @pytest.fixture

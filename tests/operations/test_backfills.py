@@ -73,7 +73,7 @@ def test_one_task_for_one_date(cast: Guarded, line: list[Task]) -> None:
     assert made.workflow_instance.created_by == cast.operator
     assert (job.state, job.instances, job.made, job.tasks) == (Backfill.State.STARTED, 1, 1, 1)
     assert job.name.startswith("P_a_")
-    operation = Operation.objects.get(pk=job.operation)
+    operation = Operation.objects.get(pk=job.operation or 0)
     assert (operation.code, operation.status, operation.comment) == ("make_backfill", "applied", "lost data")
     assert operation.targets.get().done
     assert AuditEntry.objects.get(action="backfill.make").object_id == str(operation.pk)
@@ -285,8 +285,8 @@ def test_how_long_it_will_take_is_told_by_past_runs(cast: Guarded, line: list[Ta
 
 
 def test_what_is_confirmed_is_what_was_previewed(cast: Guarded, line: list[Task]) -> None:
-    asked_for = {"mode": Mode.DESCENDANTS, "count": 2}
-    seen = backfills.preview(cast.actor(), cast.workspace, "Prod", request(line[0], **asked_for)).fingerprint  # type: ignore[arg-type]
+    asked_for: dict[str, Any] = {"mode": Mode.DESCENDANTS, "count": 2}
+    seen = backfills.preview(cast.actor(), cast.workspace, "Prod", request(line[0], **asked_for)).fingerprint
     cast.version(line[0], content="echo new code")  # not what the preview is about
     job = backfill(cast, line[0], fingerprint=seen, **asked_for)
     assert instances(job)[0].version.number == 2

@@ -90,7 +90,7 @@ def backfill(request: ConsoleRequest, pk: int) -> HttpResponse:
     job: Backfill = get_object_or_404(found, pk=pk)
     by_date = backfill_counts.of_dates(job)
     counts = backfill_counts.of_jobs([job])[job.pk]
-    operation = Operation.objects.filter(pk=job.operation).first()
+    operation = Operation.objects.filter(pk=job.operation or 0).first()
     cards = cards_of(request, operation, "") if operation else []
     used = elapsed(cards)
     moving = is_moving(job, counts, operation)

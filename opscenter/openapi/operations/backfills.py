@@ -10,7 +10,7 @@ from typing import Any
 from opscenter.base.reasons import say
 from opscenter.openapi import finding
 from opscenter.openapi.errors import invalid, missing
-from opscenter.openapi.fields import Boolean, Day, Env, Integer, Items, Request, Structure, Text, TimeOfDay, Word
+from opscenter.openapi.fields import Boolean, Day, Env, Integer, Items, Json, Request, Structure, Text, TimeOfDay, Word
 from opscenter.openapi.operations.instances_2020 import envelope
 from opscenter.openapi.registry import Args, operation
 from opscenter.operations import backfills
@@ -56,6 +56,8 @@ class BackfillProperties(Structure):
     RuntimeResource = Text(63, required=False)
     RunPolicy = RunPolicy(required=False)
     Alert = Alert(required=False)
+    PriorityWeightStrategy = Word("Disable", "Upstream", default="Disable")
+    DataSourceNameMappings = Json(required=False)
 
 
 class RunCycleDagNodes(Request):
@@ -114,6 +116,9 @@ def create(actor: Actor, workspace: Workspace, args: Args) -> Args:
         if args[name] is None:
             raise missing(name)
     properties: Mapping[str, Any] = args["DefaultRunProperties"]
+    for name, known in (("PriorityWeightStrategy", "Disable"), ("DataSourceNameMappings", None)):
+        if properties.get(name) not in (known, None, {}):
+            raise invalid(f"DefaultRunProperties.{name}", "It does not exist here; leave it out.")
     policy = properties.get("RunPolicy") or {}
     periods = args["Periods"]
     ranges = tuple(DateRange(one["StartBizDate"], one["EndBizDate"]) for one in periods["BizDates"])
@@ -197,7 +202,7 @@ def named_by(actor: Actor, number: int) -> Backfill | None:
 
 def result(job: Backfill) -> Args:
     """How far the making is, and what was made."""
-    asked_by = Operation.objects.get(pk=job.operation)
+    asked_by = Operation.objects.get(pk=job.operation or 0)
     status = _status(job, asked_by)
     if status == "CreateFailure":
         return {"Result": {"Status": status, "FailureMessage": _why(job, asked_by)}}
