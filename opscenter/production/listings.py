@@ -47,6 +47,7 @@ class InstanceFilter:
 
     text: str = ""
     task: int | None = None
+    backfill: int | None = None
     bizdate: date | None = None
     states: Collection[State] = ()
     frozen: bool = False
@@ -103,6 +104,10 @@ def instances(
     found = found.filter(_of_tasks(workspace, environment, wanted))
     if wanted.run is not None:
         found = found.filter(workflow_instance=wanted.run)
+    if WorkflowInstance.Type.BACKFILL in kinds:
+        found = found.filter(turn_of__isnull=True)  # turns belong to the job, not to what it runs
+    if wanted.backfill is not None:
+        found = found.filter(workflow_instance__backfill_date__backfill=wanted.backfill)
     if wanted.group:
         found = found.filter(resource_group__name=wanted.group)
     if wanted.held_by is not None:

@@ -29,7 +29,10 @@ def task_dag(request: ConsoleRequest, number: int) -> HttpResponse:
 def instance_dag(request: ConsoleRequest, pk: int) -> HttpResponse:
     """The same of an instance; its states keep themselves up to date."""
     found = get_object_or_404(selectors.instances(request.user, request.workspace, request.environment), pk=pk)
-    crumbs = [*instance_parts.crumbs(request, found), (found.task.name, here(request, "instance", pk=pk))]
+    crumbs = [
+        *instance_parts.crumbs(request, found, instance_parts.backfill_of(found)),
+        (found.task.name, here(request, "instance", pk=pk)),
+    ]
     return _answer(request, found, found.task.name, crumbs)
 
 

@@ -133,13 +133,15 @@ def _page(request: ConsoleRequest, found: TaskInstance, view: str) -> dict[str, 
         shown = parts.shown_attempt(found, request.GET.get("attempt", ""))
     except Attempt.DoesNotExist:
         raise Http404 from None
+    job = parts.backfill_of(found)
     asked = {name: request.GET.getlist(name) for name in ("view", "attempt") if name in request.GET}
     return {
         "instance": found,
         "view": view,
         "part": f"console/instance/{view}.html",
         "tabs": _tabs(view),
-        "crumbs": parts.crumbs(request, found),
+        "crumbs": parts.crumbs(request, found, job),
+        "backfill": job,
         "task_url": here(request, "task", number=found.task.number),
         "actions": parts.actions(request, found),
         "dag_url": here(request, "instance_dag", pk=found.pk),

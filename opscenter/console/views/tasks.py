@@ -68,7 +68,7 @@ def listing(request: ConsoleRequest, trigger: Task.Trigger, **frame: Any) -> Htt
         for one in page.rows
     ]
     context |= {
-        "actions": [*frame.get("actions", ()), *batch_buttons(request, "task")],
+        "actions": [*frame.get("actions", ()), *batch_buttons(request, "task"), *_backfill_button(request, trigger)],
         "matching": matching.fields(request),
         "zone": request.workspace.tenant.time_zone,
     }
@@ -95,6 +95,7 @@ def task(request: ConsoleRequest, number: int) -> HttpResponse:
         "part": f"console/tasks/{view}.html",
         "tabs": _tabs(view),
         **_way_to_run(request, found),
+        "backfill_url": here(request, "backfill_new") + query_string({"tasks": number}),
         "actions": buttons(request, found),
         "freeze": freezes_of(request, [found]).get(found.pk),
         "waiting": waiting,
@@ -190,6 +191,22 @@ def task_crumb(request: ConsoleRequest, found: Task) -> tuple[str, str]:
     if found.trigger == Task.Trigger.MANUAL:
         return _("Manual tasks"), here(request, "manual_task_list")
     return _("Tasks"), here(request, "task_list")
+
+
+def _backfill_button(request: ConsoleRequest, trigger: Task.Trigger) -> list[dict[str, Any]]:
+    """Of the batch bar of scheduled tasks; it leads to the dialog, which is a page of its own."""
+    if trigger == Task.Trigger.MANUAL:
+        return []
+    may = request.member.may(Permission.TEST_TASK, own=True)
+    return [
+        {
+            "label": _("Backfill"),
+            "icon": "rewind",
+            "key": "b",
+            "url": here(request, "backfill_new"),
+            "why_not": "" if may else say("permission.missing", missing(Permission.TEST_TASK, request.member)),
+        }
+    ]
 
 
 def _way_to_run(request: ConsoleRequest, found: Task) -> dict[str, Any]:
