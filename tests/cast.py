@@ -37,6 +37,13 @@ BIZDATE = date(2026, 11, 20)
 MIDNIGHT = datetime(2026, 11, 21, tzinfo=UTC)
 
 
+def usable_group(workspace: Workspace, name: str, **fields: Any) -> ResourceGroup:
+    """A resource group of the workspace's tenant that the workspace may use."""
+    group = ResourceGroup.objects.create(tenant=workspace.tenant, name=name, **fields)
+    ResourceGroupAssociation.objects.create(group=group, workspace=workspace)
+    return group
+
+
 @dataclass
 class Cast:
     """A tenant (zone UTC) with one standard workspace; ``stranger`` is of another tenant and member of nothing here."""

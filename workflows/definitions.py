@@ -15,6 +15,9 @@ ON_ITSELF = frozenset({ON_SELF, ON_CHILDREN})
 """Those that name no other node."""
 """Same cycle; the only dependency type that is run here."""
 
+SCHEDULER, MANUAL = "Scheduler", "Manual"
+"""What makes the instances of a node's task."""
+
 UNKNOWN_TYPE = "UNKNOWN"
 """Type of a node whose document names none."""
 
@@ -48,6 +51,7 @@ class NodeDefinition:
         source_id: its id in the document it came from; unique in the workspace.
         type: our code of a node type, or the wire name of one that is not run here.
         parameters: ``name=expression``, separated by spaces.
+        trigger: ``Scheduler``, or ``Manual``: it runs when somebody runs it.
         cron: canonical six fields; empty without a schedule.
         start, end: effective period in the tenant's local time, ``YYYY-MM-DD HH:MM:SS``; empty = unbounded.
         rerun_interval, timeout: seconds; timeout 0 = none.
@@ -67,6 +71,7 @@ class NodeDefinition:
     owner: str = ""
     content: str = ""
     parameters: str = ""
+    trigger: str = SCHEDULER
     cron: str = ""
     start: str = ""
     end: str = ""

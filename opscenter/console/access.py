@@ -85,7 +85,7 @@ def in_workspace(
         permission: Permission = wrapped.permission  # type: ignore[attr-defined]
         own = wrapped.own_counts  # type: ignore[attr-defined]
         if not (member.may(permission) or (own and member.may(permission, own=True))):
-            raise Forbidden("permission.missing", **missing(permission))
+            raise Forbidden("permission.missing", **missing(permission, member))
         if request.session.get(LAST_WORKSPACE) != [workspace_id, env]:
             request.session[LAST_WORKSPACE] = [workspace_id, env]
         return view(request, **kwargs)  # type: ignore[call-arg]  # P is the rest of the arguments
@@ -145,7 +145,7 @@ def why_not(request: ConsoleRequest, permission: Permission) -> str:
     """Why the member cannot use a button that needs the permission, to show at it; empty when they can."""
     if request.member.may(permission):
         return ""
-    return str(Forbidden("permission.missing", **missing(permission)))
+    return str(Forbidden("permission.missing", **missing(permission, request.member)))
 
 
 def why_no_tenant_admin(request: ConsoleRequest) -> str:

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from opscenter.base.reasons import say, sentence
-from opscenter.operations.publish_checks import Candidate, PublishProblem, Upstreams, check, recurrences_before
+from opscenter.operations.publish_checks import Candidate, PublishProblem, Upstreams, check, published_before
 from opscenter.operations.publish_groups import group_problems
 from opscenter.operations.publish_isolation import isolated
 from opscenter.production.models import Environment
@@ -21,6 +21,7 @@ from workflows.models import Node, Workflow
 FIELD_NAMES: dict[str, Promise] = {
     "type": gettext_lazy("Type"),
     "cron": gettext_lazy("Schedule"),
+    "trigger": gettext_lazy("Trigger"),
     "content": gettext_lazy("Code"),
     "parameters": gettext_lazy("Parameters"),
     "dependencies": gettext_lazy("Dependencies"),
@@ -35,6 +36,7 @@ STATE_NAMES: dict[str, Promise] = {
     "new": gettext_lazy("New"),
     "changed": gettext_lazy("Changed"),
     "published": pgettext_lazy("draft", "Published"),
+    "undeployed": pgettext_lazy("draft", "Undeployed"),
 }
 
 
@@ -52,7 +54,7 @@ class Draft:
     """A node with what its row shows.
 
     Attributes:
-        state: ``new``, ``changed`` or ``published``.
+        state: ``new``, ``changed``, ``published`` or ``undeployed``.
         upstream: what it waits for, by name.
     """
 
@@ -65,7 +67,7 @@ class Draft:
     @property
     def state(self) -> str:
         if self.node.published_version is None:
-            return "new"
+            return "new" if self.node.number is None else "undeployed"
         return "published" if self.node.published_version == self.node.version else "changed"
 
     @property
@@ -88,7 +90,7 @@ def workflows(workspace: Workspace) -> "QuerySet[Workflow]":
 def of(workspace: Workspace, workflow: Workflow | None) -> list[Draft]:
     """The drafts of a workflow, or those that stand on their own, with what speaks against publishing the pending ones."""
     nodes = Node.objects.filter(workspace=workspace, workflow=workflow)
-    found = nodes.select_related("owner", "modified_by", "workspace").order_by("name", "pk")
+    found = nodes.select_related("owner", "modified_by", "workspace", "workflow").order_by("name", "pk")
     drafts = [draft(node) for node in found]
     names = {one.node.source_id: one.node.name for one in drafts}
     names |= {output: one.node.name for one in drafts for output in one.definition.outputs}
@@ -112,7 +114,7 @@ def look_at(workspace: Workspace, drafts: Sequence[Draft]) -> None:
         return
     by_node = {one.node.pk: one for one in drafts}
     # a node without a task has no number yet; any that no task has will do to look at it
-    before = recurrences_before([one.node for one in drafts])
+    before = published_before([one.node for one in drafts])
     candidates = [
         Candidate(one.node, one.definition, one.node.number or -one.node.pk, before.get(one.node.pk)) for one in drafts
     ]

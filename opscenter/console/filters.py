@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from opscenter.production.listings import InstanceFilter, TaskFilter
-from opscenter.production.models import ProductionWorkflow, Recurrence
+from opscenter.production.models import ProductionWorkflow, Recurrence, Task
 from opscenter.production.node_types import NODE_TYPES
 from opscenter.production.rules.cron import Cycle
 from opscenter.production.rules.states import State
@@ -98,8 +98,11 @@ class TaskFilters(_Filters):
     )
     field_order = ("q", "type", "cycle", "recurrence", "owner", "workflow", "status")
 
-    def __init__(self, query: QueryDict, user: User, workspace: Workspace, environment: str) -> None:
+    def __init__(
+        self, query: QueryDict, user: User, workspace: Workspace, environment: str, trigger: Task.Trigger
+    ) -> None:
         super().__init__(query, user, workspace, environment)
+        self._trigger = trigger
         self._offer("recurrence", _("Any recurrence"), Recurrence.choices)
         self._offer("cycle", _("Any cycle"), [(cycle.value, name) for cycle, name in CYCLES.items()])
 
@@ -114,6 +117,7 @@ class TaskFilters(_Filters):
             cycle=Cycle(data["cycle"]) if data["cycle"] else None,
             workflow=self.workflow_number,
             offline=data["status"] == "offline",
+            trigger=self._trigger,
         )
 
 
@@ -127,8 +131,10 @@ class InstanceFilters(_Filters):
     state = forms.MultipleChoiceField(required=False, choices=[(state.code, state.code) for state in STATES])
     frozen = forms.BooleanField(required=False)
     task = forms.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
+    backfill = forms.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
     group = forms.CharField(label=gettext_lazy("Resource group"), max_length=63, required=False)
     held_by = forms.IntegerField(label=gettext_lazy("Waits for"), required=False, min_value=1, max_value=2**63 - 1)
+    run = forms.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
     scheduled_from = forms.DateTimeField(label=gettext_lazy("Scheduled from"), required=False)
     scheduled_to = forms.DateTimeField(label=gettext_lazy("Scheduled until"), required=False)
 
@@ -168,6 +174,8 @@ class InstanceFilters(_Filters):
         return InstanceFilter(
             text=data["q"],
             task=data["task"],
+            backfill=data["backfill"],
+            run=data["run"],
             bizdate=data["bizdate"],
             states=[state for code in data["state"] for state in _BY_CODE[code]],
             frozen=data["frozen"],

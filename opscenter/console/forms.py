@@ -1,14 +1,14 @@
 """Forms of the administration and authoring pages. They look at shapes; whether something is allowed, the operation says."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from opscenter.base.reasons import Invalid
-from opscenter.workspaces.models import AuditEntry, Workspace, name_validator
-from opscenter.workspaces.roles import ROLES
+from opscenter.workspaces.models import AuditEntry, Member, Workspace, WorkspaceRole, name_validator
+from opscenter.workspaces.roles import OWNABLE, PERMISSION_NAMES, ROLES, Permission
 
 DOCUMENT_LIMIT = 5 * 1024 * 1024
 EXAMPLE = """{
@@ -128,14 +128,67 @@ class NewWorkspaceForm(forms.Form):
     )
 
 
-def _role_choices() -> list[tuple[str, Any]]:
-    return [(role.code, role.name) for role in ROLES.values() if role.assignable]
+class CheckboxSelectMultiple(forms.CheckboxSelectMultiple):
+    """Checkboxes of which some are disabled, each with the reason. Named as its parent: parts choose by that name."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.why_not: Mapping[Any, str] = {}
+
+    def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        option: dict[str, Any] = super().create_option(name, value, *args, **kwargs)
+        if reason := self.why_not.get(str(value)):
+            option["attrs"] |= {"disabled": True, "title": reason}
+        return option
 
 
 class RolesForm(forms.Form):
-    roles = forms.MultipleChoiceField(
-        label=_("Roles"), choices=_role_choices, widget=forms.CheckboxSelectMultiple, required=False
+    """``by`` is who gives the roles: none that allows more than they may do."""
+
+    roles = forms.MultipleChoiceField(label=_("Roles"), widget=CheckboxSelectMultiple, required=False)
+
+    def __init__(self, *args: Any, by: Member, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        assignable = [role for role in (*ROLES.values(), *by.custom_roles.values()) if role.assignable]
+        field = self.fields["roles"]
+        assert isinstance(field, forms.MultipleChoiceField)
+        field.choices = [(role.code, role.name) for role in assignable]
+        why = str(_("It allows what you may not do yourself."))
+        field.widget.why_not = {role.code: why for role in assignable if by.lacks(role)}
+
+
+class RoleForm(forms.Form):
+    """A role of the workspace's own; ``by`` is who makes it."""
+
+    is_wide = True
+
+    name = forms.CharField(label=_("Name"), max_length=63)
+    description = forms.CharField(label=_("Description"), max_length=200, required=False)
+    grants = forms.MultipleChoiceField(
+        label=_("Everywhere in the workspace"), widget=CheckboxSelectMultiple, required=False
     )
+    own_only = forms.MultipleChoiceField(
+        label=_("For tasks whose owner the member is"),
+        widget=CheckboxSelectMultiple,
+        required=False,
+        help_text=_("What is allowed everywhere need not be chosen here."),
+    )
+
+    def __init__(self, *args: Any, by: Member, role: WorkspaceRole | None = None, **kwargs: Any) -> None:
+        if role is not None:
+            names = ("name", "description", "grants", "own_only")
+            kwargs["initial"] = {name: getattr(role, name) for name in names}
+        super().__init__(*args, **kwargs)
+        lack = str(_("You may not do it yourself."))
+        for name, own in (("grants", False), ("own_only", True)):
+            offered = [one for one in Permission if not own or one in OWNABLE]
+            field = self.fields[name]
+            assert isinstance(field, forms.MultipleChoiceField)
+            field.choices = [(one.value, PERMISSION_NAMES[one]) for one in offered]
+            field.widget.why_not = {one.value: lack for one in offered if not by.may(one, own=own)}
+        everybody = str(_("Every member may."))
+        self.fields["grants"].widget.why_not[Permission.VIEW.value] = everybody
+        self.initial["grants"] = [Permission.VIEW.value, *self.initial.get("grants", ())]
 
 
 class AddMemberForm(RolesForm):

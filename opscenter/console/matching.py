@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import Http404, QueryDict
 from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from opscenter.base.reasons import Invalid, sentence
@@ -15,16 +16,19 @@ from opscenter.console.filters import ALL_DATES, InstanceFilters, TaskFilters, q
 from opscenter.operations import bulk
 from opscenter.operations.jobs import MOST
 from opscenter.operations.models import Operation
-from opscenter.operations.registry import OperationSpec
+from opscenter.operations.registry import OPERATIONS, OperationSpec
 from opscenter.production import listings, selectors
-from opscenter.production.models import WorkflowInstance
+from opscenter.production.models import Task, WorkflowInstance
 
-LISTS = {
-    "instance_list": WorkflowInstance.Type.NORMAL,
-    "test_instance_list": WorkflowInstance.Type.SMOKE_TEST,
-    "task_list": None,
+INSTANCE_LISTS = {
+    "instance_list": (WorkflowInstance.Type.NORMAL,),
+    "test_instance_list": (WorkflowInstance.Type.SMOKE_TEST,),
+    "backfill_instance_list": (WorkflowInstance.Type.BACKFILL,),
+    "manual_instance_list": (WorkflowInstance.Type.MANUAL, WorkflowInstance.Type.MANUAL_WORKFLOW),
 }
-"""The lists that have filters, by the name of their address; the kind of run that a list of instances shows."""
+"""Lists of instances, by the name of their address, and the kinds of run that they show."""
+TASK_LISTS = {"task_list": Task.Trigger.SCHEDULER, "manual_task_list": Task.Trigger.MANUAL}
+"""Lists of tasks, and how those are triggered."""
 _PAGING = ("before", "after", "shown")
 
 
@@ -54,15 +58,17 @@ class Matching:
         return (able if spec.frozen is None else able.filter(frozen=spec.frozen)).order_by().count()
 
 
-def fields(view: str, query: Mapping[str, Any]) -> dict[str, str]:
-    """What a list's form carries so that all that match can be chosen."""
-    return {"list": view, "filter": query_string(query).removeprefix("?")}
+def fields(request: ConsoleRequest, bizdate: str | None = None) -> dict[str, str]:
+    """What a list's form carries so that all that match can be chosen.
 
-
-def kept(request: ConsoleRequest, bizdate: str | None = None) -> dict[str, Any]:
-    """The filters of a list's address; ``bizdate``: the date that it shows where the address names none."""
+    Args:
+        bizdate: the date that the list shows where its address names none.
+    """
+    match = request.resolver_match
+    assert match is not None and match.url_name is not None
     query: dict[str, Any] = {name: request.GET.getlist(name) for name in request.GET if name not in _PAGING}
-    return query if bizdate is None else {"bizdate": [bizdate], **query}
+    query = query if bizdate is None else {"bizdate": [bizdate], **query}
+    return {"list": match.url_name, "filter": query_string(query).removeprefix("?")}
 
 
 def chosen(request: ConsoleRequest, spec: OperationSpec) -> Matching | None:
@@ -74,6 +80,8 @@ def chosen(request: ConsoleRequest, spec: OperationSpec) -> Matching | None:
     """
     values = request.POST if request.method == "POST" else request.GET
     if values.get("all") == "1":
+        if not spec.on_all:
+            raise Invalid("matching.not_for_all", operation=spec.code)
         return _filtered(request, spec, values.get("list", ""), values.get("filter", ""))
     again = values.get("again", "")
     if not again:
@@ -94,16 +102,16 @@ def _place(request: ConsoleRequest) -> tuple[Any, Any, str]:
 
 
 def _filtered(request: ConsoleRequest, spec: OperationSpec, view: str, text: str) -> Matching:
-    if view not in LISTS or (LISTS[view] is None) is not (spec.object_type == "task"):
-        raise Http404
-    query, kind = QueryDict(text), LISTS[view]
+    query = QueryDict(text)
     found: QuerySet[Any]
-    if kind is None:
-        tasks = TaskFilters(query, *_place(request))
+    if view in TASK_LISTS and spec.object_type == "task":
+        tasks = TaskFilters(query, *_place(request), TASK_LISTS[view])
         found = listings.tasks(*_place(request), _valid(tasks).wanted())
-    else:
+    elif view in INSTANCE_LISTS and spec.object_type == "instance":
         instances = InstanceFilters(query, *_place(request), default_bizdate=None)
-        found = listings.instances(*_place(request), kind, _valid(instances).wanted())
+        found = listings.instances(*_place(request), INSTANCE_LISTS[view], _valid(instances).wanted())
+    else:
+        raise Http404
     return Matching(
         found,
         {"list": view, "filter": text},
@@ -142,6 +150,13 @@ def words(spec: OperationSpec, count: int, able: int | None) -> str:
         able,
     ) % {"n": able}
     return f"{text} {more}"
+
+
+@sentence("matching.not_for_all")
+def _not_for_all(params: Mapping[str, Any]) -> str:
+    return _("“%(operation)s” is asked for the instances that you select, not for all that match. Select them.") % {
+        "operation": OPERATIONS[params["operation"]].name
+    }
 
 
 @sentence("matching.filters")

@@ -13,8 +13,9 @@ from opscenter.console.operation_words import name_of, title_of
 from opscenter.console.templatetags.looks import OPERATIONS as LOOKS
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.registry import OPERATIONS
-from opscenter.production import selectors
-from opscenter.production.models import Recurrence, Task, TaskInstance
+from opscenter.operations.results import ids_of
+from opscenter.production import backfill_counts, selectors
+from opscenter.production.models import Backfill, Recurrence, Task, TaskInstance
 from opscenter.workspaces.models import User
 
 RESULTS_SHOWN = 200
@@ -86,8 +87,10 @@ def results_of(request: ConsoleRequest, operation: Operation) -> list[dict[str, 
 
 
 def title_for(request: ConsoleRequest, operation: Operation, count: int) -> str:
-    """What was asked for, with the name of a single object."""
-    (target,) = operation.targets.all()[:1] if count == 1 else (None,)
+    """What was asked for, with the name of a single object. Some operations reach further than what they were asked for."""
+    if operation.code in OPERATIONS and "matching" not in operation.params:
+        count = len(ids_of(operation, OPERATIONS[operation.code]))
+    (target,) = operation.targets.order_by("pk")[:1] if count == 1 else (None,)
     name = Names(request, [target]).name(target) if target is not None else ""
     return title_of(operation.code, count, name)
 
@@ -100,14 +103,21 @@ class Names:
         place = (request.user, request.workspace, request.environment)
         tasks = [target.object_id for target in targets if target.object_type == "task"]
         instances = [target.object_id for target in targets if target.object_type == "instance"]
+        jobs = [target.object_id for target in targets if target.object_type == "backfill"]
         self.tasks: dict[int, Task] = selectors.tasks(*place).in_bulk(tasks) if tasks else {}
         self.instances: dict[int, TaskInstance] = selectors.instances(*place).in_bulk(instances) if instances else {}
+        self.jobs: dict[int, Backfill] = backfill_counts.jobs(*place).in_bulk(jobs) if jobs else {}
 
     def name(self, target: OperationTarget) -> str:
+        if target.object_type == "backfill":
+            job = self.jobs.get(target.object_id)
+            return job.name if job is not None else ""
         task = self._task(target)
         return task.name if task is not None else ""
 
     def url(self, target: OperationTarget) -> str:
+        if target.object_type == "backfill":
+            return here(self._request, "backfill", pk=target.object_id) if target.object_id in self.jobs else ""
         task = self._task(target)
         if task is None:
             return ""

@@ -53,6 +53,36 @@ WORDS: dict[str, Words] = {
             "started wait for the new result; those that have finished stay as they are. An HTTP trigger needs a new trigger."
         ),
     ),
+    "rerun_downstream": Words(
+        _("Rerun instances with downstream"),
+        "rotate-ccw",
+        "",
+        ngettext_lazy("Rerun %(n)s instance with downstream", "Rerun %(n)s instances with downstream", "n"),
+        _(
+            "The instance and the chosen ones run once more, one after the other in the order of their dependencies. Those "
+            "that have not started only wait for what is rerun above them."
+        ),
+    ),
+    "force_rerun": Words(
+        _("Force rerun of everything downstream"),
+        "chevrons-up-down",
+        "",
+        ngettext_lazy("Force rerun downstream of %(n)s instance", "Force rerun downstream of %(n)s instances", "n"),
+        _(
+            "Every instance downstream goes back and runs again, whatever its task's rerun setting says; what runs now is "
+            "stopped first. One such operation at a time is done in a tenant."
+        ),
+    ),
+    "remove_dependencies": Words(
+        _("Remove dependencies of instances"),
+        "circle-minus",
+        "",
+        ngettext_lazy("Remove dependencies of %(n)s instance", "Remove dependencies of %(n)s instances", "n"),
+        _(
+            "The instance no longer waits for the chosen ones, and runs without their result. Other instances of its task "
+            "keep their dependencies."
+        ),
+    ),
     "set_success": Words(
         _("Set instances to succeeded"),
         "circle-check",
@@ -110,24 +140,97 @@ WORDS: dict[str, Words] = {
             "set them to succeeded."
         ),
     ),
+    "make_backfill": Words(
+        _("Backfill"),
+        "rewind",
+        "",
+        ngettext_lazy("Backfill", "%(n)s backfills", "n"),
+        _("What was previewed is made."),
+    ),
+    "pause_backfill": Words(
+        _("Pause backfills"),
+        "circle-pause",
+        "",
+        ngettext_lazy("Pause %(n)s backfill", "Pause %(n)s backfills", "n"),
+        _("Whatever has not started is frozen until the backfill is resumed; what runs goes on to its end."),
+    ),
+    "resume_backfill": Words(
+        _("Resume backfills"),
+        "play",
+        "",
+        ngettext_lazy("Resume %(n)s backfill", "Resume %(n)s backfills", "n"),
+        _("It goes on where it was paused, or starts. What somebody froze by hand stays frozen."),
+    ),
+    "stop_backfill": Words(
+        _("Stop backfills"),
+        "circle-stop",
+        "",
+        ngettext_lazy("Stop %(n)s backfill", "Stop %(n)s backfills", "n"),
+        _(
+            "What runs is ended, with all its processes; what waits does not start, and what is not made yet is not made. "
+            "“Rerun failed” runs everything that was stopped."
+        ),
+    ),
+    "rerun_backfill": Words(
+        _("Rerun what failed in backfills"),
+        "rotate-ccw",
+        "",
+        ngettext_lazy("Rerun what failed in %(n)s backfill", "Rerun what failed in %(n)s backfills", "n"),
+        _("Everything of it that failed or was stopped runs again, in its order. What succeeded stays as it is."),
+    ),
+    "undeploy_task": Words(
+        _("Undeploy tasks"),
+        "circle-slash",
+        "",
+        ngettext_lazy("Undeploy %(n)s task", "Undeploy %(n)s tasks", "n"),
+        _(
+            "They go offline: no more instances are made, and those that have not started become dry runs. Their drafts stay; "
+            "publish them to bring the tasks back."
+        ),
+    ),
+    "set_owner_task": Words(
+        _("Change owner of tasks"),
+        "user",
+        "",
+        ngettext_lazy("Change owner of %(n)s task", "Change owner of %(n)s tasks", "n"),
+        _(
+            "At once, for the tasks and all their instances. It stays so until the owner of the draft is changed and published."
+        ),
+    ),
+    "set_resource_group_task": Words(
+        _("Change resource group of tasks"),
+        "layers",
+        "",
+        ngettext_lazy("Change resource group of %(n)s task", "Change resource group of %(n)s tasks", "n"),
+        _(
+            "For instances made from now on; those that exist keep their group. It stays so until the resource group of the "
+            "draft is changed and published."
+        ),
+    ),
+    "set_priority_task": Words(
+        _("Change priority of tasks"),
+        "chevrons-up-down",
+        "",
+        ngettext_lazy("Change priority of %(n)s task", "Change priority of %(n)s tasks", "n"),
+        _(
+            "For instances made from now on; those that exist keep their priority. It stays so until the priority of the draft "
+            "is changed and published."
+        ),
+    ),
 }
 
-RUN_NOW = "run_now"
-"""The code of an operation that is asked for by a form of its own, and of one object alone."""
+RUNS: dict[str, Promise] = {"run_now": _("Run now"), "run_manually": _("Run manually")}
+"""Operations that make instances; they are asked for by forms of their own."""
 
 
 def name_of(code: str) -> str:
     """What histories call an operation."""
-    return str(WORDS[code].name) if code in WORDS else _run_now()
+    return str(WORDS[code].name if code in WORDS else RUNS[code])
 
 
 def title_of(code: str, count: int, name: str = "") -> str:
     """What was asked for: of one object with its name, where that is known, else with the number of objects."""
     if count == 1 and name:
-        verb = OPERATIONS[code].name if code in OPERATIONS else _run_now()
+        verb = OPERATIONS[code].name if code in OPERATIONS else RUNS[code]
         return gettext("%(operation)s %(name)s") % {"operation": verb, "name": name}
-    return WORDS[code].for_count(count) if code in WORDS else _run_now()
-
-
-def _run_now() -> str:
-    return gettext("Run now")
+    return WORDS[code].for_count(count) if code in WORDS else str(RUNS[code])

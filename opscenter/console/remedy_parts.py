@@ -40,7 +40,7 @@ def trigger_action(request: ConsoleRequest, instance: TaskInstance) -> dict[str,
 def trigger_refusal(member: Member, instance: TaskInstance) -> Reason | None:
     """Why a trigger by this member would change nothing now; None when it would fire or be held."""
     if not member.may(Permission.TRIGGER, own=instance.task.owner_id == member.user_id):
-        return Reason("permission.missing", missing(Permission.TRIGGER))
+        return Reason("permission.missing", missing(Permission.TRIGGER, member))
     held = instance.trigger_commands.filter(status="held").first()
     decision = trigger_rules.decide(
         trigger_rules.TriggerSnapshot(

@@ -99,6 +99,7 @@ def _tasks_of_the_day(tenant: Tenant, day: date) -> list[Scheduled]:
         task__workspace__periodic_scheduling=True,
         task__environment=Environment.PROD,
         task__status=Task.Status.ONLINE,
+        task__trigger=Task.Trigger.SCHEDULER,
         first_day__lte=day,
     )
     return bulk.scheduled(versions.order_by("task", "-number").distinct("task"))
@@ -146,6 +147,7 @@ def deploy_immediately(tasks: Sequence[Task], new: Collection[int]) -> int:
         for task in tasks
         if task.environment == Environment.PROD
         and task.status == Task.Status.ONLINE
+        and task.trigger == Task.Trigger.SCHEDULER
         and task.workspace.periodic_scheduling
         and task.version is not None
         and task.version.instance_mode == TaskVersion.InstanceMode.IMMEDIATELY

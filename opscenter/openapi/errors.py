@@ -99,8 +99,11 @@ FAULTS: dict[str, Fault] = {
     ),
     "Invalid.Tenant.ProjectNotExists": Fault(404, "{detail}", _LOOK_UP),
     "Invalid.Task.NotExist": Fault(404, "{detail}", _LOOK_UP),
+    "Invalid.Workflow.NotExist": Fault(404, "{detail}", _LOOK_UP),
     "Invalid.TaskInstance.NotExist": Fault(404, "{detail}", _LOOK_UP),
     "Invalid.TaskInstance.RunNotExist": Fault(404, "{detail}", "List the instance's runs and name one of them."),
+    "Invalid.WorkflowInstance.NotExist": Fault(404, "{detail}", _LOOK_UP),
+    "Invalid.WorkflowInstance.Contradiction": Fault(409, "{detail}", "Change what is asked for, then call again."),
     "Invalid.WorkflowInstance.OperationNotExist": Fault(404, "{detail}", "Use the OperationId that was answered."),
     "Invalid.Task.NotTriggerNode": Fault(400, "{detail}", "Name the task id of an HTTP trigger node."),
     "Invalid.Task.Frozen": Fault(409, "{detail}", "Unfreeze the task, then call again."),
@@ -112,6 +115,9 @@ FAULTS: dict[str, Fault] = {
     "Invalid.TaskInstance.Failed": Fault(409, "{detail}", "Rerun the instance, then call again."),
     "Invalid.Task.NotFrozen": Fault(409, "{detail}", "Nothing to do: the task is not frozen."),
     "Invalid.Task.Root": Fault(409, "{detail}", "Name tasks other than the workspace's root node."),
+    "Invalid.Task.Downstream": Fault(
+        409, "{detail}", "Undeploy what waits for the task first; ListDownstreamTasks names what you may see of it."
+    ),
     "Invalid.Operation.Open": Fault(
         409, "{detail}", "Wait for the verdict, or cancel the operation on its page in the console, then ask again."
     ),

@@ -47,9 +47,10 @@ def tasks(actor: Actor) -> QuerySet[Task]:
     return online.select_related("version", "workflow", "owner", "resource_group", "modified_by", "workspace__tenant")
 
 
-def task(actor: Actor, number: int, environment: str) -> Task:
-    """A task that is online, with its version and workspace."""
-    found = tasks(actor).filter(number=number, environment=environment).first()
+def task(actor: Actor, number: int, environment: str, workspace: Workspace | None = None) -> Task:
+    """A task that is online, with its version and workspace; ``workspace``, if given, must be its own."""
+    named = tasks(actor).filter(number=number, environment=environment)
+    found = (named if workspace is None else named.filter(workspace=workspace)).first()
     if found is None:
         raise fault("Invalid.Task.NotExist", detail=no_task(number, environment))
     return found

@@ -256,7 +256,7 @@ def task(task: Task, zone: ZoneInfo) -> Json:
             "RuntimeResource": {"ResourceGroupId": task.resource_group.name},
             "DataSource": _data_source(version),
             "Trigger": {
-                "Type": "Scheduler",
+                "Type": task.trigger,
                 "Cron": version.cron,
                 "Recurrence": task.recurrence,
                 "StartTime": _local(version.start_at, zone) or _ALWAYS[0],
@@ -276,6 +276,13 @@ def _local(moment: datetime | None, zone: ZoneInfo) -> str | None:
 def listed_task(row: Task, zone: ZoneInfo) -> Json:
     """An entry of ListTasks."""
     return task(row, zone) | {"ScriptParameters": row.version.parameters if row.version else ""}
+
+
+def related_task(row: Task, zone: ZoneInfo) -> Json:
+    """An upstream or downstream task."""
+    shown = task(row, zone) | {"EnvType": row.environment}
+    del shown["ProjectEnv"]
+    return shown
 
 
 def _script(row: Task, version: TaskVersion) -> Json:

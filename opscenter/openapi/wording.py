@@ -54,6 +54,7 @@ KIND_2020: dict[Kind, str] = {
 DAG_TYPE_2020: dict[str, str] = {
     WorkflowInstance.Type.NORMAL: "DAILY",
     WorkflowInstance.Type.MANUAL: "MANUAL",
+    WorkflowInstance.Type.MANUAL_WORKFLOW: "BUSINESS_PROCESS_DAG",
     WorkflowInstance.Type.SMOKE_TEST: "SMOKE_TEST",
     WorkflowInstance.Type.BACKFILL: "SUPPLY_DATA",
 }

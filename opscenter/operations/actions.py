@@ -9,9 +9,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 
 from opscenter.base.reasons import say
+from opscenter.operations.permits import role_names
 from opscenter.operations.registry import OPERATIONS, arguments_in_words
 from opscenter.production.models import Environment
-from opscenter.workspaces.roles import ROLES
+from opscenter.workspaces.roles import PERMISSION_NAMES, Permission
 
 Params = Mapping[str, Any]
 
@@ -36,12 +37,41 @@ class Action:
             return " ".join(f"{name}={value}" for name, value in params.items())
 
 
-def _roles(codes: list[str]) -> str:
-    return ", ".join(str(ROLES[code].name) if code in ROLES else code for code in codes)
+def _roles(params: Params) -> str:
+    return role_names(params["roles"], params.get("names"))
 
 
 def _changed_roles(params: Params) -> str:
-    return _("%(before)s → %(after)s") % {"before": _roles(params["before"]), "after": _roles(params["after"])}
+    names = params.get("names")
+    return _("%(before)s → %(after)s") % {
+        "before": role_names(params["before"], names),
+        "after": role_names(params["after"], names),
+    }
+
+
+def _role(params: Params) -> str:
+    """What a role of the workspace's own allows."""
+    return "; ".join(
+        [_permission(code) for code in params["grants"]]
+        + [_("%(permission)s (own tasks)") % {"permission": _permission(code)} for code in params["own_only"]]
+    )
+
+
+def _changed_role(params: Params) -> str:
+    """What was added and what was taken away, and a new name."""
+    before, after = _rights(params["before"]), _rights(params["after"])
+    changes = [f"+ {one}" for one in after if one not in before] + [f"− {one}" for one in before if one not in after]
+    if params["before"]["name"] != params["after"]["name"]:
+        changes.insert(0, _("%(before)s → %(after)s") % {side: params[side]["name"] for side in ("before", "after")})
+    return "; ".join(changes)
+
+
+def _rights(role: Params) -> list[str]:
+    return [text for text in _role(role).split("; ") if text]
+
+
+def _permission(code: str) -> str:
+    return str(PERMISSION_NAMES[Permission(code)])
 
 
 def _operated(params: Params) -> str:
@@ -54,6 +84,12 @@ def _operated_tasks(params: Params) -> str:
     """The same of tasks."""
     done = len(params["done"])
     return _results(ngettext("%(n)s task", "%(n)s tasks", done) % {"n": done}, params)
+
+
+def _operated_backfills(params: Params) -> str:
+    """The same of backfills."""
+    done = len(params["done"])
+    return _results(ngettext("%(n)s backfill", "%(n)s backfills", done) % {"n": done}, params)
 
 
 def _told(code: str, words: Callable[[Params], str]) -> Callable[[Params], str]:
@@ -114,6 +150,11 @@ def _passed(params: Params) -> str:
 
 def _ran(params: Params) -> str:
     return _with_comment(_("business date %(bizdate)s") % {"bizdate": params["bizdate"]}, params)
+
+
+def _ran_manually(params: Params) -> str:
+    count = ngettext("%(n)s instance", "%(n)s instances", params["count"]) % {"n": params["count"]}
+    return f"{count}, {_ran(params)}"
 
 
 def _with_comment(text: str, params: Params) -> str:
@@ -329,9 +370,12 @@ ACTIONS: dict[str, Action] = {
         Action("workspace.create", gettext_lazy("Created the workspace")),
         Action("workspace.update", gettext_lazy("Changed the workspace"), _changed_settings),
         Action("retention.remove", gettext_lazy("Removed what the workspace no longer keeps"), _removed),
-        Action("member.add", gettext_lazy("Added the member"), lambda params: _roles(params["roles"])),
+        Action("member.add", gettext_lazy("Added the member"), _roles),
         Action("member.change_roles", gettext_lazy("Changed roles"), _changed_roles),
-        Action("member.remove", gettext_lazy("Removed the member"), lambda params: _roles(params["roles"])),
+        Action("member.remove", gettext_lazy("Removed the member"), _roles),
+        Action("role.create", gettext_lazy("Made the role"), _role),
+        Action("role.change", gettext_lazy("Changed the role"), _changed_role),
+        Action("role.delete", gettext_lazy("Deleted the role"), _role),
         Action("workflow.import", pgettext_lazy("action", "Imported"), _imported),
         Action("workflow.publish", pgettext_lazy("action", "Published"), _published),
         Action("resource.upload", gettext_lazy("Uploaded the resource"), _uploaded),
@@ -350,8 +394,26 @@ ACTIONS: dict[str, Action] = {
         Action("resource_group.associate", gettext_lazy("Associated the resource group")),
         Action("resource_group.dissociate", gettext_lazy("Dissociated the resource group")),
         Action("task.run_now", gettext_lazy("Ran the task now"), _ran),
+        Action("task.run_manually", gettext_lazy("Ran tasks manually"), _ran_manually),
         Action("task.freeze", gettext_lazy("Froze tasks"), _operated_tasks),
         Action("task.unfreeze", gettext_lazy("Unfroze tasks"), _operated_tasks),
+        Action("backfill.make", gettext_lazy("Asked for a backfill"), _operated_backfills),
+        Action("backfill.pause", gettext_lazy("Paused backfills"), _operated_backfills),
+        Action("backfill.resume", gettext_lazy("Resumed backfills"), _operated_backfills),
+        Action("backfill.stop", gettext_lazy("Stopped backfills"), _operated_backfills),
+        Action("backfill.rerun", gettext_lazy("Reran what failed in backfills"), _operated_backfills),
+        Action("task.undeploy", gettext_lazy("Undeployed tasks"), _operated_tasks),
+        Action("task.set_owner", gettext_lazy("Changed the owner of tasks"), _told("set_owner_task", _operated_tasks)),
+        Action(
+            "task.set_resource_group",
+            gettext_lazy("Changed the resource group of tasks"),
+            _told("set_resource_group_task", _operated_tasks),
+        ),
+        Action(
+            "task.set_priority",
+            gettext_lazy("Changed the priority of tasks"),
+            _told("set_priority_task", _operated_tasks),
+        ),
         Action("operation.ask", gettext_lazy("Asked extensions first"), _asked),
         Action("operation.block", gettext_lazy("Blocked the operation"), _blocked),
         Action("operation.start", gettext_lazy("Started a job"), _started),
@@ -361,6 +423,21 @@ ACTIONS: dict[str, Action] = {
         Action("instance.trigger", gettext_lazy("Triggered"), _triggered),
         Action("instance.stop", gettext_lazy("Stopped instances"), _operated),
         Action("instance.rerun", gettext_lazy("Reran instances"), _operated),
+        Action(
+            "instance.rerun_downstream",
+            gettext_lazy("Reran instances with chosen downstream"),
+            _operated,
+        ),
+        Action(
+            "instance.force_rerun",
+            gettext_lazy("Forced reruns of everything downstream"),
+            _told("force_rerun", _operated),
+        ),
+        Action(
+            "instance.remove_dependencies",
+            gettext_lazy("Removed dependencies of instances"),
+            _told("remove_dependencies", _operated),
+        ),
         Action("instance.set_success", gettext_lazy("Set instances to succeeded"), _operated),
         Action("instance.freeze", gettext_lazy("Froze instances"), _operated),
         Action("instance.unfreeze", gettext_lazy("Unfroze instances"), _operated),

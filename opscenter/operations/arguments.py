@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from opscenter.base.reasons import Invalid, Reason, sentence
 from opscenter.operations.models import Operation
 from opscenter.production.models import ResourceGroup
-from opscenter.workspaces.models import Workspace
+from opscenter.workspaces.models import Member, Workspace
 from workflows.flowspec.settings import PRIORITIES
 
 Values = Mapping[str, Any]
@@ -75,17 +75,57 @@ def _read_priority(given: Values, workspace: Workspace) -> dict[str, Any]:
 
 
 def _read_group(given: Values, workspace: Workspace) -> dict[str, Any]:
-    """By name, as people and documents know it; unique in the tenant. Its number is stored."""
+    """By name, as people and documents know it; one that the workspace may use. Its number is stored."""
     only(given, "resource_group")
     name = str(given["resource_group"])
-    group = ResourceGroup.objects.filter(tenant=workspace.tenant_id, name=name).first()
+    group = ResourceGroup.objects.usable_in(workspace).filter(name=name).first()
     if group is None:
-        raise Invalid("operation.resource_group", name=name[:200])
+        raise Invalid("operation.resource_group", **_usable(name, workspace.pk))
     return {"resource_group": group.name, "resource_group_id": group.pk}
 
 
+def _taken_away(objects: Sequence[Any], values: Values) -> dict[int, Reason]:
+    """The workspace may have lost the group since."""
+    if not objects:
+        return {}
+    workspace = objects[0].workspace_id
+    group, name = values["resource_group_id"], values["resource_group"]
+    if ResourceGroup.objects.filter(pk=group, associations__workspace=workspace).exists():
+        return {}
+    return {one.pk: Reason("operation.resource_group", _usable(name, workspace)) for one in objects}
+
+
+def _usable(name: str, workspace: int) -> dict[str, Any]:
+    usable = ResourceGroup.objects.filter(associations__workspace=workspace).order_by("name")
+    return {"name": name[:200], "usable": list(usable.values_list("name", flat=True))}
+
+
+def _read_owner(given: Values, workspace: Workspace) -> dict[str, Any]:
+    """By user name; a member of the workspace. The number is stored, and the name as people know it."""
+    only(given, "owner")
+    name = str(given["owner"])
+    members = Member.objects.filter(workspace=workspace, user__is_active=True, user__username=name)
+    member = members.select_related("user").first()
+    if member is None:
+        raise Invalid("operation.owner", name=name[:200])
+    return {"owner": member.user.username, "owner_id": member.user_id, "owner_name": str(member.user)}
+
+
+def _left(tasks: Sequence[Any], values: Values) -> dict[int, Reason]:
+    """The new owner may have left the workspace since."""
+    if not tasks:
+        return {}
+    members = Member.objects.filter(workspace=tasks[0].workspace_id, user=values["owner_id"], user__is_active=True)
+    if members.exists():
+        return {}
+    return {task.pk: Reason("operation.owner", {"name": values["owner"]}) for task in tasks}
+
+
+OWNER = Arguments(_read_owner, refuse=_left, words=lambda values: _("owner %(owner_name)s") % values)
 PRIORITY = Arguments(_read_priority, words=lambda values: _("priority %(priority)s") % values)
-RESOURCE_GROUP = Arguments(_read_group, words=lambda values: _("resource group “%(resource_group)s”") % values)
+RESOURCE_GROUP = Arguments(
+    _read_group, refuse=_taken_away, words=lambda values: _("resource group “%(resource_group)s”") % values
+)
 
 
 @sentence("operation.argument_unknown")
@@ -98,6 +138,11 @@ def _missing(params: Mapping[str, Any]) -> str:
     return _("This operation needs “%(field)s”.") % params
 
 
+@sentence("operation.owner")
+def _owner(params: Mapping[str, Any]) -> str:
+    return _("“%(name)s” is no member of this workspace. Only a member can own its tasks.") % params
+
+
 @sentence("operation.priority")
 def _priority(params: Mapping[str, Any]) -> str:
     return _("“%(given)s” is no priority. Choose one of %(known)s; the larger, the sooner.") % {
@@ -108,4 +153,7 @@ def _priority(params: Mapping[str, Any]) -> str:
 
 @sentence("operation.resource_group")
 def _resource_group(params: Mapping[str, Any]) -> str:
-    return _("There is no resource group “%(name)s” in this tenant.") % params
+    return _("The workspace may use no resource group “%(name)s”. It may use: %(usable)s.") % {
+        "name": params["name"],
+        "usable": ", ".join(params["usable"]),
+    }

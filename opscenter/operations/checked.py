@@ -162,7 +162,7 @@ def cancel(actor: Actor, workspace: Workspace, operation_id: int) -> Operation:
         raise NotFound("operation.unknown", operation=operation_id)
     operation = _lock_operation(operation_id)
     if operation.actor_id != actor.user.pk and not member.may(Permission.MANAGE_EXTENSIONS):
-        raise Forbidden("permission.missing", **missing(Permission.MANAGE_EXTENSIONS))
+        raise Forbidden("permission.missing", **missing(Permission.MANAGE_EXTENSIONS, member))
     if operation.status != Operation.Status.CHECKING:
         raise Refused("operation.not_checking", status=operation.status)
     by = {"user": str(actor.user)}

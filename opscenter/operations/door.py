@@ -17,7 +17,7 @@ from opscenter.operations.jobs import MOST
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.permits import member_of, missing
 from opscenter.operations.registry import OPERATIONS, OperationSpec
-from opscenter.operations.results import KINDS, carry_out, check_comment, judge
+from opscenter.operations.results import KINDS, carry_out, check_comment, judge, read
 from opscenter.production.models import Environment
 from opscenter.workspaces.models import Member, Workspace
 
@@ -83,7 +83,7 @@ def admit(
         raise Invalid("operation.long_token", most=_LONGEST_TOKEN)
     member = member_of(actor.user, workspace.pk)
     if not (member.may(spec.permission) or member.may(spec.permission, own=True)):
-        raise Forbidden("permission.missing", **missing(spec.permission))
+        raise Forbidden("permission.missing", **missing(spec.permission, member))
     return member, read_arguments(spec.arguments, arguments, member.workspace)
 
 
@@ -168,7 +168,7 @@ def submit(
     workspace = member.workspace
     # extensions are locked before what they guard
     listening = listeners_to(spec, workspace, environment, ids, hold=True)
-    objects = KINDS[spec.object_type].read(ids, workspace, environment)
+    objects = read(spec, ids, workspace, environment)
     refusals = judge(spec, objects, ids, member, params.get("arguments", {}))
     todo = [pk for pk in ids if refusals[pk] is None]
     listeners = listening if todo else []
@@ -213,6 +213,11 @@ def _count_instances(params: Mapping[str, Any]) -> str:
 @sentence("operation.count_task")
 def _count_tasks(params: Mapping[str, Any]) -> str:
     return _("Choose between 1 and %(most)s tasks; %(given)s were given.") % params
+
+
+@sentence("operation.count_backfill")
+def _count_backfills(params: Mapping[str, Any]) -> str:
+    return _("Choose between 1 and %(most)s backfills; %(given)s were given.") % params
 
 
 @sentence("operation.long_token")

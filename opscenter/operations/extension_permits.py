@@ -15,7 +15,7 @@ from extensions.models import Check, Delivery, Enablement, Extension
 from opscenter.base.reasons import Forbidden, NotFound, Reason, Refused, sentence
 from opscenter.operations.actor import Actor
 from opscenter.workspaces.models import AuditEntry, User, Workspace
-from opscenter.workspaces.roles import ROLES, Permission
+from opscenter.workspaces.roles import Permission
 
 Status = Extension.Status
 
@@ -116,8 +116,7 @@ def administers(actor: Actor) -> bool:
 
 def managed_by(user: User) -> "QuerySet[Workspace]":
     """The workspaces in which the user may enable extensions."""
-    roles = [role.code for role in ROLES.values() if Permission.MANAGE_EXTENSIONS in role.grants]
-    return Workspace.objects.filter(members__user=user, members__roles__overlap=roles)
+    return Workspace.objects.permitting(user, Permission.MANAGE_EXTENSIONS)
 
 
 def visible_to(actor: Actor) -> "QuerySet[Extension]":

@@ -1,20 +1,23 @@
-"""What the operations on instances do: stop, rerun, set to succeeded, freeze, change the priority. The door is door.py."""
+"""What the operations on instances do. The door to them is door.py; reruns, dependencies and the like have files of their own."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from opscenter.base import clock, notify
 from opscenter.base.reasons import sentence
-from opscenter.engine import advance, http_calls, misfires, wiring
+from opscenter.engine import advance
 from opscenter.engine.locks import lock_with_downstream
 from opscenter.operations.arguments import arguments_of
-from opscenter.operations.models import Operation, OperationTarget
-from opscenter.production.models import Attempt, InstanceEdge, TaskInstance, Transition, TriggerCommand
-from opscenter.production.rules.states import LIVE, WAITING, State
-from opscenter.production.transitions import transition
+from opscenter.operations.dependencies import remove
+from opscenter.operations.downstream import rerun_downstream
+from opscenter.operations.force_rerun import force
+from opscenter.operations.models import Operation
+from opscenter.operations.reruns import rerun, stop
+from opscenter.production.models import TaskInstance, Transition
+from opscenter.production.rules.states import State
 from opscenter.workspaces.models import Workspace
 
 
@@ -22,72 +25,8 @@ def read(ids: Sequence[int], workspace: Workspace, environment: str) -> dict[int
     """The instances of a workspace and environment, locked with everything directly downstream of them."""
     lock_with_downstream(ids)
     found = TaskInstance.objects.filter(pk__in=ids, workspace=workspace, environment=environment)
-    return {one.pk: one for one in found.select_related("task", "version").defer("version__content")}
-
-
-def _stop(instances: Sequence[TaskInstance], operation: Operation) -> None:
-    """What waits fails at once; what runs is killed by its worker and then fails. Neither is rerun automatically."""
-    waiting = [i.pk for i in instances if State(i.state) in WAITING]
-    claimed = [i for i in instances if i.state == State.CLAIMED]
-    running = [i.pk for i in instances if State(i.state) in LIVE and i.state != State.CLAIMED]
-    reason = {"code": "attempt.stopped", "params": {}}
-    transition(waiting, WAITING, State.FAILURE, reason=reason, operation=operation.pk)
-    for instance in claimed:
-        transition([instance.pk], {State.CLAIMED}, State.FAILURE, reason=reason, operation=operation.pk)
-        Attempt.objects.filter(instance=instance, number=instance.attempt).update(
-            state=Attempt.State.STOPPED, finished_at=clock.now(), lease_until=None, reason=reason
-        )
-    Attempt.objects.filter(instance__in=running, state=Attempt.State.RUNNING).update(stop_requested_at=clock.now())
-    http_calls.hurry(running)
-    if running:
-        notify.notify(notify.STOP)
-
-
-def _rerun(instances: Sequence[TaskInstance], operation: Operation) -> None:
-    """Back to waiting. Edges to downstream instances that have not started are opened again; a trigger's command is
-    spent and a new one needed."""
-    ids = [i.pk for i in instances]
-    succeeded = [i.pk for i in instances if i.state == State.SUCCESS]
-    reopen(succeeded)
-    _await_upstream(ids, operation)
-    TriggerCommand.objects.filter(
-        instance__in=ids, status__in=[TriggerCommand.Status.HELD, TriggerCommand.Status.FIRED]
-    ).update(status=TriggerCommand.Status.SPENT, settled_at=clock.now())
-    misfires.run_after_all(ids)
-    for times in {i.version.rerun_times for i in instances}:
-        like = [i.pk for i in instances if i.version.rerun_times == times]
-        TaskInstance.objects.filter(pk__in=like).update(reruns_left=times)
-    advance.place(ids, {State.SUCCESS, State.FAILURE}, operation=operation.pk)
-    notify.notify(notify.DUE)  # one that needs no worker succeeds again by the scheduler's next wave
-
-
-def reopen(upstream_ids: Sequence[int]) -> None:
-    """Edges from these to instances that have not started are not met any more; those wait again (DESIGN.md 4.5)."""
-    edges = InstanceEdge.objects.filter(upstream__in=upstream_ids, met=True, downstream__state__in=WAITING)
-    downstream = list(edges.values_list("downstream_id", flat=True))
-    InstanceEdge.objects.filter(upstream__in=upstream_ids, downstream__in=downstream).update(met=False)
-    wiring.recount(sorted(set(downstream)))
-
-
-def _await_upstream(ids: Sequence[int], operation: Operation) -> None:
-    """What is rerun waits for its upstream again where that has not succeeded, or is rerun by the same operation: together
-    with it, or in a batch to come."""
-    to_come = OperationTarget.objects.filter(
-        operation=operation, object_type="instance", object_id=OuterRef("upstream"), done=None
-    )
-    InstanceEdge.objects.filter(downstream__in=ids, met=True).filter(
-        Q(upstream__in=ids) | ~Q(upstream__state=State.SUCCESS) | Exists(to_come)
-    ).update(met=False)
-    wiring.recount(ids)
-
-
-def leave(code: str, ids: Sequence[int]) -> None:
-    """Instances that are not rerun after all: what was rerun before them does not wait for those that have succeeded."""
-    if code != "rerun":
-        return
-    waited_for = InstanceEdge.objects.filter(upstream__in=ids, upstream__state=State.SUCCESS, met=False)
-    lock_with_downstream(sorted(set(waited_for.values_list("upstream_id", flat=True))))
-    advance.release(list(waited_for.values_list("upstream_id", flat=True).distinct()))
+    found = found.select_related("task", "version", "workspace__tenant")
+    return {one.pk: one for one in found.defer("version__content")}
 
 
 def _set_success(instances: Sequence[TaskInstance], operation: Operation) -> None:
@@ -149,8 +88,11 @@ def _chosen(instances: Sequence[TaskInstance]) -> "QuerySet[TaskInstance]":
 
 
 EFFECTS: dict[str, Callable[[Sequence[TaskInstance], Operation], None]] = {
-    "stop": _stop,
-    "rerun": _rerun,
+    "stop": stop,
+    "rerun": rerun,
+    "rerun_downstream": rerun_downstream,
+    "force_rerun": force,
+    "remove_dependencies": remove,
     "set_success": _set_success,
     "freeze": _freeze,
     "unfreeze": _unfreeze,

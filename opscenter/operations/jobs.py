@@ -13,6 +13,7 @@ from opscenter.base import clock
 from opscenter.base.reasons import Forbidden, NotFound, Reason, Refused, sentence
 from opscenter.engine import chores
 from opscenter.engine.locks import repeated
+from opscenter.operations import force_rerun
 from opscenter.operations.actor import Actor
 from opscenter.operations.models import Operation
 from opscenter.operations.permits import member_of, membership, missing
@@ -48,7 +49,9 @@ def _step(operation_id: int) -> bool:
     found = operation.filter(pk=operation_id, status=Status.RUNNING).first()
     if found is None:
         return False
-    waiting = list(found.targets.filter(done=None).order_by("pk").values_list("object_id", flat=True)[:BATCH])
+    # objects that are judged together are done together
+    most = None if OPERATIONS[found.code].together else BATCH
+    waiting = list(found.targets.filter(done=None).order_by("pk").values_list("object_id", flat=True)[:most])
     if not waiting:
         _end(found)
         return False
@@ -89,8 +92,8 @@ def cancel(actor: Actor, workspace: Any, operation_id: int) -> Operation:
         raise NotFound("operation.unknown", operation=operation_id)
     permission = cancelling(operation)
     if operation.actor_id != actor.user.pk and not member.may(permission):
-        raise Forbidden("permission.missing", **missing(permission))
-    if operation.status != Status.RUNNING:
+        raise Forbidden("permission.missing", **missing(permission, member))
+    if operation.status != Status.RUNNING or not is_job(operation):
         raise Refused("operation.not_running", status=operation.status)
     left = list(operation.targets.filter(done=None).values_list("object_id", flat=True))
     by = {"user": str(actor.user)}
@@ -110,6 +113,11 @@ def cancel(actor: Actor, workspace: Any, operation_id: int) -> Operation:
         address=actor.address,
     )
     return operation
+
+
+def is_job(operation: Operation) -> bool:
+    """Whether a worker carries it out; a forced rerun goes on by itself, and what it stops cannot be taken back."""
+    return operation.code != force_rerun.CODE
 
 
 def cancelling(operation: Operation) -> Permission:

@@ -39,11 +39,15 @@ class Operation(models.Model):
             models.Index(  # open checks in the top bar
                 fields=["workspace", "environment"], condition=models.Q(status="checking"), name="operation_checking"
             ),
+            models.Index(  # what goes on until running instances have ended
+                fields=["id"], condition=models.Q(status="running"), name="operation_running"
+            ),
         ]
 
 
 class OperationTarget(models.Model):
-    """What the operation did to one object. ``done`` is None while extensions are asked, or a job has not reached it."""
+    """What the operation did to one object. ``done`` is None while extensions are asked, and while a job has not reached
+    the object, or it is being stopped first."""
 
     operation = models.ForeignKey(Operation, on_delete=models.CASCADE, related_name="targets")
     object_type = models.CharField(max_length=16)

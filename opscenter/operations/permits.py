@@ -1,6 +1,6 @@
 """The check that every operation makes first: a stranger learns nothing, a member learns which permission is missing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from opscenter.base.reasons import Forbidden, NotFound, sentence
 from opscenter.operations.actor import Actor
 from opscenter.workspaces.models import Member, User, Workspace
-from opscenter.workspaces.roles import PERMISSION_NAMES, ROLES, Permission
+from opscenter.workspaces.roles import PERMISSION_NAMES, ROLES, Permission, holders
 
 
 def member_of(user: User, workspace_id: int) -> Member:
@@ -44,16 +44,22 @@ def require(actor: Actor, workspace: Workspace, permission: Permission, *, own: 
     """
     member = member_of(actor.user, workspace.pk)
     if not member.may(permission, own=own):
-        raise Forbidden("permission.missing", **missing(permission))
+        raise Forbidden("permission.missing", **missing(permission, member))
     return member
 
 
-def missing(permission: Permission) -> dict[str, Any]:
-    """The parameters of the reason "permission.missing"."""
-    return {
-        "permission": permission.value,
-        "roles": [role.code for role in ROLES.values() if permission in role.grants],
-    }
+def missing(permission: Permission, member: Member | None = None) -> dict[str, Any]:
+    """The parameters of the reason "permission.missing"; ``member`` is who lacks it. Without one the workspace's own roles
+    are not named."""
+    found = holders(permission, member.custom_roles if member else {})
+    own = {role.code: str(role.name) for role in found if role.code not in ROLES}
+    return {"permission": permission.value, "roles": [role.code for role in found], **({"names": own} if own else {})}
+
+
+def role_names(codes: Sequence[str], names: Mapping[str, str] | None = None) -> str:
+    """Roles by name, as reasons and the audit trail store them: by code, and those of a workspace's own by their name then."""
+    own = names or {}
+    return ", ".join(str(ROLES[code].name) if code in ROLES else own.get(code, code) for code in codes)
 
 
 @sentence("workspace.unknown")
@@ -66,5 +72,5 @@ def _missing(params: Mapping[str, Any]) -> str:
     return _("You lack the permission “%(name)s” (%(code)s). These roles have it: %(roles)s.") % {
         "name": PERMISSION_NAMES[Permission(params["permission"])],
         "code": params["permission"],
-        "roles": ", ".join(str(ROLES[code].name) for code in params["roles"]),
+        "roles": role_names(params["roles"], params.get("names")),
     }

@@ -24,7 +24,7 @@ from opscenter.operations.publish_checks import (
     check,
     data_source_problems,
     output_problems,
-    recurrences_before,
+    published_before,
 )
 from opscenter.operations.publish_groups import group_problems
 from opscenter.operations.publish_isolation import isolated
@@ -55,6 +55,7 @@ _TASK_FIELDS = (
     "name",
     "description",
     "node_type",
+    "trigger",
     "owner",
     "resource_group",
     "recurrence",
@@ -93,10 +94,10 @@ class PublishReport:
 def publish(actor: Actor, workspace: Workspace, nodes: Sequence[Node], message: str) -> PublishReport:
     """Make production tasks of draft nodes, as they are saved now.
 
-    In a workspace of the standard mode the same tasks are made in the development environment too. Owner, priority and
-    resource group are set from the draft; a recurrence that was changed in production stays, unless the draft's own
-    changed since it was last published. The parameters of the nodes' workflows are published too; they hold for all tasks
-    of the workflow, for attempts that start from now on.
+    In a workspace of the standard mode the same tasks are made in the development environment too. An owner, a priority,
+    a resource group or a recurrence that was changed in production stays, unless the draft's own changed since it was
+    last published. The parameters of the nodes' workflows are published too; they hold for all tasks of the workflow, for
+    attempts that start from now on.
 
     Raises:
         NotFound, Forbidden: the actor may not publish in the workspace.
@@ -175,7 +176,7 @@ def _candidates(nodes: Sequence[Node]) -> list[Candidate]:
     """The nodes with the numbers of their tasks. A refused publication leaves a gap in them, which is harmless."""
     missing = [node for node in nodes if node.number is None]
     fresh = dict(zip((node.pk for node in missing), ids.next_value("task_number", len(missing)), strict=True))
-    before = recurrences_before(nodes)
+    before = published_before(nodes)
     return [
         Candidate(node, NodeDefinition.from_json(node.definition), node.number or fresh[node.pk], before.get(node.pk))
         for node in nodes
@@ -264,9 +265,13 @@ class _Publication:
         task.name = node.name
         task.description = definition.description
         task.node_type = definition.type
-        task.owner = node.owner
-        task.resource_group = self._groups[definition.resource_group or ResourceGroup.DEFAULT]
-        task.priority = definition.priority
+        task.trigger = definition.trigger
+        if task.pk is None or candidate.sets("owner"):
+            task.owner = node.owner
+        if task.pk is None or candidate.sets("resource_group"):
+            task.resource_group = self._groups[definition.resource_group or ResourceGroup.DEFAULT]
+        if task.pk is None or candidate.sets("priority"):
+            task.priority = definition.priority
         task.max_parallel = definition.max_parallel or None
         task.misfire_policy = definition.misfire_policy
         task.status = Task.Status.ONLINE

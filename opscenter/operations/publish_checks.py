@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from extensions import lifecycle
 from opscenter.base.reasons import Invalid, Reason, Refused, say, sentence
 from opscenter.engine.generate import root_output
+from opscenter.operations.publish_triggers import trigger_problems
 from opscenter.operations.registry import OPERATIONS
 from opscenter.production import http_settings
 from opscenter.production.models import (
@@ -28,7 +29,7 @@ from opscenter.production.node_types import HTTP, NODE_TYPES
 from opscenter.production.rules import parameters
 from opscenter.production.rules.dependencies import find_cycle
 from opscenter.workspaces.models import Workspace
-from workflows.definitions import NORMAL, ON_ITSELF, UNKNOWN_TYPE, Dependency, NodeDefinition
+from workflows.definitions import MANUAL, NORMAL, ON_ITSELF, UNKNOWN_TYPE, Dependency, NodeDefinition
 from workflows.models import Node, NodeVersion
 
 ROOT = 0
@@ -80,13 +81,13 @@ class Candidate:
 
     Attributes:
         number: the one its task has, or will have.
-        recurrence_before: the draft's when it was last published; None if it never was.
+        before: what the draft said of ``KEPT`` when it was last published; None if it never was, or was undeployed since.
     """
 
     node: Node
     definition: NodeDefinition
     number: int
-    recurrence_before: str | None = None
+    before: Mapping[str, Any] | None = None
 
     def problem(self, field: str, code: str, **params: Any) -> PublishProblem:
         """A finding about this node."""
@@ -99,14 +100,30 @@ class Candidate:
 
     def recurrence_of(self, task: Task) -> str:
         """The recurrence that its task gets: the one it has in production, unless the draft's own changed."""
-        has_changed = self.recurrence_before not in (None, self.definition.recurrence)
-        return self.definition.recurrence if has_changed else task.recurrence
+        if (
+            self.before is None and task.recurrence != Recurrence.PAUSE
+        ):  # what was frozen stays so through an undeployment
+            return self.definition.recurrence
+        return self.definition.recurrence if self.changes("recurrence") else task.recurrence
+
+    def changes(self, name: str) -> bool:
+        """Whether the draft says another value of one of ``KEPT`` than when it was last published."""
+        return self.before is not None and self.before[name] != getattr(self.definition, name)
+
+    def sets(self, name: str) -> bool:
+        """Whether its task gets the draft's value of one of ``KEPT`` but the recurrence, rather than keep its own."""
+        return self.before is None or self.changes(name)
 
 
-def recurrences_before(nodes: Sequence[Node]) -> dict[int, str]:
-    """By node id: the recurrence that the draft had when it was last published."""
+KEPT = ("recurrence", "owner", "resource_group", "priority")
+"""What is changed in production too: a publication leaves it as it is there, unless the draft's own changed."""
+
+
+def published_before(nodes: Sequence[Node]) -> dict[int, dict[str, Any]]:
+    """By node id: what the draft said of ``KEPT`` when it was last published."""
     rows = NodeVersion.objects.filter(node__in=nodes, number=F("node__published_version"))
-    return dict(rows.values_list("node_id", "definition__recurrence"))
+    found = rows.values_list("node_id", *(f"definition__{name}" for name in KEPT))
+    return {node: dict(zip(KEPT, values, strict=True)) for node, *values in found}
 
 
 @dataclass
@@ -180,7 +197,8 @@ class Upstreams:
         return None if task is None or task.number in self._numbers else task
 
     def edges(self) -> dict[int, dict[int, str]]:
-        """For each candidate's number its upstream numbers, each with the output name, if they resolve."""
+        """For each candidate's number its upstream numbers, each with the output name, if they resolve; who waits for
+        nothing else waits for the root, unless it is triggered manually."""
         found: dict[int, dict[int, str]] = {}
         for candidate in self.candidates:
             upstream: dict[int, str] = {}
@@ -188,7 +206,11 @@ class Upstreams:
                 number = self.resolve(item) if item.type == NORMAL else None
                 if isinstance(number, int):
                     upstream.setdefault(number, item.output)
-            found[candidate.number] = upstream or {ROOT: root_output(self.workspace)}
+            if candidate.definition.trigger == MANUAL:
+                roots = {ROOT, *(task.number for task in self.in_production.values() if task.is_root)}
+                found[candidate.number] = {number: name for number, name in upstream.items() if number not in roots}
+            else:
+                found[candidate.number] = upstream or {ROOT: root_output(self.workspace)}
         return found
 
     def previous(self) -> dict[int, list[tuple[str, int, str]]]:
@@ -220,6 +242,7 @@ def check(upstreams: Upstreams) -> tuple[list[PublishProblem], list[PublishProbl
         if known is not None and known.has_code and not candidate.definition.content.strip():
             warnings.append(candidate.problem("content", "publish.no_code"))
     problems += _changed_types(upstreams)
+    problems += trigger_problems(upstreams)
     problems += _guarded(upstreams)
     problems += output_problems(upstreams)
     problems += data_source_problems(upstreams)
@@ -235,7 +258,7 @@ def _own_problems(candidate: Candidate, resources: set[str]) -> list[PublishProb
         found.append(candidate.problem("type", "publish.type_missing"))
     elif definition.type not in NODE_TYPES:
         found.append(candidate.problem("type", "publish.type_not_run", type=definition.type))
-    if not definition.cron:
+    if not definition.cron and definition.trigger != MANUAL:
         found.append(candidate.problem("cron", "publish.no_schedule"))
     try:
         parameters.resolve(parameters.parse_assignments(definition.parameters), SOME_DAY)

@@ -10,13 +10,13 @@ from django.utils.translation import gettext as _
 from extensions import envelope
 from opscenter.base import clock
 from opscenter.base.reasons import Invalid, Reason, sentence
-from opscenter.operations import instances, tasks, telling
+from opscenter.operations import backfill_jobs, instances, reruns, tasks, telling
 from opscenter.operations.arguments import arguments_of
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.registry import OPERATIONS, OperationSpec, refusal
 from opscenter.production.models import Task, TaskInstance
 from opscenter.workspaces import audit
-from opscenter.workspaces.models import Member, Workspace
+from opscenter.workspaces.models import Member, Tenant, Workspace
 
 Status = Operation.Status
 _LONGEST_COMMENT = 1000
@@ -32,6 +32,7 @@ class _Kind:
         types: the node types of the objects with these ids.
         message: what a message to extensions says of these.
         unknown: the reason when there is no such object.
+        also: what else may speak against an operation that waited for extensions, beside the registry's table.
         leave: puts right what waits for objects that the operation was expected to change and did not.
     """
 
@@ -42,6 +43,7 @@ class _Kind:
     message: Callable[[Sequence[Any]], dict[str, Any]]
     unknown: str
     leave: Callable[[str, Sequence[int]], None] = lambda code, ids: None
+    also: Callable[[Any, Member], Reason | None] = lambda one, member: None
 
 
 KINDS = {
@@ -52,7 +54,7 @@ KINDS = {
         lambda ids: set(TaskInstance.objects.filter(pk__in=ids).values_list("node_type", flat=True)),
         lambda some: envelope.instances([one.pk for one in some]),
         "instance.unknown",
-        instances.leave,
+        reruns.leave,
     ),
     "task": _Kind(
         tasks.read,
@@ -61,6 +63,15 @@ KINDS = {
         lambda ids: set(Task.objects.filter(pk__in=ids).values_list("node_type", flat=True)),
         lambda some: envelope.nodes([one.number for one in some]),
         "task.unknown",
+    ),
+    "backfill": _Kind(
+        backfill_jobs.read,
+        backfill_jobs.EFFECTS,
+        lambda one: str(one.name),
+        lambda ids: set(),
+        lambda some: {},  # it is asked for at a door of its own: backfills.ask
+        "backfill.unknown",
+        also=backfill_jobs.look_again,
     ),
 }
 
@@ -78,6 +89,13 @@ def ids_of(operation: Operation, spec: OperationSpec) -> list[int]:
         targets = operation.targets.filter(object_type=spec.object_type).order_by("pk")
         ids = list(targets.values_list("object_id", flat=True))
     return ids
+
+
+def read(spec: OperationSpec, ids: Sequence[int], workspace: Workspace, environment: str) -> Mapping[int, Any]:
+    """The objects of an operation, locked, with the tenant first where it needs that."""
+    if spec.holds_tenant:
+        Tenant.objects.select_for_update(no_key=True).get(pk=workspace.tenant_id)
+    return KINDS[spec.object_type].read(ids, workspace, environment)
 
 
 def judge(
@@ -103,6 +121,8 @@ def judge(
     if spec.arguments is not None and values is not None:
         able = [objects[pk] for pk, reason in found.items() if reason is None]
         found |= spec.arguments.refuse(able, values)
+    if spec.together is not None:
+        found |= spec.together([objects[pk] for pk, reason in found.items() if reason is None])
     return found
 
 
@@ -128,7 +148,10 @@ def carry_out(
         judged = look_at(operation, waiting, member)
     objects, refusals = judged
     todo = act(operation, objects, refusals)
-    operation.status = Status.APPLIED if len(todo) == len(ids) else Status.PARTLY if todo else Status.REFUSED
+    if operation.targets.filter(done=None).exists():  # an effect goes on by itself
+        operation.status = Status.RUNNING
+    else:
+        operation.status = Status.APPLIED if len(todo) == len(ids) else Status.PARTLY if todo else Status.REFUSED
     operation.settled_at = clock.now()
     operation.save(update_fields=["status", "settled_at"])
     audit.record(
@@ -171,11 +194,13 @@ def look_at(
         member: the asker's membership as it is now; None when they are no member any more.
     """
     spec = OPERATIONS[operation.code]
-    objects = KINDS[spec.object_type].read(waiting, operation.workspace, operation.environment)
+    objects = read(spec, waiting, operation.workspace, operation.environment)
     operation.targets.filter(done=None, object_id__in=waiting, open_code__isnull=False).update(open_code=None)
     if member is None:
         return objects, dict.fromkeys(waiting, Reason("operation.asker_left", {"user": str(operation.actor)}))
-    return objects, judge(spec, objects, waiting, member, arguments_of(operation))
+    refusals = judge(spec, objects, waiting, member, arguments_of(operation))
+    also = KINDS[spec.object_type].also
+    return objects, {pk: refused or also(objects[pk], member) for pk, refused in refusals.items()}
 
 
 def _write_results(operation: Operation, refusals: Mapping[int, Reason | None]) -> None:

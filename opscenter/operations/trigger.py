@@ -99,7 +99,9 @@ def _trigger(actor: Actor, call: Call) -> tuple[TriggerCommand, Reason]:
     if task is None or member is None:
         return _receipt(actor, call, clock.now(), Reason("trigger.task_unknown", _named(call)))
     if not member.may(Permission.TRIGGER, own=task.owner_id == actor.user.pk):
-        return _receipt(actor, call, clock.now(), Reason("permission.missing", missing(Permission.TRIGGER)), task)
+        return _receipt(
+            actor, call, clock.now(), Reason("permission.missing", missing(Permission.TRIGGER, member)), task
+        )
     instance = _find_instance(task, call)
     held = None
     if instance is not None:

@@ -7,10 +7,10 @@ from opscenter.base.locks import Leadership
 from opscenter.base.models import Process
 from opscenter.engine import due as engine_due
 from opscenter.engine import misfires
-from opscenter.operations import checked
+from opscenter.operations import checked, force_rerun
 from opscenter.processes.beating import Beating
 
-SOURCES = [*engine_due.SOURCES, *checked.SOURCES]
+SOURCES = [*engine_due.SOURCES, *checked.SOURCES, *force_rerun.SOURCES]
 """Everything that time moves, in the order in which it is run."""
 
 

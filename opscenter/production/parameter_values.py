@@ -154,14 +154,18 @@ def _workflow_number(task: Task) -> int:
 
 
 def _sources(task: Task, version: TaskVersion | None, family: WorkflowInstance | None) -> Sources:
+    rows = shared_rows(task.workspace, task.environment) if task.type.has_code else []  # nobody else can use them
+    workflow = task.workflow.parameters if task.workflow is not None else ""
+    overrides = family.parameters if family is not None else None
+    is_shared = rows or workflow or overrides  # otherwise nobody asks for the code, which may not have been read
     return Sources(
-        shared=shared_rows(task.workspace, task.environment),
-        workflow=task.workflow.parameters if task.workflow is not None else "",
+        shared=rows,
+        workflow=workflow,
         node=version.parameters if version is not None else "",
-        overrides=family.parameters if family is not None else None,
+        overrides=overrides,
         task=task.number,
         run_wins=family is not None and family.type == WorkflowInstance.Type.MANUAL,
-        code=version.content if version is not None else "",
+        code=version.content if version is not None and is_shared else "",
     )
 
 

@@ -1,6 +1,8 @@
 """Reads that both faces share. Each returns a queryset that is restricted to what the asker may see, or plain values."""
 
-from django.db.models import QuerySet
+from collections.abc import Collection
+
+from django.db.models import F, QuerySet
 from django.db.models.functions import Length
 
 from opscenter.production.explaining import explain_instance
@@ -9,6 +11,7 @@ from opscenter.production.models import (
     InstanceEdge,
     LogChunk,
     Task,
+    TaskDependency,
     TaskInstance,
     TriggerCommand,
 )
@@ -34,12 +37,45 @@ def downstream_of(instance: TaskInstance) -> QuerySet[TaskInstance]:
     return _neighbours(InstanceEdge.objects.filter(upstream=instance).values_list("downstream_id"))
 
 
+def edges_in_run(upstream: Collection[int]) -> QuerySet[InstanceEdge]:
+    """Edges from these instances to others of the same run: of the same business date and kind. Index: the edges' upstream."""
+    kind = "workflow_instance__type"
+    return InstanceEdge.objects.filter(
+        upstream__in=upstream,
+        downstream__bizdate=F("upstream__bizdate"),
+        **{f"downstream__{kind}": F(f"upstream__{kind}")},
+    )
+
+
 def _neighbours(ids: "QuerySet[InstanceEdge, tuple[int]]") -> QuerySet[TaskInstance]:
     return (
         TaskInstance.objects.filter(pk__in=ids)
         .select_related("task__owner", "workflow_instance", "resource_group", "workspace")
         .order_by("scheduled_at", "pk")
     )
+
+
+def neighbours_of(task: Task, side: str) -> dict[int, str]:
+    """The tasks directly ``upstream`` or ``downstream``, by primary key, with the kind of their dependency: ``Normal`` of the
+    same cycle, or ``CrossCycle`` of the previous one.
+
+    What waits for itself is no neighbour; who waits for its children's previous cycle has them upstream too.
+    """
+    kinds = TaskDependency.Type
+    normal = TaskDependency.objects.filter(type=kinds.NORMAL)
+    other = TaskDependency.objects.filter(type=kinds.OTHER)
+    if side == "upstream":
+        same = normal.filter(task=task).values_list("upstream_id", flat=True)
+        crossing = list(other.filter(task=task).values_list("upstream_id", flat=True))
+        if TaskDependency.objects.filter(task=task, type=kinds.CHILDREN).exists():
+            crossing += normal.filter(upstream=task).values_list("task_id", flat=True)
+    else:
+        same = normal.filter(upstream=task).values_list("task_id", flat=True)
+        crossing = list(other.filter(upstream=task).values_list("task_id", flat=True))
+        crossing += TaskDependency.objects.filter(
+            type=kinds.CHILDREN, task__dependents__task=task, task__dependents__type=kinds.NORMAL
+        ).values_list("task_id", flat=True)
+    return dict.fromkeys(crossing, "CrossCycle") | dict.fromkeys(same, "Normal")
 
 
 def log_text(attempt: Attempt) -> str:
@@ -87,10 +123,12 @@ def tasks(user: User, workspace: Workspace, environment: str) -> QuerySet[Task]:
 __all__ = [
     "attempts_of",
     "downstream_of",
+    "edges_in_run",
     "explain_instance",
     "instances",
     "log_since",
     "log_text",
+    "neighbours_of",
     "receipts_of",
     "tasks",
     "upstream_of",

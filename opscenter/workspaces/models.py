@@ -3,13 +3,16 @@
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
+from django.contrib.postgres.expressions import ArraySubquery
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import RegexValidator
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models import Exists, F, OuterRef, Q
+from django.db.models.functions import JSONObject, Lower, Now
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
-from opscenter.workspaces.roles import Permission, granted
+from opscenter.workspaces.roles import Permission, Role, granted, holders, roles_of
 
 name_validator = RegexValidator(
     r"^[A-Za-z][A-Za-z0-9_-]{1,62}$", _("Use 2 to 63 letters, digits, _ or -, a letter first.")
@@ -69,6 +72,24 @@ class WorkspaceQuerySet(models.QuerySet["Workspace"]):
         """The workspaces whose existence this user may know of: those they are a member of."""
         return self.filter(members__user=user)
 
+    def permitting(self, user: User, permission: Permission) -> "WorkspaceQuerySet":
+        """The workspaces in which the user has a permission for everything."""
+        built_in = [role.code for role in holders(permission)]
+        own = WorkspaceRole.objects.filter(
+            _AmongItems(F("code"), OuterRef("roles")),
+            workspace=OuterRef("workspace"),
+            grants__contains=[permission.value],
+        )
+        return self.filter(members__in=Member.objects.filter(Q(roles__overlap=built_in) | Exists(own), user=user))
+
+
+class _AmongItems(models.Func):
+    """Whether a value is an item of an array."""
+
+    template = "%(expressions)s)"
+    arg_joiner = " = ANY("
+    output_field = models.BooleanField()
+
 
 class Workspace(models.Model):
     """What the 2024 API calls project and the 2020 API app; its id is the APIs' ProjectId and AppId."""
@@ -99,6 +120,46 @@ class Workspace(models.Model):
         return self.display_name or self.name
 
 
+class WorkspaceRole(models.Model):
+    """A role of one workspace's own, made of the registry's permissions."""
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="own_roles")
+    code = models.CharField(max_length=64, unique=True, help_text="as members' roles name it")
+    name = models.CharField(max_length=63)
+    description = models.CharField(max_length=200, blank=True)
+    grants = ArrayField(models.CharField(max_length=64))
+    own_only = ArrayField(models.CharField(max_length=64), default=list)
+    created_at = models.DateTimeField(db_default=Now())
+    modified_at = models.DateTimeField(db_default=Now())
+    modified_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint("workspace", Lower("name"), name="workspace_role_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def role(self) -> Role:
+        """The same as the registry's roles are."""
+        return _role(self.code, self.name, self.grants, self.own_only)
+
+
+def _role(code: str, name: str, grants: list[str], own_only: list[str]) -> Role:
+    """A permission that this version does not know grants nothing."""
+    known = {permission.value: permission for permission in Permission}
+    everywhere, own = (frozenset(known[value] for value in values if value in known) for values in (grants, own_only))
+    return Role(code, name, everywhere, own)
+
+
+class MemberManager(models.Manager["Member"]):
+    def get_queryset(self) -> "models.QuerySet[Member]":
+        """With the workspace's own roles, so that no check of a permission asks for them."""
+        roles = WorkspaceRole.objects.filter(workspace=OuterRef("workspace")).order_by("name", "pk")
+        plain = JSONObject(code="code", name="name", grants="grants", own_only="own_only")
+        return super().get_queryset().annotate(roles_here=ArraySubquery(roles.values(json=plain)))
+
+
 class Member(models.Model):
     """A user in a workspace, with the codes of their roles."""
 
@@ -107,12 +168,42 @@ class Member(models.Model):
     roles = ArrayField(models.CharField(max_length=64))
     created_at = models.DateTimeField(db_default=Now())
 
+    objects = MemberManager()
+
     class Meta:
         constraints = [models.UniqueConstraint(fields=["workspace", "user"], name="member_once")]
 
+    def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
+        super().refresh_from_db(*args, **kwargs)
+        for name in ("roles_here", "custom_roles"):
+            self.__dict__.pop(name, None)
+
+    @cached_property
+    def custom_roles(self) -> dict[str, Role]:
+        """The workspace's own roles, whoever has them, by code; as they were when the member was read."""
+        rows = self.__dict__.get("roles_here")
+        if rows is None:  # a member just made
+            rows = WorkspaceRole.objects.filter(workspace=self.workspace_id).order_by("name", "pk")
+            return {row.code: row.role for row in rows}
+        return {row["code"]: _role(**row) for row in rows}
+
     def may(self, permission: Permission, *, own: bool = False) -> bool:
         """Whether this member has the permission; ``own``: for a task that they own."""
-        return granted(self.roles, permission, own=own)
+        return granted(self.roles, permission, own=own, custom=self.custom_roles)
+
+    @property
+    def held_roles(self) -> list[Role]:
+        """The roles that the member has."""
+        return roles_of(self.roles, self.custom_roles)
+
+    def lacks(self, role: Role) -> list[Permission]:
+        """What the role allows and the member may not do: they can neither give nor take it."""
+        return [
+            permission
+            for permission in Permission
+            if (permission in role.grants and not self.may(permission))
+            or (permission in role.own_only and not self.may(permission, own=True))
+        ]
 
 
 class AccessKey(models.Model):

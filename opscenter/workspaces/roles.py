@@ -1,9 +1,11 @@
-"""The one registry of permissions and roles (spec/opscenter.md 7.2, 7.3).
+"""The one registry of permissions and built-in roles (spec/opscenter.md 7.2, 7.3).
 
 Pages, API, docs and tests are derived from it. A role grants a permission for everything in the workspace, or, where
-the matrix says "own only", for tasks whose owner the member is.
+the matrix says "own only", for tasks whose owner the member is. Workspaces have roles of their own besides, made of
+the same permissions (models.WorkspaceRole).
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -19,6 +21,7 @@ class Permission(StrEnum):
     TEST_TASK = "task.test"
     OPERATE_INSTANCE = "instance.operate"
     EMERGENCY = "instance.emergency"
+    FORCE_RERUN = "instance.force_rerun"
     TRIGGER = "instance.trigger"
     DEVELOP = "workflow.develop"
     PUBLISH = "workflow.publish"
@@ -33,10 +36,11 @@ class Permission(StrEnum):
 
 PERMISSION_NAMES: dict[Permission, Promise] = {
     Permission.VIEW: _("View tasks, instances and logs"),
-    Permission.OPERATE_TASK: _("Freeze, unfreeze and undeploy tasks"),
-    Permission.TEST_TASK: _("Run tasks now (smoke test)"),
+    Permission.OPERATE_TASK: _("Freeze, undeploy and change tasks"),
+    Permission.TEST_TASK: _("Run tasks now (smoke test), backfill data"),
     Permission.OPERATE_INSTANCE: _("Stop, rerun, set to succeeded, freeze and unfreeze instances"),
-    Permission.EMERGENCY: _("Remove dependencies, change priorities"),
+    Permission.EMERGENCY: _("Remove dependencies, change priorities and resource groups of instances"),
+    Permission.FORCE_RERUN: _("Force reruns of everything downstream"),
     Permission.TRIGGER: _("Trigger HTTP trigger nodes"),
     Permission.DEVELOP: _("Develop workflows"),
     Permission.PUBLISH: _("Publish to production"),
@@ -50,12 +54,24 @@ PERMISSION_NAMES: dict[Permission, Promise] = {
 }
 
 
+OWNABLE = frozenset(
+    {
+        Permission.OPERATE_TASK,
+        Permission.TEST_TASK,
+        Permission.OPERATE_INSTANCE,
+        Permission.EMERGENCY,
+        Permission.TRIGGER,
+    }
+)
+"""What is done to a task or its instances, so that "own only" means something."""
+
+
 @dataclass(frozen=True)
 class Role:
-    """A built-in workspace role: what it grants everywhere, and what for own tasks only."""
+    """A role: what it grants everywhere, and what for own tasks only."""
 
     code: str
-    name: Promise
+    name: Promise | str
     grants: frozenset[Permission]
     own_only: frozenset[Permission] = frozenset()
     assignable: bool = True
@@ -107,7 +123,22 @@ OWNER = "role_project_owner"
 ADMIN = "role_project_admin"
 
 
-def granted(role_codes: list[str], permission: Permission, *, own: bool) -> bool:
+Custom = Mapping[str, Role]
+"""A workspace's own roles by code."""
+_NONE: Custom = {}
+
+
+def roles_of(codes: Sequence[str], custom: Custom = _NONE) -> list[Role]:
+    """The roles that the codes name; a code that names none any more is passed over."""
+    return [role for code in codes if (role := ROLES.get(code) or custom.get(code)) is not None]
+
+
+def granted(role_codes: Sequence[str], permission: Permission, *, own: bool, custom: Custom = _NONE) -> bool:
     """Whether any of these roles grants the permission; ``own``: the asker owns the task in question."""
-    roles = [ROLES[code] for code in role_codes if code in ROLES]
+    roles = roles_of(role_codes, custom)
     return any(permission in role.grants or (own and permission in role.own_only) for role in roles)
+
+
+def holders(permission: Permission, custom: Custom = _NONE) -> list[Role]:
+    """The roles that grant the permission for everything in the workspace."""
+    return [role for role in (*ROLES.values(), *custom.values()) if permission in role.grants]

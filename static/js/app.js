@@ -10,6 +10,7 @@ const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
 
 function say(time) {
   time.dataset.text ||= time.textContent;
+  time.tabIndex = 0;
   const seconds = Math.round((new Date(time.dateTime) - Date.now()) / 1000);
   const [unit, size] = UNITS.find(([, size]) => Math.abs(seconds) >= size) ?? UNITS[3];
   const isAbsolute = time.dataset.absolute || Math.abs(seconds) > 30 * 86400;
@@ -87,6 +88,7 @@ function arrive() {
   tick();
   elapse();
   count();
+  growTree();
 }
 
 // ---- selection
@@ -118,6 +120,20 @@ function select(box, withShift) {
   if (withShift && start >= 0) boxes.slice(start, end + 1).forEach((one) => { one.checked = box.checked; });
   lastBox = box;
   count();
+}
+
+// ---- trees of instances to tick: one that stands under several others is ticked in all places, and with it what leads to it
+function tickTree(box) {
+  const same = (value) => all("[data-tree] input").filter((one) => one.value === value);
+  const leading = (item) => item ? [item, ...leading(item.parentElement.closest("li"))] : [];
+  if (!box.checked) return void [...all("input", box.closest("li")), ...same(box.value)].forEach((one) => { one.checked = false; });
+  const boxes = leading(box.closest("li")).map((item) => item.querySelector("input")).filter((one) => !one.disabled);
+  boxes.flatMap((one) => same(one.value)).forEach((one) => { one.checked = true; });
+}
+
+function growTree() {
+  const ticked = new Set(all("[data-tree] input:checked").map((one) => one.value));
+  all("[data-tree] input").forEach((one) => { one.checked ||= ticked.has(one.value); });
 }
 
 // ---- rows: j and k move the focus along the rows' main links
@@ -196,7 +212,8 @@ const CLICKS = {
   "[data-copy]": async (element) => {
     await navigator.clipboard.writeText(element.dataset.copy);
     element.classList.add("is-done");
-    document.getElementById("live").textContent = element.dataset.done;
+    const live = document.getElementById("live");
+    live.textContent = element.dataset.done ?? live.dataset.done;
     setTimeout(() => element.classList.remove("is-done"), 1500);
   },
   "time[data-relative]": (time) => { time.dataset.absolute = time.dataset.absolute ? "" : "1"; say(time); },
@@ -229,6 +246,7 @@ document.addEventListener("input", (event) => {
 });
 
 document.addEventListener("change", (event) => {
+  if (event.target.closest("[data-tree]")) tickTree(event.target);
   if (event.target.form?.matches("[data-send-on-change]") && !event.target.matches("[type=search]")) event.target.form.requestSubmit();
 });
 

@@ -33,7 +33,7 @@ def waiting(cast: Cast, name: str, *upstream: TaskInstance, **fields: Any) -> Ta
 
 def told(cast: Cast, day: date | None = BIZDATE, **wanted: Any) -> holdups.HoldUps:
     asked = listings.InstanceFilter(bizdate=day, **wanted)
-    found = listings.instances(cast.visitor, cast.workspace, "Prod", WorkflowInstance.Type.NORMAL, asked)
+    found = listings.instances(cast.visitor, cast.workspace, "Prod", [WorkflowInstance.Type.NORMAL], asked)
     return holdups.holdups(found, cast.tenant, "Prod", day, clock.now())
 
 

@@ -15,10 +15,10 @@ from opscenter.openapi.signature import Sent
 from opscenter.operations.models import Operation
 from opscenter.production.models import Task, TaskInstance
 from opscenter.production.rules.states import State
-from opscenter.workspaces.models import AuditEntry, Member, Workspace
-from opscenter.workspaces.roles import ROLES, Permission, granted
+from opscenter.workspaces.models import AuditEntry, Member, Workspace, WorkspaceRole
+from opscenter.workspaces.roles import OWNABLE, ROLES, Permission, granted
 from tests.cast import Cast
-from tests.openapi.good_calls import calls, rerun_instance
+from tests.openapi.good_calls import LATER, calls, rerun_instance
 from tests.openapi.guards import Guard
 from tests.openapi.signer import stamp
 from tests.openapi.wire import V2024, Answer, Wire, send
@@ -60,8 +60,10 @@ class Scene:
 def scene(cast: Cast) -> Scene:
     guard, instance = Guard(cast), rerun_instance(cast)
     good = calls(cast, instance, guard)
-    made = Wire(cast.admin).call("CreateWorkflowInstances", **good[(V2024, "CreateWorkflowInstances")])
-    good[(V2024, "GetCreateWorkflowInstancesResult")] = {"OperationId": made["OperationId"]}
+    for later, first in LATER.items():
+        made = Wire(cast.admin).call(first[1], **good[first])
+        good[later] = {"OperationId": made["OperationId"]}
+    TaskInstance.objects.filter(workflow_instance__type="ManualWorkflow").update(state=State.FAILURE)
     return Scene(cast, guard, instance, good)
 
 
@@ -112,6 +114,29 @@ def test_members(scene: Scene, role: str, own: bool) -> None:
             return "Forbidden.Check.ForeignKey"
         needed = operation.permission or Permission.VIEW
         return "done" if granted([role], needed, own=own) else needed.value
+
+    assert differing(scene, Wire(user), expected) == {}
+
+
+@pytest.mark.parametrize("half", [0, 1])
+@pytest.mark.parametrize("own", [False, True], ids=["of others", "own"])
+def test_members_with_a_role_of_the_workspaces_own(scene: Scene, half: int, own: bool) -> None:
+    """Half of the permissions everywhere; of the rest, what can be, for own tasks. Between the halves all are tried."""
+    everywhere = {Permission.VIEW, *list(Permission)[half::2]}
+    role = WorkspaceRole.objects.create(
+        workspace=scene.cast.workspace, code="role_custom_1", name="Half of it", modified_by=scene.cast.owner,
+        grants=sorted(everywhere), own_only=sorted(OWNABLE - everywhere),
+    )  # fmt: skip
+    user = scene.cast.user("somebody", role.code)
+    if own:
+        Task.objects.update(owner=user)
+
+    def expected(operation: ApiOperation) -> str:
+        if operation.action in ("UpdateWorkbenchEventResult", "CallbackExtension"):
+            return "Forbidden.Check.ForeignKey"
+        needed = operation.permission or Permission.VIEW
+        may = needed in everywhere or (own and needed in OWNABLE)
+        return "done" if may else needed.value
 
     assert differing(scene, Wire(user), expected) == {}
 

@@ -12,7 +12,7 @@ from opscenter.openapi.fields import Request
 from opscenter.openapi.registry import all_operations
 from opscenter.production.models import TaskInstance, WorkflowInstance
 from tests.cast import BIZDATE, Cast
-from tests.openapi.good_calls import VERDICTS, calls, rerun_instance
+from tests.openapi.good_calls import LATER, VERDICTS, calls, rerun_instance
 from tests.openapi.guards import Guard
 from tests.openapi.wire import V2020, V2024, Wire
 
@@ -29,6 +29,10 @@ _OPERATION = [{"name": name, **_TEXT} for name in ("OperationId", "Status", "Mes
 OURS: dict[tuple[str, str], list[dict[str, Any]]] = {
     (V2024, "UpdateTask"): _OPERATION,
     (V2020, "UpdateNodeRunMode"): _OPERATION,
+    (V2020, "RunCycleDagNodes"): _OPERATION,
+    (V2020, "UpdateNodeOwner"): _OPERATION,
+    (V2020, "OfflineNode"): _OPERATION,
+    (V2024, "DeleteTask"): _OPERATION,
     (V2024, "BatchUpdateTasks"): [
         {
             "name": "SuccessInfo",
@@ -101,9 +105,9 @@ def test_answers(wire: Wire, cast: Cast, instance: TaskInstance, guard: Guard) -
     for (version, action), params in good.items():
         caller = guard.wire() if (version, action) in VERDICTS else wire
         answers[(version, action)] = caller.call(action, version, **params)
-    operation_id = answers[(V2024, "CreateWorkflowInstances")]["OperationId"]
-    result = wire.call("GetCreateWorkflowInstancesResult", OperationId=operation_id)
-    answers[(V2024, "GetCreateWorkflowInstancesResult")] = result
+    for later, first in LATER.items():
+        answers[later] = wire.call(later[1], OperationId=answers[first]["OperationId"])
+    result = answers[(V2024, "GetCreateWorkflowInstancesResult")]
     assert set(answers) == set(CONTRACT)
     found = [
         f"{key[1]}: {problem}"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from opscenter.production.models import Attempt, LogChunk, TaskInstance, WorkflowInstance
+from opscenter.production.models import Attempt, LogChunk, Task, TaskDependency, TaskInstance, WorkflowInstance
 from opscenter.production.rules.states import Kind, State
 from opscenter.workspaces.models import Member, Workspace
 from tests.cast import BIZDATE, MIDNIGHT, Cast
@@ -328,7 +328,7 @@ def test_smoke_test(wire: Wire, cast: Cast) -> None:
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
-        ({"Type": "SupplementData"}, "InvalidType"),
+        ({"Type": "TriggerWorkflow"}, "InvalidType"),
         ({"AutoStartEnabled": False}, "InvalidAutoStartEnabled"),
         ({"TaskParameters": '{"1": "a=b"}'}, "InvalidTaskParameters"),
         ({"DefaultRunProperties": {"RootTaskIds": [1, 2]}}, "InvalidDefaultRunProperties.RootTaskIds"),
@@ -407,3 +407,38 @@ def test_a_sql_task_names_its_data_source(wire: Wire, cast: Cast) -> None:
     assert entry["DataSource"] == expected[1]
     old = wire.call("GetInstance", V2020, InstanceId=instance.pk, ProjectEnv="PROD")["Data"]
     assert old["Connection"] == "warehouse"
+
+
+def test_neighbours_of_tasks(wire: Wire, cast: Cast) -> None:
+    up, before = cast.task("up"), cast.task("before")
+    task = cast.task("task", upstream=[up])
+    kinds = TaskDependency.Type
+    for upstream, kind in ((before, kinds.OTHER), (task, kinds.SELF), (task, kinds.CHILDREN)):
+        TaskDependency.objects.create(task=task, upstream=upstream, type=kind, output="x")
+    down = cast.task("down", upstream=[task])
+    cast.task("gone", upstream=[task], status="Offline")
+
+    def listed(action: str, of: Task, **params: Any) -> dict[str, str]:
+        paging = wire.call(action, Id=of.number, **params)["PagingInfo"]
+        plural = action.removeprefix("List")
+        assert [entry["Task"]["Id"] for entry in paging[plural]] == [entry["Id"] for entry in paging["Tasks"]]
+        assert [entry["DependencyType"] for entry in paging[plural]] == [entry["StepType"] for entry in paging["Tasks"]]
+        assert paging["TotalCount"] == len(paging["Tasks"]) or "PageSize" in params
+        return {entry["Task"]["Name"]: entry["DependencyType"] for entry in paging[plural]}
+
+    assert listed("ListUpstreamTasks", task) == {"up": "Normal", "before": "CrossCycle", "down": "CrossCycle"}
+    assert listed("ListDownstreamTasks", task) == {"down": "Normal"}
+    assert listed("ListDownstreamTasks", before) == {"task": "CrossCycle"}
+    assert listed("ListDownstreamTasks", down) == {"task": "CrossCycle"}
+    assert listed("ListUpstreamTasks", down) == {"task": "Normal"}
+    assert len(listed("ListUpstreamTasks", task, PageSize=1, PageNumber=2)) == 1
+    assert wire.try_call("ListUpstreamTasks", Id=task.number, ProjectEnv="Dev").code == "Invalid.Task.NotExist"
+
+
+def test_neighbours_of_tasks_elsewhere_are_not_told(wire: Wire, cast: Cast) -> None:
+    other = Workspace.objects.create(tenant=cast.tenant, name="elsewhere")
+    task = cast.task()
+    cast.task("foreign", upstream=[task], workspace=other)
+    assert wire.call("ListDownstreamTasks", Id=task.number)["PagingInfo"]["TotalCount"] == 0
+    Member.objects.create(workspace=other, user=cast.admin, roles=["role_project_guest"])
+    assert wire.call("ListDownstreamTasks", Id=task.number)["PagingInfo"]["TotalCount"] == 1

@@ -10,7 +10,7 @@ from opscenter.base import clock
 from opscenter.operations.models import Operation
 from opscenter.production.models import Task
 from opscenter.workspaces.models import Member, Workspace
-from tests.cast import Cast
+from tests.cast import Cast, usable_group
 from tests.openapi.guards import Guard, call_back
 from tests.openapi.wire import V2020, Answer, Wire
 
@@ -118,14 +118,12 @@ def test_whole_tasks_are_taken(wire: Wire, cast: Cast) -> None:
     [
         ({"Name": "other"}, "Name"),
         ({"Description": "other"}, "Description"),
-        ({"Owner": "1"}, "Owner"),
         ({"Timeout": 0}, "Timeout"),
         ({"RerunMode": "AllDenied"}, "RerunMode"),
         ({"RerunTimes": 3}, "RerunTimes"),
         ({"InstanceMode": "Immediately"}, "InstanceMode"),
         ({"ClientUniqueCode": "Task_1"}, "ClientUniqueCode"),
         ({"DataSource": {"Name": "odps"}}, "DataSource"),
-        ({"RuntimeResource": {"ResourceGroupId": "other"}}, "RuntimeResource.ResourceGroupId"),
         ({"RuntimeResource": {"Image": "i-1"}}, "RuntimeResource.Image"),
         ({"Script": {"Content": "echo 2"}}, "Script.Content"),
         ({"Script": {"Parameters": "a=1"}}, "Script.Parameters"),
@@ -191,6 +189,140 @@ def test_the_root_and_offline_tasks(wire: Wire, cast: Cast) -> None:
     answer = update(wire, root, **PAUSE)
     assert (answer.status, answer.code) == (409, "Invalid.Task.Root")
     assert update(wire, gone, **PAUSE).code == run_mode(wire, gone, 2).code == "Invalid.Task.NotExist"
+
+
+# owner and resource group
+
+
+def test_owner_and_resource_group_by_the_newer_api(wire: Wire, cast: Cast) -> None:
+    """With the recurrence in one call; each is an operation of its own."""
+    usable_group(cast.workspace, "night")
+    task = cast.task()
+    answer = update(wire, task, Owner=str(cast.developer.uid), RuntimeResource={"ResourceGroupId": "night"}, **PAUSE)
+    assert answer.body["Status"] == "Applied", answer.body
+    assert [one.code for one in Operation.objects.order_by("pk")] == [
+        "freeze_task", "set_owner_task", "set_resource_group_task",
+    ]  # fmt: skip
+    shown = wire.call("GetTask", Id=task.number)["Task"]
+    assert shown["Owner"] == str(cast.developer.uid)
+    assert (shown["RuntimeResource"], shown["Trigger"]["Recurrence"]) == ({"ResourceGroupId": "night"}, "Pause")
+    whole = {name: value for name, value in shown.items() if name not in ("ProjectEnv", "Id", "Dependencies")}
+    assert update(wire, task, **whole).status == 200
+    assert Operation.objects.count() == 3, "it was so already"
+
+
+def test_several_changes_are_made_together_or_not_at_all(wire: Wire, cast: Cast) -> None:
+    root = cast.task("root", "virtual", is_root=True)
+    answer = update(wire, root, Owner=str(cast.developer.uid), **PAUSE)
+    assert (answer.status, answer.code) == (409, "Invalid.Task.Root")
+    root.refresh_from_db()
+    assert root.owner == cast.owner and not Operation.objects.exists()
+    assert update(wire, root, Owner=str(cast.developer.uid)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ({"Owner": "1"}, "InvalidOwner"),
+        ({"Owner": "somebody"}, "InvalidOwner"),
+        ({"Owner": "9" * 30}, "InvalidOwner"),
+        ({"RuntimeResource": {"ResourceGroupId": "nowhere"}}, "InvalidRuntimeResource.ResourceGroupId"),
+    ],
+)
+def test_what_cannot_be_is_named(wire: Wire, cast: Cast, given: dict[str, Any], code: str) -> None:
+    task = cast.task()
+    answer = update(wire, task, **(PAUSE | given))
+    assert (answer.status, answer.code) == (400, code)
+    assert recurrence(wire, task) == "Normal" and not Operation.objects.exists()
+
+
+def test_only_members_become_owners(wire: Wire, cast: Cast) -> None:
+    task, colleague = cast.task(), cast.user("colleague")
+    named = {"NodeId": task.number, "ProjectEnv": "PROD"}
+    for uid in (colleague.uid, cast.stranger.uid, 5):
+        answer = wire.try_call("UpdateNodeOwner", V2020, UserId=str(uid), **named)
+        assert (answer.status, answer.code) == (400, "InvalidUserId")
+    for _ in range(2):  # the second time it is so already
+        assert wire.call("UpdateNodeOwner", V2020, UserId=str(cast.operator.uid), **named)["Success"] is True
+    task.refresh_from_db()
+    assert (task.owner, task.modified_by, Operation.objects.count()) == (cast.operator, cast.admin, 1)
+
+
+def test_what_owners_may_do_moves_with_the_task(cast: Cast) -> None:
+    task = cast.task(owner=cast.developer)
+    mine = Wire(cast.developer)
+    named = {"NodeId": task.number, "ProjectEnv": "PROD"}
+    assert mine.call("UpdateNodeOwner", V2020, UserId=str(cast.operator.uid), **named)["Success"] is True
+    answer = mine.try_call("UpdateNodeOwner", V2020, UserId=str(cast.developer.uid), **named)
+    assert (answer.status, answer.body["AccessDeniedDetail"]["AuthAction"]) == (403, "task.operate")
+
+
+def test_batches_of_owners_and_groups(wire: Wire, guard: Guard) -> None:
+    cast = guard.cast
+    usable_group(cast.workspace, "night")
+    tasks = [cast.task(name) for name in "abc"]
+    owner, group = {"Owner": str(cast.developer.uid)}, {"RuntimeResource": {"ResourceGroupId": "night"}}
+    items: list[Any] = [
+        {"Id": tasks[0].number} | owner | group,
+        {"Id": tasks[1].number} | owner | PAUSE,
+        {"Id": tasks[2].number, "Owner": "5"} | group,
+    ]
+    info = wire.call("BatchUpdateTasks", Tasks=items)["SuccessInfo"]
+    assert [entry["Success"] for entry in info.values()] == [True, True, False]
+    assert "Waits for the verdict of Guard" in info[str(tasks[1].number)]["Message"]
+    assert "Owner" in info[str(tasks[2].number)]["Message"]
+    codes = {one.code: one.params["tasks"] for one in Operation.objects.all()}
+    assert codes == {
+        "set_owner_task": [tasks[0].pk, tasks[1].pk],
+        "set_resource_group_task": [tasks[0].pk],
+        "freeze_task": [tasks[1].pk],
+    }
+    now = Task.objects.select_related("owner", "resource_group").in_bulk()
+    assert [now[task.pk].owner for task in tasks] == [cast.developer, cast.developer, cast.owner]
+    assert [now[task.pk].resource_group.name for task in tasks] == ["night", "default", "default"]
+
+
+# undeploying
+
+
+@pytest.mark.parametrize("by", ["OfflineNode", "DeleteTask"])
+def test_undeploy(wire: Wire, cast: Cast, by: str) -> None:
+    up = cast.task("up")
+    down = cast.task("down", upstream=[up])
+
+    def call(task: Task) -> Answer:
+        if by == "DeleteTask":
+            return wire.try_call(by, Id=task.number)
+        return wire.try_call(by, V2020, NodeId=task.number, ProjectId=cast.workspace.pk)
+
+    refused = call(up)
+    assert (refused.status, refused.code) == (409, "Invalid.Task.Downstream")
+    assert "“down”" in refused.message
+    done = call(down)
+    assert (done.body["Success"], done.body["Status"]) == ("true" if by == "OfflineNode" else True, "Applied")
+    assert wire.try_call("GetTask", Id=down.number).code == call(down).code == "Invalid.Task.NotExist"
+    assert call(up).status == 200
+    assert set(Task.objects.values_list("status", flat=True)) == {"Offline"}
+
+
+def test_undeploy_names_the_workspace_and_the_environment(wire: Wire, cast: Cast) -> None:
+    other = Workspace.objects.create(tenant=cast.tenant, name="other")
+    Member.objects.create(workspace=other, user=cast.admin, roles=["role_project_admin"])
+    prod = cast.task()
+    dev = cast.task(environment="Dev", number=prod.number)
+    wrong = wire.try_call("OfflineNode", V2020, NodeId=prod.number, ProjectId=other.pk)
+    assert (wrong.status, wrong.code) == (404, "Invalid.Task.NotExist")
+    assert wire.call("DeleteTask", Id=prod.number, ProjectEnv="Dev")["Success"] is True
+    assert [Task.objects.get(pk=one.pk).status for one in (prod, dev)] == ["Online", "Offline"]
+
+
+def test_undeploying_under_check(wire: Wire, cast: Cast) -> None:
+    guard = Guard(cast)
+    type(guard.extension).objects.update(points=["undeploy-node"])
+    answer = wire.try_call("DeleteTask", Id=cast.task().number)
+    assert (answer.body["Success"], answer.body["Status"]) == (True, "Checking")
+    assert call_back(Check.objects.get(), {"result": "OK"}).status == 200
+    assert Task.objects.get().status == "Offline"
 
 
 # under check

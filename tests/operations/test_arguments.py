@@ -15,6 +15,7 @@ from opscenter.operations.registry import arguments_in_words
 from opscenter.production.models import ResourceGroup
 from opscenter.production.rules.states import State
 from opscenter.workspaces.models import Tenant
+from tests.cast import usable_group
 from tests.engine.graphs import Scene
 from tests.operations.test_instances import call, do, one, staffed, state
 
@@ -53,7 +54,7 @@ def test_wrong_arguments_are_an_error_that_names_them(
 
 
 def test_they_are_stored_with_the_operation_and_told_in_words(scene: Scene) -> None:
-    group = ResourceGroup.objects.create(tenant=scene.tenant, name="night")
+    group = usable_group(scene.workspace, "night")
     waits = one(scene)
     done = do(scene, "set_resource_group", waits, arguments={"resource_group": "night"})
     assert arguments_of(done) == {"resource_group": "night", "resource_group_id": group.pk}
@@ -70,7 +71,7 @@ def test_a_token_names_the_arguments_too(scene: Scene) -> None:
 
 
 def test_a_priority_and_a_group_count_for_the_next_claim_at_once(scene: Scene) -> None:
-    night = ResourceGroup.objects.create(tenant=scene.tenant, name="night", slots=1)
+    night = usable_group(scene.workspace, "night", slots=1)
     first, second, third = one(scene), one(scene), one(scene)
     do(scene, "set_priority", third, arguments={"priority": 8})
     do(scene, "set_resource_group", second, arguments={"resource_group": "night"})
@@ -82,7 +83,7 @@ def test_a_priority_and_a_group_count_for_the_next_claim_at_once(scene: Scene) -
 
 def test_a_held_trigger_fires_once_its_group_is_one_with_a_worker(scene: Scene) -> None:
     """It waited for a group that nobody serves."""
-    night = ResourceGroup.objects.create(tenant=scene.tenant, name="night")
+    night = usable_group(scene.workspace, "night")
     worker = heartbeat.register(Process.Kind.WORKER, {"groups": [night.pk], "children": 1})
     Process.objects.filter(pk=worker.pk).update(seen_at=clock.now() + timedelta(hours=1))
     gate = one(scene, State.WAIT_TRIGGER, "http_trigger")

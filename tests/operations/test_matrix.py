@@ -3,20 +3,24 @@
 Those on tasks have a table of their own in test_task_matrix.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 import pytest
 
+from opscenter.base import clock
 from opscenter.base.reasons import Forbidden
 from opscenter.operations.actor import Actor
 from opscenter.operations.arguments import arguments_of
 from opscenter.operations.door import apply
 from opscenter.operations.models import Operation
-from opscenter.operations.registry import OPERATIONS, operations_on, refusal
-from opscenter.production.models import Attempt, ResourceGroup, Task, TaskInstance
+from opscenter.operations.registry import OPERATIONS, operations_on
+from opscenter.operations.results import judge
+from opscenter.production.models import Attempt, InstanceEdge, Task, TaskInstance
 from opscenter.production.rules.states import State
 from opscenter.workspaces.models import AuditEntry, Member, User
 from opscenter.workspaces.roles import ROLES
+from tests.cast import usable_group
 from tests.engine.graphs import Scene
 
 pytestmark = pytest.mark.django_db
@@ -44,6 +48,12 @@ TABLE = {  # (operation, frozen): a letter for each column
     ("freeze", True): "f f f f f f f f f f",
     ("unfreeze", False): "n n n n n n n n n n",
     ("unfreeze", True): "Y Y Y Y Y Y Y Y Y Y",
+    ("rerun_downstream", False): "Y Y Y Y s s s s Y Y",
+    ("rerun_downstream", True): "Y Y Y Y s s s s Y Y",
+    ("remove_dependencies", False): "Y Y Y Y s s s s Y s",
+    ("remove_dependencies", True): "Y Y Y Y s s s s Y s",
+    ("force_rerun", False): "s s s s s s s s Y Y",
+    ("force_rerun", True): "s s s s s s s s Y Y",
     ("set_priority", False): "Y Y Y Y s s s s Y s",
     ("set_priority", True): "Y Y Y Y s s s s Y s",
     ("set_resource_group", False): "Y Y Y Y s s s s Y s",
@@ -64,13 +74,21 @@ WHO = {  # may operate: all instances, those of own tasks, or none
     "role_project_dg_admin": "none",
 }
 RUNNING = (State.RUNNING, State.CHECKING, State.CHECKING_CONDITION)
-CODES = ["stop", "rerun", "set_success", "freeze", "unfreeze", "set_priority", "set_resource_group"]
-EMERGENCIES = {"set_priority", "set_resource_group"}
-"""Those that developers may not do, not even to instances of their own tasks."""
-ARGUMENTS: dict[str, dict[str, object]] = {
-    "set_priority": {"priority": 7},
-    "set_resource_group": {"resource_group": "other"},
+LESS = {
+    "set_priority": {"role_project_dev"},
+    "set_resource_group": {"role_project_dev"},
+    "remove_dependencies": {"role_project_dev"},
+    "force_rerun": {"role_project_dev", "role_project_pe"},
 }
+"""Who may operate but not do these, not even to instances of their own tasks."""
+ARGUMENTS: dict[str, Callable[[Sequence[TaskInstance]], dict[str, object]]] = {
+    "set_priority": lambda instances: {"priority": 7},
+    "set_resource_group": lambda instances: {"resource_group": "other"},
+    "rerun_downstream": lambda instances: {"start": [one.pk for one in instances]},
+    "remove_dependencies": lambda instances: {"upstream": [upstream_of(instances)]},
+    "force_rerun": lambda instances: {"start": "self", "workspaces": [instances[0].workspace_id], "cross_day": False},
+}
+CODES = ["stop", "rerun", "set_success", "freeze", "unfreeze", *ARGUMENTS]
 
 
 def cell(code: str, frozen: bool, state: State) -> str | None:
@@ -80,19 +98,30 @@ def cell(code: str, frozen: bool, state: State) -> str | None:
 
 def test_the_tables_name_every_operation_state_and_role() -> None:
     assert set(CODES) == set(operations_on("instance")) == {code for code, _ in TABLE}
-    assert {spec.object_type for spec in OPERATIONS.values()} == {"instance", "task"}
+    assert {spec.object_type for spec in OPERATIONS.values()} == {"instance", "task", "backfill"}
     assert set(COLUMNS) == set(State)
     assert set(WHO) == set(ROLES)
 
 
+def upstream_of(instances: Sequence[TaskInstance]) -> int:
+    """What all of them wait for."""
+    return InstanceEdge.objects.filter(downstream__in=instances).values_list("upstream_id", flat=True).distinct().get()
+
+
 def made(scene: Scene, task: Task) -> list[TaskInstance]:
-    """An instance in every state, frozen and not; the live ones with their attempt."""
-    instances = scene.instances(task, 2 * len(COLUMNS))
+    """An instance in every state, frozen and not; the live ones with their attempt. All wait for one upstream."""
+    yesterday = clock.now().date() - timedelta(days=1)
+    first, *instances = scene.instances(task, 1 + 2 * len(COLUMNS), state=State.FAILURE, bizdate=yesterday)
+    InstanceEdge.objects.bulk_create(
+        InstanceEdge(upstream=first, downstream=one, bizdate=yesterday) for one in instances
+    )
+    for one in instances:
+        one.unmet = 1
     for number, instance in enumerate(instances):
         instance.state = COLUMNS[number // 2]
         instance.frozen = bool(number % 2)
         instance.attempt = int(instance.state in (State.CLAIMED, *RUNNING))
-    TaskInstance.objects.bulk_update(instances, ["state", "frozen", "attempt"])
+    TaskInstance.objects.bulk_update(instances, ["state", "frozen", "attempt", "unmet"])
     for instance in instances:
         if instance.state in (State.CLAIMED, *RUNNING):
             Attempt.objects.create(
@@ -112,7 +141,8 @@ def member_with(scene: Scene, *roles: str) -> Member:
 def do(scene: Scene, member: Member, code: str, instances: Sequence[TaskInstance]) -> Operation:
     actor = Actor(member.user, AuditEntry.Face.CONSOLE, address="10.1.2.3")
     ids = [instance.pk for instance in instances]
-    return apply(code, actor, scene.workspace, "Prod", ids, arguments=ARGUMENTS.get(code), comment="night shift")
+    arguments = ARGUMENTS[code](instances) if code in ARGUMENTS else None
+    return apply(code, actor, scene.workspace, "Prod", ids, arguments=arguments, comment="night shift")
 
 
 def told(operation: Operation) -> dict[int, str | None]:
@@ -126,7 +156,10 @@ def told(operation: Operation) -> dict[int, str | None]:
 
 AFTER = {
     "stop": lambda state: state if state in RUNNING else State.FAILURE,  # what runs is killed by its worker
-    "rerun": lambda state: State.WAIT_RESOURCE,
+    "rerun": lambda state: State.NOT_RUN,
+    "rerun_downstream": lambda state: State.NOT_RUN,
+    "force_rerun": lambda state: State.NOT_RUN,
+    "remove_dependencies": lambda state: state if state == State.FAILURE else State.WAIT_RESOURCE,
     "set_success": lambda state: State.SUCCESS,
     "freeze": lambda state: state,
     "unfreeze": lambda state: state,
@@ -141,16 +174,15 @@ AFTER = {
 @pytest.mark.parametrize("code", CODES)
 def test_every_cell(code: str, role: str, own: bool) -> None:
     scene = Scene()
-    ResourceGroup.objects.create(tenant=scene.tenant, name="other")
+    usable_group(scene.workspace, "other")
     member = member_with(scene, role)
     task = scene.task("shell")
     if own:
         Task.objects.filter(pk=task.pk).update(owner=member.user)
     instances = made(scene, task)
-    buttons = {
-        one.pk: refusal(OPERATIONS[code], one, member) for one in TaskInstance.objects.select_related("task", "version")
-    }
-    who = "none" if code in EMERGENCIES and WHO[role] == "own" else WHO[role]
+    shown = TaskInstance.objects.select_related("task", "version").in_bulk([one.pk for one in instances])
+    buttons = judge(OPERATIONS[code], shown, list(shown), member)
+    who = "none" if role in LESS.get(code, ()) else WHO[role]
     if who == "none":
         with pytest.raises(Forbidden) as error:
             do(scene, member, code, instances)

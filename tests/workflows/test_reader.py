@@ -289,7 +289,7 @@ def test_nodes_that_wait_for_each_other_are_told() -> None:
 
 
 def test_other_kinds_are_told() -> None:
-    text = json.dumps({"version": "1.1.0", "kind": "ManualWorkflow", "spec": {"nodes": [shell()]}})
+    text = json.dumps({"version": "1.1.0", "kind": "TriggerWorkflow", "spec": {"nodes": [shell()]}})
     assert warnings(text) == [("kind", "kind_not_run")]
 
 

@@ -11,10 +11,11 @@ from workflows.flowspec.parameters import Scopes
 from workflows.flowspec.place import Place
 from workflows.flowspec.problems import Findings, Problem
 from workflows.flowspec.sections import Sections
-from workflows.flowspec.settings import read_schedule
+from workflows.flowspec.settings import MANUALLY, read_schedule
 
 _SCHEDULED_KINDS = ("cycleworkflow", "node")
-_OTHER_KINDS = ("manualworkflow", "manualnode", "temporaryworkflow", "triggerworkflow")
+_MANUAL_KINDS = ("manualworkflow", "manualnode")
+_OTHER_KINDS = ("temporaryworkflow", "triggerworkflow")
 _VERSIONS = ("1.0.0", "1.1.0", "1.2.0", "2.0.0")
 
 
@@ -81,7 +82,7 @@ def _check_head(root: Place) -> None:
     kind = root.text("kind")
     if kind.lower() in _OTHER_KINDS:
         root.get("kind").warn("flowspec.kind_not_run", kind=kind)
-    elif kind and kind.lower() not in _SCHEDULED_KINDS:
+    elif kind and kind.lower() not in _SCHEDULED_KINDS + _MANUAL_KINDS:
         root.get("kind").error("flowspec.kind", kind=kind[:64])
     version = root.text("version")
     if version not in _VERSIONS:
@@ -112,7 +113,9 @@ def _read(
         mentions.owners.setdefault(described.owner, owner.path)
     scopes = Scopes(described is not None, parameters)
     scopes.read_workflow((workflow if workflow.is_object else spec).object("script"), sections)
-    reader = NodeReader(sections, _defaults(workflow, sections, owner, mentions), mentions, scopes, data_sources)
+    is_manual = root.text("kind").lower() in _MANUAL_KINDS
+    defaults = _defaults(workflow, sections, owner, mentions, is_manual)
+    reader = NodeReader(sections, defaults, mentions, scopes, data_sources)
     places, external = _places(spec, workflow, sections)
     if not places and not findings.errors:
         spec.error("flowspec.no_nodes")
@@ -156,12 +159,12 @@ def _workflow(root: Place, spec: Place, workflow: Place, owner: Place) -> Docume
     return DocumentWorkflow(name, source_id, owner.as_text().strip()[:255], description[:1000])
 
 
-def _defaults(workflow: Place, sections: Sections, owner: Place, mentions: Mentions) -> Defaults:
+def _defaults(workflow: Place, sections: Sections, owner: Place, mentions: Mentions, is_manual: bool) -> Defaults:
     trigger = sections.resolve(workflow.get("trigger"), "triggers")
     note_time_zone(trigger, mentions)
     return Defaults(
         strategy=workflow.object("strategy"),
-        schedule=read_schedule(trigger),
+        schedule=MANUALLY if is_manual else read_schedule(trigger),
         owner=owner,
         resource=workflow.get("runtimeResource"),
     )

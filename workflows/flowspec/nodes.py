@@ -10,7 +10,7 @@ from workflows.definitions import HTTP_RERUNS, UNKNOWN_TYPE, NodeDefinition
 from workflows.flowspec.parameters import Scopes, read_parameters
 from workflows.flowspec.place import Place
 from workflows.flowspec.sections import Sections, local_id
-from workflows.flowspec.settings import Schedule, read_schedule, read_settings
+from workflows.flowspec.settings import MANUALLY, Schedule, read_schedule, read_settings
 
 _COMMANDS: Mapping[str, NodeType] = {"BASH": SHELL, "SH": SHELL, "PYTHON3": PYTHON}
 """Commands that are no names of types, but mean one."""
@@ -70,7 +70,7 @@ class NodeReader:
         schedule = self._schedule(node)
         data_source = _data_source(node)
         node_type = _type(node, script, data_source, self.data_sources)
-        if not schedule.cron:
+        if not schedule.cron and schedule != MANUALLY:
             node.warn("flowspec.no_schedule")
         _warn_of_context(node)
         settings = read_settings(node, self.defaults.strategy, schedule)
@@ -84,6 +84,7 @@ class NodeReader:
             owner=self._mention(node.get("owner") or self.defaults.owner, self.mentions.owners),
             content=_content(script),
             parameters=read_parameters(script, self.sections, self.scopes),
+            trigger=schedule.trigger,
             cron=schedule.cron,
             start=schedule.start,
             end=schedule.end,
@@ -95,7 +96,7 @@ class NodeReader:
         )
 
     def _schedule(self, node: Place) -> Schedule:
-        if not node.get("trigger"):
+        if not node.get("trigger") or self.defaults.schedule == MANUALLY:  # a workflow is manual as a whole
             return self.defaults.schedule
         trigger = self.sections.resolve(node.get("trigger"), "triggers")
         note_time_zone(trigger, self.mentions)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from opscenter.production.rules import cron
-from workflows.definitions import DEFAULT_RERUN_INTERVAL
+from workflows.definitions import DEFAULT_RERUN_INTERVAL, MANUAL, SCHEDULER
 from workflows.flowspec.place import Place
 
 PRIORITIES = (1, 3, 5, 7, 8)
@@ -32,10 +32,14 @@ _SECONDS = {"": 1, "second": 1, "seconds": 1, "minute": 60, "minutes": 60, "hour
 class Schedule:
     """A trigger, read. ``start``, ``end``: local times, empty = unbounded; ``cron`` is empty without a schedule."""
 
+    trigger: str = SCHEDULER
     cron: str = ""
     start: str = ""
     end: str = ""
     recurrence: Place | None = None
+
+
+MANUALLY = Schedule(trigger=MANUAL)
 
 
 def read_schedule(trigger: Place) -> Schedule:
@@ -43,6 +47,8 @@ def read_schedule(trigger: Place) -> Schedule:
     if not trigger:
         return Schedule()
     kind = trigger.text("type")
+    if kind.lower() == "manual":
+        return MANUALLY
     if kind and kind.lower() != "scheduler":
         trigger.get("type").warn("flowspec.trigger_type", type=kind[:64])
         return Schedule()

@@ -43,8 +43,10 @@ STATES: dict[str, Look] = {
 }
 FROZEN = Look("frozen", "snowflake", _("Frozen"))
 DRY_RUN = Look("dry_run", "dry-run", _("Dry run"))
+OFFLINE = Look("not_run", "circle-slash", _("Offline"))
 
 RECEIPTS: dict[str, Look] = {
+    "changed": Look("not_run", "circle-dot", _("Changed")),
     "fired": Look("success", "circle-check", _("Fired")),
     "held": Look("wait_trigger", "hourglass", _("Held")),
     "no_effect": Look("not_run", "circle-minus", _("No effect")),

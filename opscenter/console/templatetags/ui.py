@@ -26,7 +26,7 @@ def icon(name: str, label: str = "", css: str = "") -> SafeString:
     """A symbol of the sprite. Without a label it is decoration, and a screen reader passes over it."""
     told = format_html('role="img" aria-label="{}"', label) if label else SafeString('aria-hidden="true"')
     source = f"{static('icons.svg')}#{name}"
-    return format_html('<svg class="icon {}" {}><use href="{}"></use></svg>', css, told, source)
+    return format_html('<svg class="{}" {}><use href="{}"></use></svg>', f"icon {css}".strip(), told, source)
 
 
 def _badge(look: looks.Look, extra: str = "") -> SafeString:
@@ -141,8 +141,8 @@ def moment(context: RequestContext, value: dt.datetime | None, zone: str = "", a
         return SafeString('<span class="nothing">–</span>')
     zone = zone or (context["frame"].zone if "frame" in context else "UTC")
     shown = _in_zone(value, zone).strftime(MOMENT)
-    relative = "" if absolute else SafeString(' data-relative tabindex="0"')
-    stamp = value.astimezone(dt.UTC).isoformat(timespec="seconds")
+    relative = "" if absolute else SafeString(" data-relative")
+    stamp = f"{value.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
     return format_html('<time datetime="{}" title="{} {}"{}>{}</time>', stamp, shown, zone, relative, shown)
 
 

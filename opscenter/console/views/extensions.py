@@ -37,7 +37,7 @@ from opscenter.operations.extension_permits import (
 )
 from opscenter.operations.workspaces import require_tenant_admin
 from opscenter.workspaces.models import Member, Workspace
-from opscenter.workspaces.roles import ROLES, Permission
+from opscenter.workspaces.roles import Permission
 
 VIEWS = ("overview", "events", "deliveries")
 SUGGESTIONS = 200
@@ -210,8 +210,7 @@ def _form(request: ConsoleRequest, places: list[Workspace], **kwargs: Any) -> Ex
 
 def _developed(request: ConsoleRequest) -> list[Workspace]:
     """The workspaces in which the reader may register extensions; the one that is open first."""
-    roles = [role.code for role in ROLES.values() if Permission.DEVELOP_EXTENSIONS in role.grants]
-    found = Workspace.objects.filter(members__user=request.user, members__roles__overlap=roles).select_related("tenant")
+    found = Workspace.objects.permitting(request.user, Permission.DEVELOP_EXTENSIONS).select_related("tenant")
     return sorted(found.order_by("name"), key=lambda one: one.pk != request.workspace.pk)
 
 

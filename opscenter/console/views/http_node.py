@@ -123,7 +123,7 @@ def _why_not_try(request: ConsoleRequest, node: Node | None) -> str:
     if node is None:
         return _("Save the node first: what is tried is the saved draft.")
     if not http_try.may_try(request.member, node):
-        return say("permission.missing", missing(Permission.TEST_TASK))
+        return say("permission.missing", missing(Permission.TEST_TASK, request.member))
     return ""
 
 
@@ -134,7 +134,7 @@ def try_it(request: ConsoleRequest, pk: int) -> HttpResponse:
     """Send the request of the saved draft once, after a question, and show what came of it."""
     node = _node(request, pk)
     if not http_try.may_try(request.member, node):
-        raise Forbidden("permission.missing", **missing(Permission.TEST_TASK))
+        raise Forbidden("permission.missing", **missing(Permission.TEST_TASK, request.member))
     bizdate = latest_bizdate(clock.now(), request.workspace.tenant.time_zone)
     words: dict[str, Any] = {
         "title": _("Try the request of %(name)s?") % {"name": node.name},

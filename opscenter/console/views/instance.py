@@ -16,8 +16,8 @@ from opscenter.console import live, parameter_parts
 from opscenter.console.access import ConsoleRequest, here, in_workspace, is_partial
 from opscenter.console.filters import query_string
 from opscenter.console.instance_rows import duration_of, is_live
-from opscenter.production import explaining, log_tail, parameter_values, selectors
-from opscenter.production.models import Attempt, LogChunk, TaskInstance, WorkflowInstance
+from opscenter.production import log_tail, parameter_values, selectors
+from opscenter.production.models import Attempt, LogChunk, TaskInstance
 from opscenter.production.names import kind_name
 from opscenter.production.node_types import HTTP_TRIGGER
 
@@ -95,7 +95,12 @@ def log_raw(request: ConsoleRequest, pk: int, number: int) -> HttpResponseBase:
 
 def _instance(request: ConsoleRequest, pk: int) -> TaskInstance:
     found = selectors.instances(request.user, request.workspace, request.environment)
-    one = get_object_or_404(found.select_related("version", "task__workflow").defer("version__content"), pk=pk)
+    one = get_object_or_404(
+        found.select_related("version", "task__workflow", "task__version").defer(
+            "version__content", "task__version__content"
+        ),
+        pk=pk,
+    )
     one.workspace = one.task.workspace = request.workspace
     return one
 
@@ -128,20 +133,18 @@ def _page(request: ConsoleRequest, found: TaskInstance, view: str) -> dict[str, 
         shown = parts.shown_attempt(found, request.GET.get("attempt", ""))
     except Attempt.DoesNotExist:
         raise Http404 from None
-    is_test = found.workflow_instance.type == WorkflowInstance.Type.SMOKE_TEST
-    crumbs = [(_("Test instances"), here(request, "test_instance_list"))]
-    if not is_test:
-        day = query_string({"bizdate": found.bizdate.isoformat()})
-        crumbs = [(_("Instances"), here(request, "instance_list") + day)]
+    job = parts.backfill_of(found)
     asked = {name: request.GET.getlist(name) for name in ("view", "attempt") if name in request.GET}
     return {
         "instance": found,
         "view": view,
         "part": f"console/instance/{view}.html",
         "tabs": _tabs(view),
-        "crumbs": crumbs,
+        "crumbs": parts.crumbs(request, found, job),
+        "backfill": job,
         "task_url": here(request, "task", number=found.task.number),
         "actions": parts.actions(request, found),
+        "dag_url": here(request, "instance_dag", pk=found.pk),
         "kind": kind_name(found.kind),
         "duration": duration_of(found),
         "shown": shown,
@@ -206,7 +209,6 @@ def _log_of(request: ConsoleRequest, found: TaskInstance, attempt: Attempt | Non
             "attempt": None,
             "log_url": here(request, "instance_log", pk=found.pk),
             "needs_worker": found.needs_worker,
-            "why": explaining.in_short(found),
         }
     is_growing = log_tail.is_growing(attempt)
     part = log_tail.tail(attempt)

@@ -1,9 +1,12 @@
-"""The instance lists: auto triggered instances and test instances."""
+"""The instance lists: auto triggered, test and manual instances."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpResponse
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from opscenter.base import clock
@@ -12,6 +15,7 @@ from opscenter.console import live, matching, paging
 from opscenter.console.access import ConsoleRequest, here, in_workspace, is_partial
 from opscenter.console.filters import ALL_DATES, STATES, InstanceFilters, latest_bizdate, query_string
 from opscenter.console.instance_rows import is_live, rows_of
+from opscenter.console.matching import INSTANCE_LISTS
 from opscenter.console.operation_parts import batch_buttons
 from opscenter.production import listings, selectors
 from opscenter.production.models import Environment, WorkflowInstance
@@ -20,29 +24,68 @@ ORDER = paging.Order(number="pk", moment="scheduled_at")
 _TABLE = "console/instances/table.html"
 
 
+@dataclass(frozen=True)
+class _Kind:
+    """One of the lists.
+
+    Attributes:
+        code: what the templates call it.
+        is_dated: without a date asked for it shows today's runs; otherwise those of all dates.
+    """
+
+    code: str
+    title: Promise
+    types: tuple[WorkflowInstance.Type, ...]
+    is_dated: bool = False
+
+
+_SCHEDULED = _Kind("scheduled", gettext_lazy("Auto triggered instances"), INSTANCE_LISTS["instance_list"], True)
+_TEST = _Kind("test", gettext_lazy("Test instances"), INSTANCE_LISTS["test_instance_list"])
+_MANUAL = _Kind(
+    "manual",
+    gettext_lazy("Manually triggered instances"),
+    INSTANCE_LISTS["manual_instance_list"],
+)
+
+_BACKFILL = _Kind("backfill", gettext_lazy("Backfill instances"), INSTANCE_LISTS["backfill_instance_list"])
+
+
 @in_workspace
 @require_safe
 def instance_list(request: ConsoleRequest) -> HttpResponse:
     """Auto triggered instances; of today's runs, unless other dates are asked for."""
-    return _listing(request, WorkflowInstance.Type.NORMAL)
+    return _listing(request, _SCHEDULED)
 
 
 @in_workspace
 @require_safe
 def test_instance_list(request: ConsoleRequest) -> HttpResponse:
     """Instances of smoke tests, in either environment."""
-    return _listing(request, WorkflowInstance.Type.SMOKE_TEST)
+    return _listing(request, _TEST)
 
 
-def _listing(request: ConsoleRequest, kind: WorkflowInstance.Type) -> HttpResponse:
+@in_workspace
+@require_safe
+def backfill_instance_list(request: ConsoleRequest) -> HttpResponse:
+    """Instances of backfills; with ``backfill`` those of one job."""
+    return _listing(request, _BACKFILL)
+
+
+@in_workspace
+@require_safe
+def manual_instance_list(request: ConsoleRequest) -> HttpResponse:
+    """Instances of manually triggered tasks and workflows; of one run with ``run``."""
+    return _listing(request, _MANUAL)
+
+
+def _listing(request: ConsoleRequest, kind: _Kind) -> HttpResponse:
     zone = request.workspace.tenant.time_zone
-    is_test = kind is WorkflowInstance.Type.SMOKE_TEST
-    default = None if is_test else latest_bizdate(clock.now(), zone)
+    default = latest_bizdate(clock.now(), zone) if kind.is_dated else None
     filters = InstanceFilters(request.GET, request.user, request.workspace, request.environment, default)
-    context = _frame(request, filters, is_test)
+    context = _frame(request, filters, kind)
     if not filters.is_valid():
         return live.whole(request, "console/instances/list.html", {**context, "rows": []}, status=422)
-    found = listings.instances(request.user, request.workspace, request.environment, kind, filters.wanted())
+    found = listings.instances(request.user, request.workspace, request.environment, kind.types, filters.wanted())
     if is_partial(request) and "shown" in request.GET:
         return _refreshed(request, found, context)
     page = paging.page(found, ORDER, request.GET)
@@ -83,33 +126,31 @@ def _table(request: ConsoleRequest, rows: list[Any], shown: str, arrived: int) -
     }
 
 
-def _frame(request: ConsoleRequest, filters: InstanceFilters, is_test: bool) -> dict[str, Any]:
+def _frame(request: ConsoleRequest, filters: InstanceFilters, kind: _Kind) -> dict[str, Any]:
     kept = {name: request.GET.getlist(name) for name in request.GET if name not in ("before", "after", "shown")}
     return {
         "filters": filters,
-        "is_test": is_test,
+        "kind": kind,
         "is_prod": request.environment == Environment.PROD,
-        "chips": _chips(filters, kept, is_test),
+        "chips": _chips(filters, kept, kind.is_dated),
         "is_narrowed": bool(kept),
         "clear_url": request.path,
-        "waiting_url": "" if is_test else here(request, "instance_waiting") + query_string(kept),
+        "backfills_url": here(request, "backfill_list"),
+        "waiting_url": here(request, "instance_waiting") + query_string(kept) if kind is _SCHEDULED else "",
         "test_url": here(request, "test_instance_list"),
-        "tasks_url": here(request, "task_list"),
+        "tasks_url": here(request, "manual_task_list" if kind is _MANUAL else "task_list"),
         "all_dates_url": query_string({**kept, "bizdate": ALL_DATES}),
         "actions": batch_buttons(request, "instance"),
-        "matching": matching.fields(
-            "test_instance_list" if is_test else "instance_list",
-            matching.kept(request, matching.shown_bizdate(filters)),
-        ),
+        "matching": matching.fields(request, matching.shown_bizdate(filters)),
         "zone": request.workspace.tenant.time_zone,
     }
 
 
-def _chips(filters: InstanceFilters, kept: dict[str, list[str]], is_test: bool) -> list[dict[str, Any]]:
+def _chips(filters: InstanceFilters, kept: dict[str, list[str]], is_dated: bool) -> list[dict[str, Any]]:
     """One click each: all dates, each state, frozen. A click on an active one takes it away."""
     asked = set(kept.get("state", []))
     chips: list[dict[str, Any]] = []
-    if not is_test:
+    if is_dated:
         dates = "" if filters.is_all_dates else ALL_DATES
         url = query_string({**kept, "bizdate": dates})
         chips.append({"label": _("All dates"), "url": url, "active": filters.is_all_dates})

@@ -15,7 +15,6 @@ from opscenter.console.dialogs import ask
 from opscenter.console.forms import AccessKeyForm, refuse
 from opscenter.operations import access_keys
 from opscenter.workspaces.models import AccessKey, Member
-from opscenter.workspaces.roles import ROLES
 
 
 @require_GET
@@ -27,7 +26,7 @@ def profile(request: SignedInRequest) -> HttpResponse:
         "keys": AccessKey.objects.filter(user=request.user)
         .defer("secret")
         .order_by(F("revoked_at").desc(nulls_first=True), "-pk"),
-        "memberships": [(member, [ROLES[code].name for code in member.roles]) for member in memberships],
+        "memberships": [(member, [role.name for role in member.held_roles]) for member in memberships],
     }
     return render(request, "console/keys/profile.html", context)
 

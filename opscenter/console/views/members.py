@@ -1,4 +1,4 @@
-"""Who is in the workspace, with which roles, and what each role may do."""
+"""Who is in the workspace, with which roles."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ from opscenter.console.forms import AddMemberForm, NewUserForm, RolesForm, refus
 from opscenter.operations import members
 from opscenter.operations.workspaces import require_tenant_admin
 from opscenter.workspaces.models import Member, User
-from opscenter.workspaces.roles import PERMISSION_NAMES, ROLES, Permission
+from opscenter.workspaces.roles import Permission
 
 SUGGESTIONS = 200
 """User names offered where one is typed."""
@@ -51,10 +51,10 @@ def show_list(request: ConsoleRequest) -> HttpResponse:
 
 
 def _row(request: ConsoleRequest, member: Member, missing: str) -> dict[str, Any]:
-    reason = members.why_not_removable(member, by=request.user)
+    reason = members.why_not_removable(member, by=request.member)
     return {
         "member": member,
-        "roles": [ROLES[code].name for code in member.roles if code in ROLES],
+        "roles": [role.name for role in member.held_roles],
         "change_url": here(request, "member_change", uid=member.user.uid),
         "remove_url": here(request, "member_remove", uid=member.user.uid),
         "why_not": missing,
@@ -70,7 +70,7 @@ def add(request: ConsoleRequest) -> HttpResponse:
     free = User.objects.filter(tenant=request.workspace.tenant_id, is_active=True)
     names = free.exclude(memberships__workspace=request.workspace).order_by("username")
     usernames = names.values_list("username", flat=True)[:SUGGESTIONS]
-    form = AddMemberForm(request.POST if request.method == "POST" else None, usernames=usernames)
+    form = AddMemberForm(request.POST if request.method == "POST" else None, usernames=usernames, by=request.member)
     back = here(request, "member_list")
     if request.method == "POST" and form.is_valid():
         try:
@@ -92,7 +92,7 @@ def add(request: ConsoleRequest) -> HttpResponse:
 def create_user(request: ConsoleRequest) -> HttpResponse:
     """A new user of the tenant, as a member; the answer shows the first password, this once."""
     require_tenant_admin(actor(request))
-    form = NewUserForm(request.POST if request.method == "POST" else None)
+    form = NewUserForm(request.POST if request.method == "POST" else None, by=request.member)
     back = here(request, "member_list")
     if request.method == "POST" and form.is_valid():
         try:
@@ -118,7 +118,9 @@ def create_user(request: ConsoleRequest) -> HttpResponse:
 def change(request: ConsoleRequest, uid: int) -> HttpResponse:
     """Give a member other roles."""
     member = _member(request, uid)
-    form = RolesForm(request.POST if request.method == "POST" else None, initial={"roles": member.roles})
+    form = RolesForm(
+        request.POST if request.method == "POST" else None, initial={"roles": member.roles}, by=request.member
+    )
     back = here(request, "member_list")
     if request.method == "POST" and form.is_valid():
         try:
@@ -156,30 +158,11 @@ def remove(request: ConsoleRequest, uid: int) -> HttpResponse:
             "They, and programs with their access keys, lose access at once. "
             "Tasks that they own stay theirs until somebody changes the owner."
         ),
-        names=[{"name": member.user.username, "note": ", ".join(str(ROLES[code].name) for code in member.roles)}],
+        names=[{"name": member.user.username, "note": ", ".join(str(role.name) for role in member.held_roles)}],
         verb=_("Remove member"),
         back=back,
         irreversible=True,
     )
-
-
-@require_GET
-@in_workspace
-def roles(request: ConsoleRequest) -> HttpResponse:
-    """What each role may do: the registry as a table; roles that may only look share a column."""
-    readers = [role for role in ROLES.values() if role.grants == {Permission.VIEW} and not role.own_only]
-    columns = [role for role in ROLES.values() if role not in readers[1:]]
-    matrix = [
-        {
-            "name": PERMISSION_NAMES[permission],
-            "code": permission.value,
-            "cells": [
-                "yes" if permission in role.grants else "own" if permission in role.own_only else "" for role in columns
-            ],
-        }
-        for permission in Permission
-    ]
-    return render(request, "console/members/roles.html", {"columns": columns, "readers": readers, "matrix": matrix})
 
 
 def _member(request: ConsoleRequest, uid: int) -> Member:

@@ -16,7 +16,7 @@ from opscenter.console.access import ConsoleRequest, here, in_workspace, permitt
 from opscenter.console.filters import MINE, midnight, people, query_string
 from opscenter.console.open_checks import open_checks
 from opscenter.console.operation_rows import rows_of
-from opscenter.console.operation_words import RUN_NOW, WORDS, name_of
+from opscenter.console.operation_words import RUNS, WORDS, name_of
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.production.models import Task, TaskInstance
 from opscenter.workspaces.models import User, Workspace
@@ -41,7 +41,7 @@ class OperationFilters(forms.Form):
     def __init__(self, query: QueryDict, user: User, workspace: Workspace) -> None:
         super().__init__(query, auto_id="filter_%s")
         self.user, self.zone = user, ZoneInfo(workspace.tenant.time_zone)
-        self._offer("type", _("Any operation"), [(code, name_of(code)) for code in (*WORDS, RUN_NOW)])
+        self._offer("type", _("Any operation"), [(code, name_of(code)) for code in (*WORDS, *RUNS)])
         self._offer("operator", _("Any operator"), [(MINE, _("Me")), *people(workspace)])
         self._offer("status", _("Any status"), Operation.Status.choices)
         for name, field in self.fields.items():

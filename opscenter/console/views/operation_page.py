@@ -20,7 +20,7 @@ from opscenter.console.check_parts import Card, cards_of, elapsed, manager_why_n
 from opscenter.console.filters import query_string
 from opscenter.console.operation_parts import operation_url
 from opscenter.console.operation_rows import results_of, title_for
-from opscenter.console.operation_words import RUN_NOW
+from opscenter.console.operation_words import RUNS
 from opscenter.console.questions import ReasonForm, ask, back_url
 from opscenter.operations import checked, extension_messages, jobs
 from opscenter.operations.arguments import arguments_of
@@ -120,7 +120,10 @@ def mark_passed(request: ConsoleRequest, pk: int, check: int) -> HttpResponse:
     """Ask why a check is to be passed by hand, and pass it; who manages extensions where it is asked may."""
     found, one = _operation(request, pk), _check(pk, check)
     if manager_why_not(request, one):
-        raise Forbidden("permission.missing", **missing(Permission.MANAGE_EXTENSIONS))
+        is_here = one.event.workspace_id == request.workspace.pk
+        raise Forbidden(
+            "permission.missing", **missing(Permission.MANAGE_EXTENSIONS, request.member if is_here else None)
+        )
     form = ReasonForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         checked.mark_passed(actor(request), request.workspace, one.pk, form.cleaned_data["comment"])
@@ -184,6 +187,7 @@ def _standing(request: ConsoleRequest, found: Operation, query: dict[str, str]) 
     count, done = counts["all"], counts["gone"]
     is_checking, is_running = found.status == Status.CHECKING, found.status == Status.RUNNING
     is_open = any(card.is_open for card in cards)
+    is_job = is_running and jobs.is_job(found)
     used = elapsed(cards)
     return {
         "operation": found,
@@ -197,7 +201,7 @@ def _standing(request: ConsoleRequest, found: Operation, query: dict[str, str]) 
         "every": SOON if is_checking or is_running else live.QUICK if is_open else None,
         "headline": _headline(found, cards, done, count),
         "blocked_by": _blocked_by(found, cards),
-        "cancel": _cancel_button(request, found, query) if is_checking or is_running else None,
+        "cancel": _cancel_button(request, found, query) if is_checking or is_job else None,
         "tag": live.tag_of(found.status, cards, counts, query),
     }
 
@@ -212,12 +216,18 @@ def _headline(found: Operation, cards: list[Card], done: int, count: int) -> str
             waiting,
         ) % {"n": waiting}
     if found.status == Status.RUNNING:
+        if not jobs.is_job(found):
+            return ngettext(
+                "%(done)s of %(n)s instance is back. What ran is being stopped, and goes back when it has ended.",
+                "%(done)s of %(n)s instances are back. What ran is being stopped, and goes back when it has ended.",
+                count,
+            ) % {"done": done, "n": count}
         return _("A worker does it in the background. You may leave this page: it goes on without it.")
     if found.status in (Status.BLOCKED, Status.CANCELLED):
         reason = found.targets.filter(reason__code=f"operation.{found.status}").values_list("reason", flat=True).first()
         return say(reason["code"], reason["params"]) if reason else ""
-    if found.code == RUN_NOW:
-        return _("A test instance was made.")
+    if found.code in RUNS:
+        return ngettext("%(n)s instance was made.", "%(n)s instances were made.", count) % {"n": count}
     if done == count:
         return ngettext("Done.", "Done for all %(n)s objects.", count) % {"n": count}
     return ngettext("Done for %(done)s of %(n)s object.", "Done for %(done)s of %(n)s objects.", count) % {
@@ -252,7 +262,7 @@ def _again(request: ConsoleRequest, found: Operation) -> dict[str, Any] | None:
     return {
         "label": _("%(operation)s again") % {"operation": spec.name},
         "url": operation_url(request, spec.code, []) + query_string({"again": found.pk}),
-        "why_not": "" if may else say("permission.missing", missing(spec.permission)),
+        "why_not": "" if may else say("permission.missing", missing(spec.permission, request.member)),
     }
 
 

@@ -8,19 +8,20 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpResponse
-from django.shortcuts import get_object_or_404
+from django.shortcuts import get_object_or_404, render
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
-from django.views.decorators.http import require_http_methods
+from django.utils.translation import gettext_lazy, ngettext_lazy
+from django.views.decorators.http import require_http_methods, require_safe
 
 from extensions.models import Check
-from opscenter.base.reasons import Invalid, say
+from opscenter.base.reasons import Forbidden, Invalid, say
+from opscenter.console import descendants, live
 from opscenter.console.access import ConsoleRequest, actor, go, here, in_workspace, is_partial, permitted
 from opscenter.console.matching import Matching, chosen
 from opscenter.console.matching import words as told_of
 from opscenter.console.operation_forms import FORMS, OperationForm
-from opscenter.console.operation_parts import told
+from opscenter.console.operation_parts import asked_in_words, told
 from opscenter.console.operation_words import WORDS
 from opscenter.console.questions import ask, back_url
 from opscenter.console.templatetags.ui import scheduled
@@ -28,10 +29,11 @@ from opscenter.console.views.operation_page import checks_dialog
 from opscenter.operations import bulk, door
 from opscenter.operations import trigger as trigger_operation
 from opscenter.operations.models import Operation
+from opscenter.operations.permits import missing
 from opscenter.operations.registry import OperationSpec, operations_on
 from opscenter.operations.results import judge
-from opscenter.production import selectors
-from opscenter.production.models import Task, TaskInstance, TriggerCommand
+from opscenter.production import backfill_counts, selectors
+from opscenter.production.models import Backfill, Task, TaskInstance, TriggerCommand
 from opscenter.workspaces.roles import Permission
 
 
@@ -64,6 +66,11 @@ def _tasks(request: ConsoleRequest, ids: Sequence[int]) -> list[Task]:
     return list(found.filter(pk__in=ids).order_by("name", "pk"))
 
 
+def _backfills(request: ConsoleRequest, ids: Sequence[int]) -> list[Backfill]:
+    found = backfill_counts.jobs(request.user, request.workspace, request.environment)
+    return list(found.filter(pk__in=ids).order_by("-pk"))
+
+
 _KINDS = {
     "instance": _Kind(
         _instances,
@@ -85,11 +92,21 @@ _KINDS = {
             "%(n)s chosen task does not exist here any more.", "%(n)s chosen tasks do not exist here any more.", "n"
         ),
     ),
+    "backfill": _Kind(
+        _backfills,
+        lambda one, zone: {"name": one.name, "note": str(one.pk)},
+        gettext_lazy("The backfill does not allow this now."),
+        ngettext_lazy("%(n)s backfill stays as it is", "%(n)s backfills stay as they are", "n"),
+        ngettext_lazy(
+            "%(n)s chosen backfill does not exist here any more.",
+            "%(n)s chosen backfills do not exist here any more.",
+            "n",
+        ),
+    ),
 }
 
 
 @in_workspace
-@permitted(Permission.OPERATE_INSTANCE, own=True)
 @require_http_methods(["GET", "HEAD", "POST"])
 def operate_instances(request: ConsoleRequest, code: str) -> HttpResponse:
     """Ask whether to do an operation to the instances ``id``, and do it when the question is answered."""
@@ -97,16 +114,26 @@ def operate_instances(request: ConsoleRequest, code: str) -> HttpResponse:
 
 
 @in_workspace
-@permitted(Permission.OPERATE_TASK, own=True)
+@permitted(Permission.OPERATE_INSTANCE, own=True)
+@require_http_methods(["GET", "HEAD", "POST"])
+def operate_backfills(request: ConsoleRequest, code: str) -> HttpResponse:
+    """The same for the backfills ``id``."""
+    return _operate(request, operations_on("backfill").get(f"{code}_backfill"))
+
+
+@in_workspace
 @require_http_methods(["GET", "HEAD", "POST"])
 def operate_tasks(request: ConsoleRequest, code: str) -> HttpResponse:
     """The same for the tasks ``id``; where extensions are asked first, the answer is their checks."""
-    return _operate(request, operations_on("task").get(f"{code}_task"))
+    return _operate(request, operations_on("task").get(f"{code.replace('-', '_')}_task"))
 
 
 def _operate(request: ConsoleRequest, spec: OperationSpec | None) -> HttpResponse:
-    if spec is None:
+    if spec is None or spec.code == "make_backfill":  # which has a page of its own
         raise Http404
+    member = request.member
+    if not (member.may(spec.permission) or member.may(spec.permission, own=True)):
+        raise Forbidden("permission.missing", **missing(spec.permission, member))
     values = request.POST if request.method == "POST" else request.GET
     form = FORMS.get(spec.code, OperationForm)(request)
     back = back_url(request, values.get("next", ""))
@@ -121,7 +148,7 @@ def _operate(request: ConsoleRequest, spec: OperationSpec | None) -> HttpRespons
         actor(request),
         request.workspace,
         request.environment,
-        ids,
+        form.objects(ids),
         arguments=form.arguments(),
         comment=form.cleaned_data["comment"],
         client_token=values.get("token", "")[:64] or None,
@@ -190,6 +217,7 @@ def _question(
     targets = {target.pk: target for target in kind.read(request, ids)}
     refusals = judge(spec, targets, ids, request.member)
     able = [target for pk, target in targets.items() if refusals[pk] is None]
+    form.start_from(able)
     zone = request.workspace.tenant.time_zone
     left = [
         {"name": kind.named(target, zone)["name"], **told(request, reason)}
@@ -210,6 +238,9 @@ def _question(
         "asked": _asked(request, spec) if able else [],
         "ids": [target.pk for target in able],
         "form": form,
+        "part": form.part if able else "",
+        "shown": form.shown(request, able) if able else None,
+        "zone": zone,
         "back": back,
         "token": request.POST.get("token") or uuid.uuid4().hex,
         "action_url": request.path,
@@ -221,22 +252,7 @@ def _asked(request: ConsoleRequest, spec: OperationSpec) -> list[str]:
     """Who is asked first, and who only advises, as sentences."""
     deciding = door.asked_first(spec, request.workspace, request.environment)
     advising = door.asked_first(spec, request.workspace, request.environment, is_mandatory=False)
-    told = []
-    if deciding:
-        text = ngettext(
-            "Checked by %(n)s extension first: %(names)s. Nothing is done until it has passed it.",
-            "Checked by %(n)s extensions first: %(names)s. Nothing is done until all of them have passed it.",
-            len(deciding),
-        )
-        told.append(text % {"n": len(deciding), "names": ", ".join(deciding)})
-    if advising:
-        text = ngettext(
-            "%(n)s extension is asked for advice: %(names)s. It is not waited for, and blocks nothing.",
-            "%(n)s extensions are asked for advice: %(names)s. They are not waited for, and block nothing.",
-            len(advising),
-        )
-        told.append(text % {"n": len(advising), "names": ", ".join(advising)})
-    return told
+    return asked_in_words(deciding, advising)
 
 
 def _after(request: ConsoleRequest, done: Operation, back: str) -> HttpResponse:
@@ -255,6 +271,20 @@ def _after(request: ConsoleRequest, done: Operation, back: str) -> HttpResponse:
 
 def _page(request: ConsoleRequest, done: Operation) -> str:
     return here(request, "operation", pk=done.pk)
+
+
+@in_workspace
+@permitted(Permission.OPERATE_INSTANCE, own=True)
+@require_safe
+def instance_descendants(request: ConsoleRequest, pk: int) -> HttpResponse:
+    """One level of descendants to tick, put under the instance in the question that shows it."""
+    found = selectors.instances(request.user, request.workspace, request.environment)
+    level = descendants.level(request, get_object_or_404(found, pk=pk))
+    return live.as_part(render(request, "console/operations/level.html", {"level": level, "zone": _zone(request)}))
+
+
+def _zone(request: ConsoleRequest) -> str:
+    return request.workspace.tenant.time_zone
 
 
 @in_workspace

@@ -26,7 +26,7 @@ from opscenter.engine.generate import isolated_on
 from opscenter.operations import smoke_test
 from opscenter.operations.permits import missing
 from opscenter.production import listings, parameter_values, selectors
-from opscenter.production.models import Task
+from opscenter.production.models import Environment, Task
 from opscenter.workspaces.roles import Permission
 
 ORDER = paging.Order(number="number")
@@ -38,14 +38,25 @@ VERSIONS_SHOWN = 100
 @in_workspace
 @require_safe
 def task_list(request: ConsoleRequest) -> HttpResponse:
-    """The tasks of the environment."""
-    filters = TaskFilters(request.GET, request.user, request.workspace, request.environment)
+    """The auto triggered tasks of the environment."""
+    return listing(request, Task.Trigger.SCHEDULER)
+
+
+def listing(request: ConsoleRequest, trigger: Task.Trigger, **frame: Any) -> HttpResponse:
+    """The tasks of the environment that are triggered in this way.
+
+    Args:
+        frame: more for the template; ``actions`` stand in the batch bar before the operations.
+    """
+    filters = TaskFilters(request.GET, request.user, request.workspace, request.environment, trigger)
     kept = {name: request.GET.getlist(name) for name in request.GET if name not in ("before", "after")}
     context: dict[str, Any] = {
         "filters": filters,
         "is_narrowed": bool(kept),
         "clear_url": request.path,
         "import_url": here(request, "import"),
+        "is_manual": trigger == Task.Trigger.MANUAL,
+        **frame,
     }
     if not filters.is_valid():
         return live.whole(request, "console/tasks/list.html", context, status=422)
@@ -57,8 +68,8 @@ def task_list(request: ConsoleRequest) -> HttpResponse:
         for one in page.rows
     ]
     context |= {
-        "actions": batch_buttons(request, "task"),
-        "matching": matching.fields("task_list", matching.kept(request)),
+        "actions": [*frame.get("actions", ()), *batch_buttons(request, "task"), *_backfill_button(request, trigger)],
+        "matching": matching.fields(request),
         "zone": request.workspace.tenant.time_zone,
     }
     return live.whole(request, "console/tasks/list.html", {**context, "page": page, "rows": rows})
@@ -83,9 +94,8 @@ def task(request: ConsoleRequest, number: int) -> HttpResponse:
         "view": view,
         "part": f"console/tasks/{view}.html",
         "tabs": _tabs(view),
-        "crumbs": [(_("Tasks"), here(request, "task_list"))],
-        "run_url": here(request, "task_run", number=number),
-        "run_why_not": _run_why_not(request, found),
+        **_way_to_run(request, found),
+        "backfill_url": here(request, "backfill_new") + query_string({"tasks": number}),
         "actions": buttons(request, found),
         "freeze": freezes_of(request, [found]).get(found.pk),
         "waiting": waiting,
@@ -170,10 +180,45 @@ def _schedule(found: Task) -> dict[str, str]:
 
 def _run_why_not(request: ConsoleRequest, found: Task) -> str:
     if not request.member.may(Permission.TEST_TASK, own=found.owner_id == request.user.pk):
-        return say("permission.missing", missing(Permission.TEST_TASK))
+        return say("permission.missing", missing(Permission.TEST_TASK, request.member))
     if found.status != Task.Status.ONLINE:
         return say("task.offline", {"task": found.name})
     return ""
+
+
+def task_crumb(request: ConsoleRequest, found: Task) -> tuple[str, str]:
+    """The list that the task is in."""
+    if found.trigger == Task.Trigger.MANUAL:
+        return _("Manual tasks"), here(request, "manual_task_list")
+    return _("Tasks"), here(request, "task_list")
+
+
+def _backfill_button(request: ConsoleRequest, trigger: Task.Trigger) -> list[dict[str, Any]]:
+    """Of the batch bar of scheduled tasks; it leads to the dialog, which is a page of its own."""
+    if trigger == Task.Trigger.MANUAL:
+        return []
+    may = request.member.may(Permission.TEST_TASK, own=True)
+    return [
+        {
+            "label": _("Backfill"),
+            "icon": "rewind",
+            "key": "b",
+            "url": here(request, "backfill_new"),
+            "why_not": "" if may else say("permission.missing", missing(Permission.TEST_TASK, request.member)),
+        }
+    ]
+
+
+def _way_to_run(request: ConsoleRequest, found: Task) -> dict[str, Any]:
+    """The list that the task is in, and the button that runs it."""
+    is_manual = found.trigger == Task.Trigger.MANUAL
+    manually = here(request, "manual_task_run") + query_string({"id": [found.pk]})
+    return {
+        "crumbs": [task_crumb(request, found)],
+        "run_label": _("Run") if is_manual else _("Run now"),
+        "run_url": manually if is_manual else here(request, "task_run", number=found.number),
+        "run_why_not": _run_why_not(request, found),
+    }
 
 
 def _tabs(view: str) -> list[dict[str, Any]]:
@@ -196,6 +241,7 @@ def _overview(request: ConsoleRequest, found: Task) -> dict[str, Any]:
         latest_bizdate(clock.now(), request.workspace.tenant.time_zone),
         parameter_values.first_time_of_day(found),
     )
+    online = Task.Status.ONLINE
     return {
         "parameters": parameter_parts.table(parameter_values.of_task(found, values)),
         "parameters_for": values,
@@ -203,9 +249,9 @@ def _overview(request: ConsoleRequest, found: Task) -> dict[str, Any]:
         "isolated": _isolated(found),
         "outputs": found.outputs.order_by("name"),
         "upstream": _linked(request, of_mine, Task.objects.filter(dependents__task=found)),
-        "downstream": _linked(request, of_mine, Task.objects.filter(dependencies__upstream=found)),
+        "downstream": _linked(request, of_mine, Task.objects.filter(dependencies__upstream=found, status=online)),
         "rows": rows_of(instances, request.workspace.tenant.time_zone),
-        "instances_url": here(request, "instance_list") + query_string({"bizdate": "all", "task": found.number}),
+        "instances_url": _instances_url(request, found),
     }
 
 
@@ -214,6 +260,14 @@ def _isolated(found: Task) -> str:
     if day is None:
         return ""
     return _("It has no instances on %(day)s: none of the tasks that it depends on has any.") % {"day": day}
+
+
+def _instances_url(request: ConsoleRequest, found: Task) -> str:
+    if found.trigger == Task.Trigger.MANUAL:
+        return here(request, "manual_instance_list") + query_string({"task": found.number})
+    if found.environment == Environment.DEV:  # nothing is scheduled there
+        return here(request, "test_instance_list") + query_string({"task": found.number})
+    return here(request, "instance_list") + query_string({"bizdate": "all", "task": found.number})
 
 
 def _linked(request: ConsoleRequest, visible: Any, tasks: Any) -> list[dict[str, Any]]:

@@ -32,7 +32,7 @@ def waiting(request: ConsoleRequest) -> HttpResponse:
         return render(request, "console/instances/waiting.html", wrong, status=422)
     wanted = filters.wanted()
     found = listings.instances(
-        request.user, request.workspace, request.environment, WorkflowInstance.Type.NORMAL, wanted
+        request.user, request.workspace, request.environment, [WorkflowInstance.Type.NORMAL], wanted
     )
     told = holdups.holdups(found, request.workspace.tenant, request.environment, wanted.bizdate, clock.now())
     context: dict[str, Any] = {"told": told, "list_url": list_url, "crumbs": crumbs, "day": wanted.bizdate}

@@ -2,9 +2,11 @@
 
 from opscenter.openapi.operations import (
     actions,
+    backfills,
     extensions,
     instances,
     instances_2020,
+    manual_runs,
     projects,
     resource_groups,
     smoke_tests,
@@ -12,13 +14,17 @@ from opscenter.openapi.operations import (
     task_logs,
     tasks,
     triggers,
+    workflow_instances,
+    workflow_reruns,
 )
 
 __all__ = [
     "actions",
+    "backfills",
     "extensions",
     "instances",
     "instances_2020",
+    "manual_runs",
     "projects",
     "resource_groups",
     "smoke_tests",
@@ -26,4 +32,6 @@ __all__ = [
     "task_logs",
     "tasks",
     "triggers",
+    "workflow_instances",
+    "workflow_reruns",
 ]

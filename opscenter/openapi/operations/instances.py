@@ -56,7 +56,7 @@ class ListTaskInstances(Paged):
     WorkflowId = Integer(required=False)
     WorkflowInstanceId = Integer(required=False)
     UnifiedWorkflowInstanceId = Integer(required=False)
-    WorkflowInstanceType = Word(*WorkflowInstance.Type.values, "ManualWorkflow", "TriggerWorkflow", required=False)
+    WorkflowInstanceType = Word(*WorkflowInstance.Type.values, "TriggerWorkflow", required=False)
     Filter = TimeFilter(required=False)
     SortBy = SortBy(
         {

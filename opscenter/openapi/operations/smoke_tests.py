@@ -1,4 +1,4 @@
-"""Running a task now, for a business date of choice. Of CreateWorkflowInstances only this kind exists here."""
+"""Making runs: smoke tests of a task here, manual runs and backfills by their own modules. Other kinds do not exist."""
 
 import uuid
 from datetime import date, time
@@ -6,8 +6,9 @@ from zoneinfo import ZoneInfo
 
 from opscenter.engine import generate
 from opscenter.openapi import finding
-from opscenter.openapi.errors import fault, invalid
+from opscenter.openapi.errors import fault, invalid, missing
 from opscenter.openapi.fields import Boolean, Day, Env, Integer, Items, Request, Structure, Text, TimeOfDay
+from opscenter.openapi.operations import backfills, manual_runs
 from opscenter.openapi.operations.instances_2020 import envelope
 from opscenter.openapi.registry import Args, operation
 from opscenter.operations.actor import Actor
@@ -29,10 +30,6 @@ class Periods(Structure):
     EndTime = TimeOfDay(default=time(23, 59, 59))
 
 
-class RunProperties(Structure):
-    RootTaskIds = Items(Integer())
-
-
 class CreateWorkflowInstances(Request):
     ProjectId = Integer()
     Name = Text()
@@ -40,8 +37,8 @@ class CreateWorkflowInstances(Request):
     WorkflowId = Integer()
     EnvType = Env(default=Environment.PROD.value)
     Comment = Text(required=False)
-    Periods = Periods()
-    DefaultRunProperties = RunProperties()
+    Periods = Periods(required=False)
+    DefaultRunProperties = backfills.BackfillProperties(required=False)
     AutoStartEnabled = Boolean(default=True)
     TaskParameters = Text(100_000, required=False)
     WorkflowParameters = Text(100_000, required=False)
@@ -61,15 +58,26 @@ class RunSmokeTest(Request):
 
 @operation("2024-05-18", "CreateWorkflowInstances", CreateWorkflowInstances, Permission.TEST_TASK)
 def create_workflow_instances(actor: Actor, args: Args) -> Args:
-    """A smoke test of one task for one business date; the OperationId names its workflow instance."""
-    if args["Type"].lower() != _SMOKE_TEST.lower():
-        raise invalid("Type", f"Only {_SMOKE_TEST} can be created here.")
+    """A smoke test of one task, or a run of what is triggered manually, for one business date, whose workflow instance the
+    OperationId names; or a backfill."""
+    kind = args["Type"].lower()
+    if kind not in (_SMOKE_TEST.lower(), backfills.TYPE.lower(), *manual_runs.TYPES):
+        known = ", ".join([_SMOKE_TEST, backfills.TYPE, *manual_runs.TYPES.values()])
+        raise invalid("Type", f"Of these kinds runs can be created here: {known}.")
+    if kind == backfills.TYPE.lower():
+        return backfills.create(actor, finding.workspace(actor, args["ProjectId"]), args)
     if not args["AutoStartEnabled"]:
-        raise invalid("AutoStartEnabled", "A smoke test starts at once; leave this out.")
+        raise invalid("AutoStartEnabled", "A run starts at once; leave this out.")
     for name in ("TaskParameters", "WorkflowParameters"):
         _refuse_parameters(name, args[name])
     workspace = finding.workspace(actor, args["ProjectId"])
-    task = finding.task(actor, _only_root(args["DefaultRunProperties"]["RootTaskIds"]), args["EnvType"])
+    if kind in manual_runs.TYPES:
+        made = manual_runs.create(actor, workspace, args, manual_runs.TYPES[kind])
+        return {"OperationId": str(uuid.UUID(int=made.pk))}
+    for name in ("DefaultRunProperties", "Periods"):
+        if args[name] is None:
+            raise missing(name)
+    task = finding.task(actor, _only_root(args["DefaultRunProperties"].get("RootTaskIds")), args["EnvType"])
     if task.workspace_id != workspace.pk:
         raise fault("Invalid.Task.NotExist", detail=f"The task {task.number} is not in the project {workspace.pk}.")
     periods = args["Periods"]
@@ -81,8 +89,11 @@ def create_workflow_instances(actor: Actor, args: Args) -> Args:
 
 @operation("2024-05-18", "GetCreateWorkflowInstancesResult", GetCreateWorkflowInstancesResult, Permission.VIEW)
 def get_create_workflow_instances_result(actor: Actor, args: Args) -> Args:
-    """What CreateWorkflowInstances made; smoke tests exist by the time it answers."""
-    made = _made(actor, args["OperationId"])
+    """What CreateWorkflowInstances made; all but backfills exist by the time that answers."""
+    number = _number(args["OperationId"])
+    if (job := backfills.named_by(actor, number)) is not None:
+        return backfills.result(job)
+    made = _made(actor, number, args["OperationId"])
     return {
         "Result": {
             "Status": "Created",
@@ -105,10 +116,12 @@ def run_smoke_test(actor: Actor, args: Args) -> Args:
 def _refuse_parameters(name: str, value: str | None) -> None:
     """Parameters of one run are not known here; leaving them out silently would run something else than was asked."""
     if value not in (None, "{}"):
-        raise invalid(name, "A smoke test runs with the parameters that are deployed; leave this out.")
+        raise invalid(name, "A run has the parameters that are deployed; leave this out.")
 
 
-def _only_root(numbers: list[int]) -> int:
+def _only_root(numbers: list[int] | None) -> int:
+    if numbers is None:
+        raise missing("DefaultRunProperties.RootTaskIds")
     if len(set(numbers)) != 1:
         raise invalid("DefaultRunProperties.RootTaskIds", "Name exactly one task; call once for each task to test.")
     return numbers[0]
@@ -124,20 +137,23 @@ def _only_day(ranges: list[dict[str, date]]) -> date:
 def _time_of_day(task: Task, bizdate: date, earliest: time, latest: time) -> time:
     """The first scheduled time of the task within the period of that day; the start of the period when it has none."""
     zone = ZoneInfo(task.workspace.tenant.time_zone)
-    if task.version is None:
+    if task.version is None or not task.version.cron:
         return earliest
     planned = generate.plan(task.version, scheduled_day(bizdate), zone)
     times = (plan.scheduled_at.astimezone(zone).time() for plan in planned)
     return next((at for at in times if earliest <= at <= latest), earliest)
 
 
-def _made(actor: Actor, operation_id: str) -> WorkflowInstance:
+def _number(operation_id: str) -> int:
     try:
-        number = uuid.UUID(operation_id).int
+        return uuid.UUID(operation_id).int
     except ValueError:
         raise invalid("OperationId", "It must be the UUID that CreateWorkflowInstances answered with.") from None
+
+
+def _made(actor: Actor, number: int, operation_id: str) -> WorkflowInstance:
     found = WorkflowInstance.objects.filter(
-        pk=number, type=WorkflowInstance.Type.SMOKE_TEST, workspace__members__user=actor.user
+        pk=number, type__in=[_SMOKE_TEST, *manual_runs.TYPES.values()], workspace__members__user=actor.user
     )
     made = found.first() if number < 2**63 else None
     if made is None:

@@ -1,11 +1,17 @@
-"""Freezing and unfreezing tasks. All that UpdateTask can change here is Trigger.Recurrence; the rest is published.
+"""Changing tasks: what O&M may change, each by its operation. The rest is published, not set here.
+
+UpdateTask changes Trigger.Recurrence, Owner and RuntimeResource.ResourceGroupId, all that is asked for or nothing.
 
 Where extensions are asked first, the answer comes at once: what is answered beyond the documented fields tells the
 operation and how it stands.
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
+
+from django.db import transaction
 
 from opscenter.base.reasons import Forbidden, say
 from opscenter.openapi import finding, shapes
@@ -19,14 +25,21 @@ from opscenter.operations.actor import Actor
 from opscenter.operations.models import Operation
 from opscenter.operations.permits import member_of
 from opscenter.operations.permits import missing as lacking
-from opscenter.production.models import Environment, Recurrence, Task
+from opscenter.production.models import Environment, Recurrence, ResourceGroup, Task
 from opscenter.workspaces.models import Member, Workspace
 from opscenter.workspaces.roles import Permission
 
-_NAMING = ("Id", "EnvType", "Trigger")
+_NAMING = ("Id", "EnvType", "Trigger", "Owner", "RuntimeResource")
 _MEMBERS_OF_DETAILS = ("Dependencies", "Inputs", "Outputs", "Script", "Tags")
 _NOT_GIVEN: tuple[object, ...] = (None, "", [], {})
 _SCHEDULER_TYPES = {0: "unfreeze_task", 2: "freeze_task"}
+
+
+class Change(NamedTuple):
+    """An operation that makes a task as it is asked for, with its argument, if it takes one."""
+
+    code: str
+    argument: tuple[str, str] | None = None
 
 
 class Trigger(OpenStructure):
@@ -72,9 +85,25 @@ class UpdateNodeRunMode(Request):
     SchedulerType = Integer(32)
 
 
+class UpdateNodeOwner(Request):
+    NodeId = Integer()
+    ProjectEnv = Env()
+    UserId = Text()
+
+
+class OfflineNode(Request):
+    NodeId = Integer()
+    ProjectId = Integer()
+
+
+class DeleteTask(Request):
+    Id = Integer()
+    ProjectEnv = Env(default=Environment.PROD.value)
+
+
 @operation("2024-05-18", "UpdateTask", UpdateTask, Permission.OPERATE_TASK)
 def update_task(actor: Actor, args: Args) -> Args:
-    """Freeze or unfreeze one task; the task may be sent whole, as GetTask answers it."""
+    """Change one task; it may be sent whole, as GetTask answers it."""
     task = finding.task(actor, args["Id"], args["EnvType"])
     _require(member_of(actor.user, task.workspace_id), task)
     # this call documents milliseconds, what reads it answers seconds: either says that nothing changed
@@ -91,53 +120,124 @@ def update_node_run_mode(actor: Actor, args: Args) -> Args:
     task = finding.task(actor, args["NodeId"], args["ProjectEnv"])
     _require(member_of(actor.user, task.workspace_id), task)
     is_so = (task.recurrence == Recurrence.PAUSE) is (code == "freeze_task")
-    return {"Success": True} | _apply_to(actor, task, None if is_so else code)
+    return {"Success": True} | _apply_to(actor, task, [] if is_so else [Change(code)])
+
+
+@operation("2020-05-18", "UpdateNodeOwner", UpdateNodeOwner, Permission.OPERATE_TASK)
+def update_node_owner(actor: Actor, args: Args) -> Args:
+    """Give a node to another member of its workspace."""
+    task = finding.task(actor, args["NodeId"], args["ProjectEnv"])
+    _require(member_of(actor.user, task.workspace_id), task)
+    wanted = _owner(task, args["UserId"], "UserId")
+    return {"Success": True} | _apply_to(actor, task, [wanted] if wanted else [])
+
+
+@operation("2020-05-18", "OfflineNode", OfflineNode, Permission.OPERATE_TASK)
+def offline_node(actor: Actor, args: Args) -> Args:
+    """Undeploy a node of production; this API documents its Success as text."""
+    workspace = finding.workspace(actor, args["ProjectId"])
+    task = finding.task(actor, args["NodeId"], Environment.PROD, workspace)
+    return {"Success": "true"} | _apply_to(actor, task, [Change("undeploy_task")])
+
+
+@operation("2024-05-18", "DeleteTask", DeleteTask, Permission.OPERATE_TASK)
+def delete_task(actor: Actor, args: Args) -> Args:
+    """The same by the newer API: the task goes offline, its draft stays."""
+    task = finding.task(actor, args["Id"], args["ProjectEnv"])
+    return {"Success": True} | _apply_to(actor, task, [Change("undeploy_task")])
 
 
 def _require(member: Member, task: Task) -> None:
     """The door asks the same; what needs no operation does not come to the door."""
     if not member.may(Permission.OPERATE_TASK, own=task.owner_id == member.user_id):
-        raise Forbidden("permission.missing", **lacking(Permission.OPERATE_TASK))
+        raise Forbidden("permission.missing", **lacking(Permission.OPERATE_TASK, member))
 
 
-def _apply_to(actor: Actor, task: Task, code: str | None) -> Args:
-    """Do the operation; nothing, when the task is as asked already.
+def _apply_to(actor: Actor, task: Task, changes: Sequence[Change]) -> Args:
+    """Do the operations, all of them or none; nothing, when the task is as asked already.
+
+    Answers with the one that waits for extensions, or else with the first.
 
     Raises:
-        Refused: it was not done, nor is it being checked.
+        Refused: one was not done, nor is it being checked.
     """
-    if code is None:
+    if not changes:
         return {}
-    done = door.apply(code, actor, task.workspace, task.environment, [task.pk])
+    if len(changes) == 1:
+        done = [_do(actor, task, changes[0])]
+    else:
+        with transaction.atomic():
+            done = [_do(actor, task, change) for change in changes]
+    waiting = [one for one in done if one.status == Operation.Status.CHECKING]
+    return told((waiting or done)[0])
+
+
+def _do(actor: Actor, task: Task, change: Change) -> Operation:
+    done = door.apply(change.code, actor, task.workspace, task.environment, [task.pk], arguments=_arguments(change))
     door.raise_if_refused(done)
-    return told(done)
+    return done
 
 
-def _wanted(task: Task, given: Args, intervals: set[int]) -> str | None:
-    """The operation that makes the task as it is given; None when it is so already.
+def _arguments(change: Change) -> dict[str, str]:
+    return dict([change.argument]) if change.argument else {}
+
+
+def _wanted(task: Task, given: Args, intervals: set[int]) -> list[Change]:
+    """The operations that make the task as it is given; none when it is so already.
 
     Raises:
         WireError: nothing is given, or what only publishing changes; the parameter is named.
     """
-    trigger = dict(given.get("Trigger") or {})
-    recurrence = trigger.pop("Recurrence", None)
+    trigger, resource = dict(given.get("Trigger") or {}), dict(given.get("RuntimeResource") or {})
+    recurrence, group = trigger.pop("Recurrence", None), resource.pop("ResourceGroupId", None)
     others = {name: value for name, value in given.items() if name not in _NAMING}
-    rest = {name: value for name, value in {**others, "Trigger": trigger}.items() if value not in _NOT_GIVEN}
-    if not recurrence and not rest:
+    rest = {
+        name: value
+        for name, value in {**others, "Trigger": trigger, "RuntimeResource": resource}.items()
+        if value not in _NOT_GIVEN
+    }
+    owner = given.get("Owner")
+    if not (recurrence or owner or group or rest):
         raise missing("Trigger.Recurrence")
     if different := first_difference(rest, _present(task, rest, intervals)):
         raise invalid(different, "It is not as the task has it. To change it, change the node and publish it.")
+    changes = (_recurrence(task, recurrence), _owner(task, owner, "Owner"), _group(task, group))
+    return [change for change in changes if change is not None]
+
+
+def _recurrence(task: Task, recurrence: str | None) -> Change | None:
     if recurrence in (None, task.recurrence):
         return None
     if recurrence == Recurrence.PAUSE:
-        return "freeze_task"
+        return Change("freeze_task")
     if recurrence == Recurrence.NORMAL and task.recurrence == Recurrence.PAUSE:
-        return "unfreeze_task"
+        return Change("unfreeze_task")
     raise invalid(
         "Trigger.Recurrence",
         f"Here a task is frozen (Pause) and unfrozen (Normal). This one is {task.recurrence}; "
         "it becomes a dry run, or stops being one, when its node is published.",
     )
+
+
+def _owner(task: Task, account: str | None, parameter: str) -> Change | None:
+    """An account id of a member; the task's own changes nothing."""
+    if not account or account == str(task.owner.uid):
+        return None
+    members = Member.objects.filter(workspace=task.workspace_id, user__is_active=True)
+    number = int(account) if account.isascii() and account.isdigit() and len(account) <= 18 else -1
+    name = members.filter(user__uid=number).values_list("user__username", flat=True).first()
+    if name is None:
+        raise invalid(parameter, "It must be the account id of a member of the task's workspace.")
+    return Change("set_owner_task", ("owner", name))
+
+
+def _group(task: Task, name: object) -> Change | None:
+    """The name of a resource group that the workspace may use; it is its id on the wire."""
+    if name in (None, "", task.resource_group.name):
+        return None
+    if not ResourceGroup.objects.usable_in(task.workspace).filter(name=str(name)).exists():
+        raise invalid("RuntimeResource.ResourceGroupId", "The task's workspace may use no such resource group.")
+    return Change("set_resource_group_task", ("resource_group", str(name)))
 
 
 def _present(task: Task, given: Args, intervals: set[int]) -> Args:
@@ -151,7 +251,7 @@ def _present(task: Task, given: Args, intervals: set[int]) -> Args:
 
 @operation("2024-05-18", "BatchUpdateTasks", BatchUpdateTasks, Permission.OPERATE_TASK)
 def batch_update_tasks(actor: Actor, args: Args) -> Args:
-    """Freeze and unfreeze many tasks: 200 with a result for each id. What belongs together is one operation.
+    """Change many tasks: 200 with a result for each id. What belongs together is one operation.
 
     Raises:
         Forbidden: nothing was done, because the caller may operate on no tasks at all.
@@ -185,7 +285,7 @@ class _Batch:
         self._actor = actor
         self._comment = comment
         self._members: dict[int, Member] = {}
-        self._shares: dict[tuple[Workspace, str, str], list[Task]] = defaultdict(list)
+        self._shares: dict[tuple[Workspace, str, Change], list[Task]] = defaultdict(list)
         self.results: dict[int, Args] = {}
         self.forbidden: list[Forbidden] = []
 
@@ -197,7 +297,7 @@ class _Batch:
         seconds = task.version.rerun_interval if task.version else 0
         try:
             _require(member, task)
-            code = _wanted(task, given, {seconds})
+            changes = _wanted(task, given, {seconds})
         except Forbidden as error:
             self.refuse(task.number, str(error))
             if not member.may(Permission.OPERATE_TASK, own=True):
@@ -206,22 +306,31 @@ class _Batch:
             self.refuse(task.number, error.message)
         else:
             self.results[task.number] = {"Success": True, "Message": ""}
-            if code is not None:
-                self._shares[(task.workspace, task.environment, code)].append(task)
+            for change in changes:
+                self._shares[(task.workspace, task.environment, change)].append(task)
 
     def refuse(self, number: int, why: str) -> None:
         """This task is left as it is."""
         self.results[number] = {"Success": False, "Message": why}
 
     def carry_out(self) -> None:
-        """Do the operations, each to all of its tasks at once."""
-        for (workspace, environment, code), tasks in self._shares.items():
+        """Do the operations, each to all of its tasks at once. A task that one is refused for has failed."""
+        for (workspace, environment, change), tasks in self._shares.items():
             numbers = {task.pk: task.number for task in tasks}
-            done = door.apply(code, self._actor, workspace, environment, list(numbers), comment=self._comment)
-            words = {"Message": waits(done) if done.status == Operation.Status.CHECKING else ""}
+            arguments = _arguments(change)
+            done = door.apply(
+                change.code,
+                self._actor,
+                workspace,
+                environment,
+                list(numbers),
+                arguments=arguments,
+                comment=self._comment,
+            )
+            words = waits(done) if done.status == Operation.Status.CHECKING else ""
             for target in done.targets.all():
-                number = numbers[target.object_id]
-                if target.reason is None:
-                    self.results[number] = {"Success": True, **words, "OperationId": str(done.pk)}
-                else:
-                    self.refuse(number, say(target.reason["code"], target.reason["params"]))
+                before = self.results[numbers[target.object_id]]
+                if target.reason is not None:
+                    self.refuse(numbers[target.object_id], say(target.reason["code"], target.reason["params"]))
+                elif before["Success"] and not before["Message"]:
+                    before |= {"Message": words, "OperationId": str(done.pk)}

@@ -15,7 +15,8 @@ class WorkflowInstance(models.Model):
 
     class Type(models.TextChoices):
         NORMAL = "Normal", _("Scheduled")
-        MANUAL = "Manual", _("Manual")
+        MANUAL = "Manual", _("Manual tasks")
+        MANUAL_WORKFLOW = "ManualWorkflow", _("Manual workflow")
         SMOKE_TEST = "SmokeTest", _("Smoke test")
         BACKFILL = "SupplementData", _("Backfill")
 
@@ -155,6 +156,12 @@ class TaskInstance(models.Model):
                 fields=["resource_group"],
                 condition=models.Q(state__in=[State.CLAIMED, State.RUNNING], needs_worker=True),
                 name="instance_live",
+            ),
+            # what holds up a backfill
+            models.Index(
+                fields=["workflow_instance"],
+                condition=models.Q(state=State.FAILURE, due_at__isnull=True),
+                name="instance_failed",
             ),
         ]
 

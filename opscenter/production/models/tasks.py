@@ -110,6 +110,12 @@ class Task(models.Model):
         ONLINE = "Online", _("Online")
         OFFLINE = "Offline", _("Offline")
 
+    class Trigger(models.TextChoices):
+        """What makes its instances; fixed by its first publication."""
+
+        SCHEDULER = "Scheduler", _("Auto triggered")
+        MANUAL = "Manual", _("Manually triggered")
+
     number = models.BigIntegerField()
     environment = models.CharField(max_length=4, choices=Environment.choices)
     workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="tasks")
@@ -117,6 +123,7 @@ class Task(models.Model):
     name = models.CharField(max_length=255)
     description = models.CharField(max_length=1000, blank=True)
     node_type = models.CharField(max_length=32)
+    trigger = models.CharField(max_length=16, choices=Trigger.choices, default=Trigger.SCHEDULER)
     owner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="tasks")
     resource_group = models.ForeignKey(ResourceGroup, on_delete=models.PROTECT)
     recurrence = models.CharField(max_length=8, choices=Recurrence.choices, default=Recurrence.NORMAL)
@@ -172,7 +179,7 @@ class TaskVersion(models.Model):
     content = models.TextField(blank=True)
     data_source = models.CharField(max_length=128, blank=True, help_text="name of the one that a SQL node runs on")
     parameters = models.TextField(blank=True, help_text="name=expression, separated by spaces")
-    cron = models.CharField(max_length=255, help_text="six fields")
+    cron = models.CharField(max_length=255, help_text="six fields; empty when manually triggered")
     start_at = models.DateTimeField(null=True, help_text="effective from")
     end_at = models.DateTimeField(null=True, help_text="effective until")
     instance_mode = models.CharField(max_length=16, choices=InstanceMode.choices, default=InstanceMode.T_PLUS_1)
