@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterator
 
-from bench import chaos, checks, courier, engine, jobs, scheduling, wire
+from bench import chaos, checks, courier, engine, events, jobs, million, polling, scheduling, wire
 from bench.figures import Figure
 from tests.processes.lab import Lab
 from tests.stack import Stack
@@ -18,7 +18,11 @@ BENCHMARKS = {
     "trigger": wire.trigger,
     "checks": checks.verdicts,
     "courier": courier.courier,
+    "events": events.events,
     "generation": scheduling.generation,
+    "idle": million.idle,
+    "pages": million.pages,
+    "polling": polling.polling,
     "rerun": jobs.rerun,
     "freezes": checks.freezes,
     "chaos": chaos.chaos,

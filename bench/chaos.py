@@ -31,4 +31,5 @@ def chaos(stack: Stack, lab: Lab) -> Iterator[Figure]:
         trial.wait_done(_WITHIN)
         trial.check()
         yield Figure(f"chaos, seed {SEED}, kills survived", len(trial.killed), "kills", least=KILLS * 0.8)
+        yield Figure("chaos, rerun by hand after three lost workers", trial.given_up, "reruns")
         yield Figure(f"chaos, {INSTANCES} instances", time.monotonic() - began, "s")

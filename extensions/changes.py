@@ -17,6 +17,7 @@ from django.db import transaction
 from extensions import notices, regular
 from extensions.models import DagStatus, Watch
 from extensions.notices import Notice
+from extensions.points import OF_STATUS
 from extensions.regular import PRODUCTION, STATUS, Family, StatusChange
 from opscenter.base import clock, sql
 from opscenter.base.locks import key_of
@@ -36,11 +37,22 @@ NOTE = f"""
     GROUP BY c.workspace_id"""
 """A claim is no change of status to the world: it waits for resources before and after."""
 
-MOST = 50
-"""Rows that are made events of in one transaction."""
+MOST_ROWS, MOST_INSTANCES = 50, 500
+"""Rows that are made events of in one transaction, and about how many instances."""
+ROOM = 100
+"""Messages that wait for a listener at most before its workspace's changes are left in their rows. Those cost a hundredth of
+messages, so an engine that leaves no processor time for sending pays next to nothing for what will be sent later."""
 LOOK_EVERY = timedelta(milliseconds=250)
 """While somebody has subscribed. A NOTIFY in the engine's transactions would have them commit one after the other."""
 _LOCK = "extensions.changes"
+_HELD = f"""
+    SELECT w.workspace_id FROM extensions_watch w WHERE (
+        SELECT bool_and(
+            (SELECT count(*) FROM (SELECT 1 FROM extensions_delivery d WHERE d.extension_id = x.id
+               AND d.status = 'pending' AND d.of_check_id IS NULL LIMIT {ROOM}) waiting) >= {ROOM})
+        FROM extensions_enablement e JOIN extensions_extension x ON x.id = e.extension_id
+        WHERE e.workspace_id = w.workspace_id AND e.is_enabled AND x.points && %(points)s::varchar[])"""
+"""Workspaces none of whose listeners has room; one that does not keep up holds back nobody else."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +82,18 @@ def fan_out() -> bool:
     if not sql.rows("SELECT pg_try_advisory_xact_lock(%(key)s::bigint)", {"key": key_of(_LOCK)})[0][0]:
         return False
     rows = sql.rows(
-        """WITH oldest AS MATERIALIZED (SELECT id FROM extensions_change ORDER BY id LIMIT %(most)s::bigint),
+        f"""WITH held AS MATERIALIZED ({_HELD}),
+           first AS MATERIALIZED (
+             SELECT id, cardinality(instances) AS size FROM extensions_change
+             WHERE workspace_id NOT IN (SELECT workspace_id FROM held) ORDER BY id LIMIT {MOST_ROWS}),
+           oldest AS MATERIALIZED (
+             SELECT id FROM (SELECT id, sum(size) OVER (ORDER BY id) - size AS before FROM first) f
+             WHERE before < {MOST_INSTANCES}),
            taken AS (DELETE FROM extensions_change c USING oldest WHERE c.id = oldest.id RETURNING c.*)
            SELECT t.workspace_id, t.at, n.* FROM taken t, unnest(t.instances, t.befores, t.states, t.waiting_resource_at,
                   t.started_at, t.finished_at) WITH ORDINALITY AS n (instance, before, after, waits, started, finished, place)
            ORDER BY t.id, n.place""",
-        {"most": MOST},
+        {"points": list(OF_STATUS)},
     )
     changed = [
         _Changed(workspace, at, instance, State(before), State(after), waits, started, finished)

@@ -31,6 +31,8 @@ _TOKEN_ROOM = 64
 _LOOK_AGAIN = timedelta(milliseconds=100)
 """When due deliveries that somebody else holds at the moment are looked at again."""
 _RECORD_WITHIN = 1.5
+REST = 0.05
+"""Seconds between two rounds of regular events: what comes meanwhile is claimed, and recorded, together."""
 MOST_YOUNG_OF = {Lane.CHECKS: MOST_YOUNG, Lane.NOTICES: 8}
 """Regular events come in hundreds, and take what processor time others leave."""
 
@@ -65,7 +67,7 @@ class Courier:
         self._has_swept = False
 
     def __enter__(self) -> "Courier":
-        self._results = Desk("results", self._record)
+        self._results = Desk("results", self._record, 0.0 if self._lane is Lane.CHECKS else REST)
         self._unreachable = Desk("unreachable", self._tell)
         return self
 
@@ -142,7 +144,7 @@ class Courier:
     def _record(self, results: Sequence[Result]) -> Sequence[Result]:
         for result in results:
             self._free(result)
-        left, hopeless = outbox.record(results)  # wakes us: what was freed may be taken
+        left, hopeless = outbox.record(results, self._lane)  # wakes us: what was freed may be taken
         for check in hopeless:
             self._unreachable.put(check)
         return left

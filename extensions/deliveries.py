@@ -55,7 +55,7 @@ def replay(delivery: Delivery) -> Delivery:
         due_at=now,
         created_at=now,
     )
-    notify.notify(notify.COURIER)
+    notify.notify(notify.NOTICES if delivery.of_check_id is None else notify.COURIER)
     return made
 
 
@@ -111,6 +111,7 @@ def replay_since(found: "QuerySet[Delivery]", extension: Extension, since: datet
     )
     if rows:
         notify.notify(notify.COURIER)
+        notify.notify(notify.NOTICES)
     return len(rows)
 
 

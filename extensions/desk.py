@@ -23,9 +23,11 @@ class Desk(Generic[T]):
 
     Args:
         work: works off some pieces; returns those that are to be tried again in a moment.
+        linger: seconds to wait for more pieces, once there is one.
     """
 
-    def __init__(self, name: str, work: Callable[[Sequence[T]], Sequence[T]]) -> None:
+    def __init__(self, name: str, work: Callable[[Sequence[T]], Sequence[T]], linger: float = 0.0) -> None:
+        self._linger = linger
         self._name = name
         self._work = work
         self._queue: SimpleQueue[T | None] = SimpleQueue()
@@ -61,6 +63,8 @@ class Desk(Generic[T]):
                 piece = self._queue.get(block=wait and not taken)
                 if piece is None:
                     break
+                if self._linger and not taken and not self._is_closing:
+                    time.sleep(self._linger)
                 taken.append(piece)
         except Empty:
             pass

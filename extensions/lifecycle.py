@@ -128,7 +128,7 @@ def watch(tenant: int) -> None:
     Watch.objects.filter(pk__in=there - wanted).delete()
     Watch.objects.bulk_create(Watch(workspace_id=pk) for pk in wanted - there)
     if wanted - there:
-        notify.notify(notify.COURIER)
+        notify.notify(notify.NOTICES)
 
 
 def new_secret(extension: Extension) -> str:

@@ -183,9 +183,10 @@ class Delivery(models.Model):
         on_delete=models.CASCADE,
         null=True,
         related_name="deliveries",
+        db_index=False,
         help_text="none: nobody waits for an answer",
     )
-    extension = models.ForeignKey(Extension, on_delete=models.CASCADE, related_name="deliveries")
+    extension = models.ForeignKey(Extension, on_delete=models.CASCADE, related_name="deliveries", db_index=False)
     subject = models.CharField(
         max_length=32, blank=True, help_text="what a regular event is about: its messages are sent one after the other"
     )
@@ -216,13 +217,14 @@ class Delivery(models.Model):
                 name="notice_order",
             ),
             models.Index(fields=["extension", "-id"], name="delivery_of_extension"),
+            models.Index(fields=["of_check"], condition=models.Q(of_check__isnull=False), name="delivery_of_check"),
         ]
 
 
 class DeliveryTry(models.Model):
     """One request of a delivery, and what came back."""
 
-    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="requests")
+    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="requests", db_index=False)
     number = models.IntegerField()
     at = models.DateTimeField()
     url = models.CharField(max_length=2048)

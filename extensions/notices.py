@@ -93,4 +93,4 @@ def _send(told: Sequence[tuple[Event, str, list[Enablement]]], now: datetime) ->
             "gone": [extension.gone_at is not None for _event, _subject, extension in rows],
         },
     )
-    notify.notify(notify.COURIER)
+    notify.notify(notify.NOTICES)

@@ -51,6 +51,8 @@ class Lane(Enum):
     NOTICES = "of_check_id IS NULL"
 
 
+CHANNELS = {Lane.CHECKS: notify.COURIER, Lane.NOTICES: notify.NOTICES}
+"""Who sends which kind is woken by what."""
 _IN_ORDER = {
     Lane.CHECKS: "",
     Lane.NOTICES: """AND NOT EXISTS (
@@ -256,7 +258,7 @@ class _Row:
 
 
 @transaction.atomic
-def record(results: Sequence[Result]) -> tuple[list[Result], list[int]]:
+def record(results: Sequence[Result], lane: Lane = Lane.CHECKS) -> tuple[list[Result], list[int]]:
     """Keep what became of these tries, and wake the couriers.
 
     Waits for nobody: a delivery that somebody else holds, because its check ends at this moment, is left over.
@@ -279,7 +281,7 @@ def record(results: Sequence[Result]) -> tuple[list[Result], list[int]]:
             hopeless += _mark_gone(result.parcel, now)
     hopeless += _count_failures(kept, now)
     if kept:
-        notify.notify(notify.COURIER)
+        notify.notify(CHANNELS[lane])
     left = [result for result in results if result.parcel.claim.delivery in elsewhere]
     return left, _undelivered(hopeless)
 

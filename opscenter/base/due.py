@@ -32,16 +32,28 @@ class Source:
     run: Callable[[], datetime | None]
 
 
-def loop(sources: Sequence[Source], channels: Sequence[str], stop: Event, still: Callable[[], bool]) -> None:
+def loop(
+    sources: Sequence[Source],
+    channels: Sequence[str],
+    stop: Event,
+    still: Callable[[], bool],
+    *,
+    rest: float = 0.0,
+) -> None:
     """Run due work until ``stop`` is set or ``still()`` says that it is no longer ours.
 
     A source that fails is logged and tried again after a second; it does not hold up the others.
+
+    Args:
+        rest: seconds between two rounds at least, for work that nobody waits for: what comes meanwhile is done at once.
     """
     listener = Listener(channels)
     try:
         while not stop.is_set() and still():
             nearest = _pass(sources)
             listener.wait(_seconds_until(nearest))
+            if rest:
+                stop.wait(rest)
     finally:
         listener.close()
 

@@ -23,6 +23,8 @@ STOP = "opscenter_stop"
 """A running attempt is to stop."""
 COURIER = "opscenter_courier"
 """The courier has gained work."""
+NOTICES = "opscenter_notices"
+"""The same, of regular events: nobody waits for them, and nobody who waits is woken by them."""
 CHORE = "opscenter_chore"
 """A job in slices was queued."""
 

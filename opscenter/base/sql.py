@@ -37,7 +37,8 @@ def rows(statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     with connection.wrap_database_errors:
         cursor = psycopg.Cursor(connection.connection)
         cursor.execute(statement, values, prepare=_prepares)
-        return cursor.fetchall() if cursor.description else []
+        # not by cursor.description, which makes an object of each column only to be asked whether there are any
+        return cursor.fetchall() if cursor.pgresult is not None and cursor.pgresult.nfields else []
 
 
 def copy(table: str, columns: Sequence[str], values: Iterable[Sequence[Any]]) -> None:

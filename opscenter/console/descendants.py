@@ -66,7 +66,7 @@ def _child(request: ConsoleRequest, instance: TaskInstance, is_parent: bool) -> 
 
 
 def upstream(request: ConsoleRequest, instances: Sequence[TaskInstance]) -> list[dict[str, Any]]:
-    """What some instances wait for, with how many of them do. Those that have succeeded are not waited for any more."""
+    """What some instances wait for, or waited for, those that have not succeeded first. Index: the edges' primary key."""
     edges = InstanceEdge.objects.filter(downstream__in=[one.pk for one in instances])
     found = (
         TaskInstance.objects.filter(pk__in=edges.values("upstream"))

@@ -28,8 +28,6 @@ NEIGHBOURS_SHOWN = 25
 HISTORY_SHOWN = 200
 ATTEMPTS_SHOWN = 20
 RECEIPTS_SHOWN = 50
-_STATELESS = ("set_priority", "set_resource_group", "remove_dependencies")
-"""Operations that leave no transition, or none of their own."""
 _LOOKS = {
     "not_frozen": "frozen",
     "upstream": "not_run",
@@ -58,6 +56,7 @@ def checklist(request: ConsoleRequest, instance: TaskInstance) -> dict[str, Any]
     return {
         "title": _title(state),
         "headline": say(explanation.headline.code, explanation.headline.params),
+        "short": say(explanation.short.code, explanation.short.params),
         "unmet": [
             {
                 "text": say(condition.reason.code, condition.reason.params),
@@ -153,12 +152,12 @@ def _outcome(command: TriggerCommand) -> str:
 
 
 def history(request: ConsoleRequest, instance: TaskInstance) -> list[dict[str, Any]]:
-    """Changes of state; operations that were refused for it, or that changed something else of it; the latest first."""
+    """Changes of state; operations that were refused for it, or that left no change of state; the latest first."""
     transitions = list(instance.transitions.order_by("-at", "-pk")[:HISTORY_SHOWN])
-    named = OperationTarget.objects.filter(object_type="instance", object_id=instance.pk)
-    told = named.filter(Q(done=False) | Q(done=True, operation__code__in=_STATELESS))
-    targets = list(told.select_related("operation__actor").order_by("-pk")[:HISTORY_SHOWN])
     ids = {transition.operation for transition in transitions if transition.operation}
+    named = OperationTarget.objects.filter(object_type="instance", object_id=instance.pk)
+    told = named.filter(Q(done=False) | Q(done=True) & ~Q(operation__in=ids))
+    targets = list(told.select_related("operation__actor").order_by("-pk")[:HISTORY_SHOWN])
     operations = {one.pk: one for one in Operation.objects.filter(pk__in=ids).select_related("actor")}
     entries = [
         {

@@ -139,7 +139,7 @@ class DependenciesForm(OperationForm):
     def shown(self, request: ConsoleRequest, targets: Sequence[Any]) -> Any:
         return {
             "rows": descendants.upstream(request, targets),
-            "chosen": self.data.getlist("upstream") if self.is_bound else [],
+            "chosen": request.POST.getlist("upstream"),
         }
 
 

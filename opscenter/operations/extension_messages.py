@@ -78,7 +78,7 @@ def _tell(actor: Actor, extension: Extension, point: str, workspace: Workspace) 
     event.message = envelope.envelope(event, envelope.sample(event) | {"isTest": True})
     event.save(force_insert=True)
     made = Delivery.objects.create(event=event, extension=extension, subject="test", due_at=now, created_at=now)
-    notify.notify(notify.COURIER)
+    notify.notify(notify.NOTICES)
     record(actor, "extension.test", extension, {"point": point})
     return made
 

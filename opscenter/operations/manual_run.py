@@ -195,7 +195,7 @@ def _instance(family: WorkflowInstance, task: Task, pk: int, skip: bool, schedul
     )
 
 
-def _links(tasks: Collection[int]) -> list[tuple[int, int]]:
+def _links(tasks: "Collection[int] | QuerySet[Task]") -> list[tuple[int, int]]:
     """Pairs (upstream, task) among these."""
     found = TaskDependency.objects.filter(task__in=tasks, upstream__in=tasks, type=TaskDependency.Type.NORMAL)
     return list(found.values_list("upstream_id", "task_id"))
@@ -204,7 +204,7 @@ def _links(tasks: Collection[int]) -> list[tuple[int, int]]:
 def _links_around(tasks: Sequence[Task]) -> list[tuple[int, int]]:
     """Those of the whole workflows that the tasks are of: what is left out still tells who comes before whom."""
     workflows = {task.workflow_id for task in tasks if task.workflow_id is not None}
-    return _links(Task.objects.filter(workflow__in=workflows).values("pk"))
+    return _links(Task.objects.filter(workflow__in=workflows))
 
 
 def _order_of(tasks: Collection[int], links: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:

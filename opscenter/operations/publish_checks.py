@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from django.db.models import F
@@ -324,7 +324,8 @@ def _guarded(upstreams: Upstreams) -> list[PublishProblem]:
         is_frozen, will_be = (one == Recurrence.PAUSE for one in (task.recurrence, candidate.recurrence_of(task)))
         if will_be is not is_frozen:
             spec = OPERATIONS["freeze_task" if will_be else "unfreeze_task"]
-            asked = [one.extension.name for one in lifecycle.listeners(upstreams.workspace, spec.point)]
+            listeners = lifecycle.listeners(upstreams.workspace, spec.point, partial(list, [task.node_type]))
+            asked = [one.extension.name for one in listeners]
             if asked:
                 found.append(candidate.problem("recurrence", f"publish.{spec.code}", extensions=asked))
     return found

@@ -10,7 +10,7 @@ from opscenter.production.models import Task
 from workflows.definitions import MANUAL, NORMAL
 
 if TYPE_CHECKING:
-    from opscenter.operations.publish_checks import Candidate, PublishProblem, Upstreams
+    from opscenter.operations.publish_checks import PublishProblem, Upstreams
 
 
 def trigger_problems(upstreams: "Upstreams") -> "list[PublishProblem]":
@@ -27,25 +27,28 @@ def _changed(upstreams: "Upstreams") -> "Iterator[PublishProblem]":
 
 def _mixed(upstreams: "Upstreams") -> "Iterator[PublishProblem]":
     """A workflow is run as a whole: by schedule, or by hand."""
-    triggers: dict[int, str] = {}
-    numbers = {candidate.number for candidate in upstreams.candidates}
-    workflows = {candidate.node.workflow.number: candidate.node.workflow.pk for candidate in _in_workflows(upstreams)}
-    others = Task.objects.filter(workflow__number__in=workflows, environment=upstreams.environment)
-    for number, trigger in (
-        others.filter(status=Task.Status.ONLINE)
-        .exclude(number__in=numbers)
-        .values_list("workflow__number", "trigger")
-        .distinct()
-    ):
-        triggers[workflows[number]] = trigger
-    for candidate in _in_workflows(upstreams):
-        first = triggers.setdefault(candidate.node.workflow.pk, candidate.definition.trigger)
+    triggers = _triggers_in_production(upstreams)
+    for candidate in upstreams.candidates:
+        workflow = candidate.node.workflow
+        if workflow is None:
+            continue
+        first = triggers.setdefault(workflow.pk, candidate.definition.trigger)
         if candidate.definition.trigger != first:
-            yield candidate.problem("trigger", "publish.mixed_triggers", workflow=candidate.node.workflow.name)
+            yield candidate.problem("trigger", "publish.mixed_triggers", workflow=workflow.name)
 
 
-def _in_workflows(upstreams: "Upstreams") -> "Iterator[Candidate]":
-    return (candidate for candidate in upstreams.candidates if candidate.node.workflow is not None)
+def _triggers_in_production(upstreams: "Upstreams") -> dict[int, str]:
+    """By draft workflow of the candidates: how its other tasks in production are triggered."""
+    workflows = {
+        workflow.number: workflow.pk
+        for candidate in upstreams.candidates
+        if (workflow := candidate.node.workflow) is not None and workflow.number is not None
+    }
+    others = Task.objects.filter(
+        workflow__number__in=list(workflows), environment=upstreams.environment, status=Task.Status.ONLINE
+    ).exclude(number__in=[candidate.number for candidate in upstreams.candidates])
+    rows = others.values_list("workflow__number", "trigger").distinct()
+    return {workflows[number]: trigger for number, trigger in rows if number is not None}
 
 
 def _dependencies(upstreams: "Upstreams") -> "Iterator[PublishProblem]":

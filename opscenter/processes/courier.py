@@ -8,7 +8,7 @@ import structlog
 from django.db import connection
 
 from extensions import changes
-from extensions.courier import Courier
+from extensions.courier import REST, Courier
 from extensions.outbox import Lane
 from opscenter.base import due, notify, sql
 from opscenter.base.models import Process
@@ -52,7 +52,7 @@ def _tell(stop: Event) -> None:
     try:
         with Courier(_nobody_waits, lane=Lane.NOTICES) as courier:
             sources = [due.Source("changes", changes.run), due.Source("notices", courier.send_due)]
-            due.loop(sources, [notify.COURIER], stop, lambda: True)
+            due.loop(sources, [notify.NOTICES], stop, lambda: True, rest=REST)
     finally:
         connection.close()
 

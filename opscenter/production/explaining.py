@@ -64,12 +64,6 @@ def told(explanation: Explanation) -> str:
     return "\n".join(lines) + "\n"
 
 
-def in_short(instance: TaskInstance) -> str:
-    """Why the instance is in its state, as one short phrase."""
-    reason = short_reasons([instance])[instance.pk]
-    return say(reason.code, reason.params)
-
-
 def failures(instances: Sequence[TaskInstance]) -> dict[int, str]:
     """Why those of the instances that failed did, in a sentence each."""
     explained = _explain([one for one in instances if one.state == State.FAILURE], in_full=False)

@@ -11,6 +11,7 @@ from opscenter.base import clock
 from opscenter.operations.registry import operations_on
 from opscenter.production.models import TaskInstance, WorkflowInstance
 from opscenter.production.rules.states import Kind, State
+from opscenter.workspaces.models import User
 from tests.cast import Cast
 from tests.console.visits import as_user, url
 
@@ -217,11 +218,16 @@ def test_buttons_stay_and_say_which_permission_is_missing(cast: Cast, bizdate: d
     visitor = {action["label"]: action["why_not"] for action in _actions(cast, cast.visitor)}
     assert len(visitor) == len(operations_on("instance"))
     for spec in operations_on("instance").values():
-        assert f"({spec.permission})" in visitor[spec.name]
-    for user in (cast.operator, cast.admin, cast.owner):
-        assert not any(action["why_not"] for action in _actions(cast, user))
-    emergencies = {action["label"] for action in _actions(cast, cast.developer) if action["why_not"]}
-    assert emergencies == {"Change priority", "Change resource group"}
+        assert f"({spec.permission})" in visitor[str(spec.name)]
+    for user in (cast.admin, cast.owner):
+        assert _refused(cast, user) == set()
+    assert _refused(cast, cast.operator) == {"Force rerun downstream"}
+    emergencies = {"Remove dependencies", "Change priority", "Change resource group"}
+    assert _refused(cast, cast.developer) == {"Force rerun downstream", *emergencies}
+
+
+def _refused(cast: Cast, user: User) -> set[str]:
+    return {str(action["label"]) for action in _actions(cast, user) if action["why_not"]}
 
 
 def _actions(cast: Cast, user: Any) -> list[dict[str, str]]:

@@ -348,3 +348,33 @@ def test_what_is_sent_to_nobody_has_failed_and_can_be_sent_later(cast: Guarded) 
     assert (delivery.extension, delivery.status, delivery.due_at) == (made, "failed", None)
     assert not AuditEntry.objects.filter(action="extension.stopped").exists()
     assert not Transition.objects.exists()
+
+
+class TestPace:
+    """Changes stay in their rows while no listener has room for more messages."""
+
+    def test_the_rows_wait_until_somebody_has_room(self, cast: Guarded) -> None:
+        subscribed(cast, STATUS, name="a")
+        subscribed(cast, STATUS, name="slow")
+        instance = cast.instance(cast.task())
+        for _ in range(changes.ROOM // 2):
+            move(instance, State.WAIT_RESOURCE, State.RUNNING, State.WAIT_RESOURCE)
+        assert len(told(STATUS)) == 2 * changes.ROOM
+        move(instance, State.WAIT_RESOURCE, State.RUNNING)
+        assert len(told(STATUS)) == 2 * changes.ROOM and Change.objects.count() == 1
+        Delivery.objects.filter(extension__name="a").update(status="delivered")
+        assert len(told(STATUS)) == 2 * changes.ROOM + 2, "the slow one holds back nobody"
+        assert not Change.objects.exists()
+
+    def test_one_whose_endpoint_is_gone_holds_back_nobody(self, cast: Guarded) -> None:
+        subscribed(cast, STATUS, gone_at=clock.now())
+        move(cast.instance(cast.task()), State.WAIT_RESOURCE, State.RUNNING)
+        assert len(told(STATUS)) == 1
+
+    def test_every_row_gets_its_turn(self, cast: Guarded) -> None:
+        subscribed(cast, STATUS)
+        task = cast.task("v", "virtual")
+        some = [cast.instance(task, period=n, scheduled_at=cast_time(n)) for n in range(4)]
+        for pair in (some[:2], some[2:]):
+            advance.finish([one.pk for one in pair], {State.WAIT_RESOURCE}, State.SUCCESS)
+        assert len(told(STATUS)) == 4

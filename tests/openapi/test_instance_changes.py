@@ -39,7 +39,8 @@ def test_priorities_and_groups_of_many(wire: Wire, cast: Cast) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"), [({"Priority": 4}, "is no priority"), ({"RuntimeResource": "nowhere"}, "no resource group")]
+    ("change", "said"),
+    [({"Priority": 4}, "is no priority"), ({"RuntimeResource": "nowhere"}, "may not use a resource group")],
 )
 def test_values_that_do_not_exist(wire: Wire, cast: Cast, change: dict[str, Any], said: str) -> None:
     instance = cast.instance(cast.task())
@@ -94,7 +95,7 @@ def run(cast: Cast) -> dict[str, TaskInstance]:
 def rerun(wire: Wire, cast: Cast, run: dict[str, TaskInstance], **asked: Any) -> dict[str, Any]:
     workflow = run["a"].task.workflow
     assert workflow is not None
-    named = {"ProjectId": cast.workspace.pk, "Type": "ManualWorkflow", "WorkflowId": workflow.number}
+    named: dict[str, Any] = {"ProjectId": cast.workspace.pk, "Type": "ManualWorkflow", "WorkflowId": workflow.number}
     return wire.call("RerunWorkflowInstances", **(named | asked))
 
 
@@ -118,7 +119,7 @@ def test_only_what_matches(wire: Wire, cast: Cast, run: dict[str, TaskInstance])
 def test_what_matches_nothing_is_an_error(wire: Wire, cast: Cast, run: dict[str, TaskInstance]) -> None:
     workflow = run["a"].task.workflow
     assert workflow is not None
-    named = {"ProjectId": cast.workspace.pk, "Type": "ManualWorkflow", "WorkflowId": workflow.number}
+    named: dict[str, Any] = {"ProjectId": cast.workspace.pk, "Type": "ManualWorkflow", "WorkflowId": workflow.number}
     for changes, code in (
         ({"Status": "Success"}, "InvalidFilter"),
         ({"Filter": {"TaskIds": [1]}}, "InvalidFilter"),

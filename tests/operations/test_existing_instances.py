@@ -11,13 +11,13 @@ from opscenter.engine import attempts, claim, generate
 from opscenter.operations.drafts import import_document
 from opscenter.operations.publish import publish
 from opscenter.production.models import (
-    ResourceGroup,
     Task,
     TaskInstance,
     TriggerCommand,
 )
 from opscenter.production.rules.states import Kind, State
 from opscenter.workspaces.models import Member, User
+from tests.cast import usable_group
 from tests.engine.runs import WORKER
 from tests.engine.test_advance import counts_agree
 from tests.workflows.cast import document, make_cast, node
@@ -138,7 +138,7 @@ def test_what_has_started_is_never_replaced(world: World) -> None:
 
 
 def test_what_stays_planned_stays_the_same_instance_with_what_it_pins_renewed(world: World) -> None:
-    ResourceGroup.objects.create(tenant=world.cast.tenant, name="big")
+    usable_group(world.cast.workspace, "big")
     before = {one.scheduled_at: one.pk for one in world.of(TODAY)}
     task = world.publish(
         trigger={"cron": "00 00 01-23/2 * * ?"}, instanceMode="Immediately", priority=8, rerunTimes=2,
@@ -214,7 +214,7 @@ def test_an_offline_task_gets_no_new_instances(world: World) -> None:
 
 
 def test_resource_group_and_priority_are_for_new_instances_the_owner_is_the_tasks(world: World) -> None:
-    big = ResourceGroup.objects.create(tenant=world.cast.tenant, name="big")
+    big = usable_group(world.cast.workspace, "big")
     other = User.objects.create_user("otto", tenant=world.cast.tenant)
     Member.objects.create(workspace=world.cast.workspace, user=other, roles=["role_project_dev"])
     before = snapshot(world.of(TODAY))

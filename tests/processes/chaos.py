@@ -67,6 +67,10 @@ class Chaos:
     Args:
         file: where runs append their stamps (those of SQL nodes: rows of a database); whoever runs the nodes may write there.
         seed: of the order and the moments of the kills.
+
+    Attributes:
+        killed: the kinds of what was killed.
+        given_up: how often an instance lost so many workers that it had to be rerun by hand.
     """
 
     def __init__(self, stack: Stack, lab: Lab, file: Path, seed: int) -> None:
@@ -76,6 +80,7 @@ class Chaos:
         self._count = 0
         self._database = ""
         self.killed: list[str] = []
+        self.given_up = 0
 
     def start(self, count: int) -> None:
         """Make the graph: layers of shell, python, SQL and virtual instances, each waiting for two of the layer above."""
@@ -107,10 +112,15 @@ class Chaos:
         return False
 
     def wait_done(self, within: float) -> None:
-        """Every instance succeeds within these seconds: none is stuck, none in another state."""
+        """Every instance succeeds within these seconds: none is stuck, none in another state.
+
+        One that lost three workers is not started again by itself, rightly: an operator reruns it.
+        """
         give_up = time.monotonic() + within
         while (states := self._ask("states", *self._span)) != {"SUCCESS": self._count}:
             assert time.monotonic() < give_up, f"{states} after {self.killed}\n{self._stack.log()[-3000:]}"
+            if states.get("FAILURE"):
+                self.given_up += self._ask("rerun_given_up", *self._span)
             time.sleep(0.3)
 
     def check(self) -> None:

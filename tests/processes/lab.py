@@ -271,9 +271,17 @@ def serve() -> None:
     """Answer commands, one JSON list a line, each by one JSON line: ``{"answer": ...}`` or ``{"error": ...}``."""
     from django.db import connection
 
-    from tests.processes import lab_chaos, lab_checks, lab_deliveries, lab_jobs, lab_scheduling
+    from tests.processes import (
+        lab_chaos,
+        lab_checks,
+        lab_deliveries,
+        lab_events,
+        lab_jobs,
+        lab_million,
+        lab_scheduling,
+    )
 
-    more = (lab_chaos, lab_checks, lab_deliveries, lab_jobs, lab_scheduling)
+    more = (lab_chaos, lab_checks, lab_deliveries, lab_events, lab_jobs, lab_million, lab_scheduling)
     known = (*COMMANDS, *(command for one in more for command in one.COMMANDS))
     commands: dict[str, Any] = {f.__name__: f for f in known}
     for line in sys.stdin:

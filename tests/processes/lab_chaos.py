@@ -96,4 +96,28 @@ def recorded(first: str, last: str) -> list[tuple[int, int, str, float, float]]:
     ]
 
 
-COMMANDS = (mixed, recorded)
+def rerun_given_up(first: str, last: str) -> int:
+    """Rerun those of these instances that were given up because they lost worker after worker, as an operator would; how many
+    there were. Fails if one failed in another way, or was given up too early."""
+    from opscenter.engine.attempts import LOST_LIMIT
+    from opscenter.operations.actor import Actor
+    from opscenter.operations.door import apply
+    from opscenter.production.models import Attempt, TaskInstance
+    from opscenter.production.rules.states import State
+    from opscenter.workspaces.models import AuditEntry, Member
+
+    failed = list(
+        TaskInstance.objects.filter(pk__range=(first, last), state=State.FAILURE).select_related("task__owner")
+    )
+    for one in failed:
+        lost = Attempt.objects.filter(instance=one, state=Attempt.State.LOST).count()
+        assert one.reason is not None and one.reason["code"] == "attempt.lost", (one.pk, one.reason)
+        assert lost >= LOST_LIMIT, (one.pk, lost)
+    if failed:
+        owner, workspace = failed[0].task.owner, failed[0].workspace
+        Member.objects.get_or_create(workspace=workspace, user=owner, defaults={"roles": ["role_project_owner"]})
+        apply("rerun", Actor(owner, AuditEntry.Face.CONSOLE), workspace, "Prod", [one.pk for one in failed])
+    return len(failed)
+
+
+COMMANDS = (mixed, recorded, rerun_given_up)

@@ -1,5 +1,6 @@
-"""Commands of the lab about generation and waiting: how long a day takes beside PostgreSQL itself, and queues that wait."""
+"""Commands of the lab about generation and waiting: how long a day takes beside PostgreSQL itself, nodes that poll."""
 
+import json
 import time
 import uuid
 from datetime import date, timedelta
@@ -128,6 +129,19 @@ def _inserted_again(workspace: int) -> float:
     return seconds
 
 
+def polling(url: str, count: str, interval: str) -> list[int]:
+    """``count`` instances of a HTTP node that submits to ``url`` and polls every ``interval`` seconds; all ready at once."""
+    from opscenter.base import notify
+    from tests.engine.graphs import Scene
+
+    scene = Scene(f"lab-{uuid.uuid4().hex[:12]}")
+    callback = {"url": f"{url}/status", "interval": int(interval), "success": ["SUCCESS"]}
+    node = {"url": f"{url}/run", "method": "POST", "body": {"code": "ok"}, "callback": callback}
+    made = scene.instances(scene.task("http", json.dumps(node)), int(count))
+    notify.notify(notify.COURIER)
+    return [instance.pk for instance in made]
+
+
 def hours_ahead(policy: str) -> list[int]:
     """Three shell instances of a task with this misfire policy, due in one, two and three hours."""
     from opscenter.base import clock
@@ -167,4 +181,4 @@ def kinds(first: str, last: str) -> list[str]:
     return [Kind(kind).name for kind in found.values_list("kind", flat=True)]
 
 
-COMMANDS = (generation, holdups, hours_ahead, let_pass, kinds)
+COMMANDS = (generation, polling, holdups, hours_ahead, let_pass, kinds)

@@ -16,7 +16,7 @@ from opscenter.console import live, parameter_parts
 from opscenter.console.access import ConsoleRequest, here, in_workspace, is_partial
 from opscenter.console.filters import query_string
 from opscenter.console.instance_rows import duration_of, is_live
-from opscenter.production import explaining, log_tail, parameter_values, selectors
+from opscenter.production import log_tail, parameter_values, selectors
 from opscenter.production.models import Attempt, LogChunk, TaskInstance, WorkflowInstance
 from opscenter.production.names import kind_name
 from opscenter.production.node_types import HTTP_TRIGGER
@@ -219,7 +219,6 @@ def _log_of(request: ConsoleRequest, found: TaskInstance, attempt: Attempt | Non
             "attempt": None,
             "log_url": here(request, "instance_log", pk=found.pk),
             "needs_worker": found.needs_worker,
-            "why": explaining.in_short(found),
         }
     is_growing = log_tail.is_growing(attempt)
     part = log_tail.tail(attempt)

@@ -4,6 +4,7 @@ The name tells whose folder it is: the child's number, when that process began (
 that is restarted), and the host, since containers may share the place.
 """
 
+import functools
 import os
 import re
 import shutil
@@ -20,8 +21,13 @@ _NAME = re.compile(rf"opscenter-run-([0-9]+)-([0-9]+)-{re.escape(_HOST)}-[^-]+")
 
 def make() -> Path:
     """A new, empty folder of this process."""
-    pid = os.getpid()
-    return Path(tempfile.mkdtemp(prefix=f"opscenter-run-{pid}-{_began(pid)}-{_HOST}-"))
+    return Path(tempfile.mkdtemp(prefix=_prefix(os.getpid())))
+
+
+@functools.lru_cache(maxsize=1)
+def _prefix(pid: int) -> str:
+    """Of this process's folders. A forked one has another number, and so another prefix."""
+    return f"opscenter-run-{pid}-{_began(pid)}-{_HOST}-"
 
 
 def sweep() -> None:
