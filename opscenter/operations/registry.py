@@ -198,7 +198,6 @@ OPERATIONS: dict[str, OperationSpec] = {
             arguments=RESOURCE_GROUP,
             holds_tenant=True,
             event="node-change-updated",
-            holds_tenant=True,
         ),
         OperationSpec(
             "set_priority_task",
