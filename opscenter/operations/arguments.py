@@ -84,17 +84,6 @@ def _read_group(given: Values, workspace: Workspace) -> dict[str, Any]:
     return {"resource_group": group.name, "resource_group_id": group.pk}
 
 
-def _taken_away(objects: Sequence[Any], values: Values) -> dict[int, Reason]:
-    """The workspace may have lost the group since."""
-    if not objects:
-        return {}
-    workspace = objects[0].workspace_id
-    group, name = values["resource_group_id"], values["resource_group"]
-    if ResourceGroup.objects.filter(pk=group, associations__workspace=workspace).exists():
-        return {}
-    return {one.pk: Reason("operation.resource_group", {"name": name}) for one in objects}
-
-
 def _read_owner(given: Values, workspace: Workspace) -> dict[str, Any]:
     """By user name; a member of the workspace. The number is stored, and the name as people know it."""
     only(given, "owner")
