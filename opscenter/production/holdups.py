@@ -176,7 +176,7 @@ def _of_culprits(held: dict[int, int]) -> list[HoldUp]:
         cursor.execute(_CULPRITS, {"ids": ids})
         rows = cursor.fetchall()
     return [
-        HoldUp(one.cause, held[one.id], culprit=one, workspace=row[8], since=row[9], owner=row[10])
+        HoldUp(one.cause, held[one.id], culprit=one, workspace=row[9], since=row[10], owner=row[11])
         for row, one in zip(rows, culprits(rows), strict=True)
     ]
 

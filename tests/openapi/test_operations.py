@@ -328,7 +328,7 @@ def test_smoke_test(wire: Wire, cast: Cast) -> None:
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
-        ({"Type": "SupplementData"}, "InvalidType"),
+        ({"Type": "TriggerWorkflow"}, "InvalidType"),
         ({"AutoStartEnabled": False}, "InvalidAutoStartEnabled"),
         ({"TaskParameters": '{"1": "a=b"}'}, "InvalidTaskParameters"),
         ({"DefaultRunProperties": {"RootTaskIds": [1, 2]}}, "InvalidDefaultRunProperties.RootTaskIds"),

@@ -160,10 +160,7 @@ def test_only_a_group_that_the_workspace_may_use_is_chosen(cast: Cast) -> None:
     ResourceGroup.objects.create(tenant=cast.tenant, name="of others")
     with pytest.raises(Invalid) as error:
         do(cast, "set_resource_group_task", "a", resource_group="of others")
-    assert (
-        str(error.value)
-        == "This workspace may not use a resource group “of others”. Choose another, or have it associated."
-    )
+    assert str(error.value) == "The workspace may use no resource group “of others”. It may use: default, night."
     values = RESOURCE_GROUP.read({"resource_group": "night"}, cast.workspace)
     assert RESOURCE_GROUP.refuse([task("a")], values) == {}
     ResourceGroupAssociation.objects.filter(group__name="night").delete()

@@ -112,6 +112,7 @@ class Culprit:
         not_before: when it may start at the earliest.
         room: whether its resource group can take it; None where nobody looked.
         served: whether a live worker serves that group.
+        turn: of a backfill's turn: the business date that it waits for.
     """
 
     id: int
@@ -123,6 +124,7 @@ class Culprit:
     not_before: datetime | None = None
     room: bool | None = None
     served: bool = True
+    turn: str = ""
 
     @property
     def cause(self) -> Cause:
