@@ -240,8 +240,8 @@ OPERATIONS: dict[str, OperationSpec] = {
             Permission.OPERATE_TASK,
             object_type="task",
             arguments=RESOURCE_GROUP,
-            event="node-change-updated",
             holds_tenant=True,
+            event="node-change-updated",
         ),
         OperationSpec(
             "set_priority_task",

@@ -17,15 +17,12 @@ from opscenter.console.access import ConsoleRequest, here, in_workspace, is_part
 from opscenter.console.filters import query_string
 from opscenter.console.instance_rows import duration_of, is_live
 from opscenter.production import log_tail, parameter_values, selectors
-from opscenter.production.models import Attempt, Backfill, BackfillDate, LogChunk, TaskInstance, WorkflowInstance
+from opscenter.production.models import Attempt, LogChunk, TaskInstance
 from opscenter.production.names import kind_name
 from opscenter.production.node_types import HTTP_TRIGGER
 
 VIEWS = ("overview", "history", "code")
 _RAW_BATCH = 50
-
-
-_BACKFILL = WorkflowInstance.Type.BACKFILL
 
 
 @in_workspace
@@ -136,28 +133,14 @@ def _page(request: ConsoleRequest, found: TaskInstance, view: str) -> dict[str, 
         shown = parts.shown_attempt(found, request.GET.get("attempt", ""))
     except Attempt.DoesNotExist:
         raise Http404 from None
-    job = _job_of(found)
-    kinds = WorkflowInstance.Type
-    if job is not None:
-        crumbs = [(_("Backfills"), here(request, "backfill_list")), (job.name, here(request, "backfill", pk=job.pk))]
-    elif found.workflow_instance.type == kinds.SMOKE_TEST:
-        crumbs = [(_("Test instances"), here(request, "test_instance_list"))]
-    elif found.workflow_instance.type in (kinds.MANUAL, kinds.MANUAL_WORKFLOW):
-        run = query_string({"run": found.workflow_instance_id})
-        crumbs = [
-            (_("Manual instances"), here(request, "manual_instance_list")),
-            (found.workflow_instance.name, here(request, "manual_instance_list") + run),
-        ]
-    else:
-        day = query_string({"bizdate": found.bizdate.isoformat()})
-        crumbs = [(_("Instances"), here(request, "instance_list") + day)]
+    job = parts.backfill_of(found)
     asked = {name: request.GET.getlist(name) for name in ("view", "attempt") if name in request.GET}
     return {
         "instance": found,
         "view": view,
         "part": f"console/instance/{view}.html",
         "tabs": _tabs(view),
-        "crumbs": crumbs,
+        "crumbs": parts.crumbs(request, found, job),
         "backfill": job,
         "task_url": here(request, "task", number=found.task.number),
         "actions": parts.actions(request, found),
@@ -170,13 +153,6 @@ def _page(request: ConsoleRequest, found: TaskInstance, view: str) -> dict[str, 
         "every": live.QUICK if is_live([found]) else live.SLOW,
         **_PARTS[view](request, found, shown),
     }
-
-
-def _job_of(found: TaskInstance) -> Backfill | None:
-    """The backfill that the instance belongs to."""
-    dates = BackfillDate.objects.filter(family=found.workflow_instance_id).select_related("backfill")
-    date = dates.defer("backfill__plan").first() if found.workflow_instance.type == _BACKFILL else None
-    return date.backfill if date is not None else None
 
 
 def _log_number(shown: Attempt | None) -> int:
