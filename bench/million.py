@@ -46,11 +46,11 @@ def _cpu(pid: int) -> dict[int, float]:
 def pages(stack: Stack, lab: Lab) -> Iterator[Figure]:
     """Pages of a workspace with a million instances in the day that they show, as an operator gets them."""
     made = _million(stack, lab)
-    session, base = _signed_in(stack, made), f"{stack.url}/w/{made['workspace']}/Prod"
+    session, base = _signed_in(stack, made), f"{stack.url}/w/{made['workspace']}/prod"
     for name, path in {
         "instance list": "/instances/",
         "instance list, all dates": "/instances/?bizdate=all",
-        "instance list, failed ones": "/instances/?state=Failure",
+        "instance list, failed ones": "/instances/?state=failure",
         "instance list, one task by its number": f"/instances/?q={made['task']}",
         "instance list, a name that few have": "/instances/?q=no_such_name",
         "task list": "/tasks/",

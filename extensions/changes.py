@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from django.db import transaction
 
-from extensions import notices, regular
+from extensions import lifecycle, notices, regular
 from extensions.models import DagStatus, Watch
 from extensions.notices import Notice
 from extensions.points import OF_STATUS
@@ -42,7 +42,7 @@ MOST_ROWS, MOST_INSTANCES = 50, 500
 ROOM = 100
 """Messages that wait for a listener at most before its workspace's changes are left in their rows. Those cost a hundredth of
 messages, so an engine that leaves no processor time for sending pays next to nothing for what will be sent later."""
-LOOK_EVERY = timedelta(milliseconds=250)
+LOOK_EVERY = timedelta(milliseconds=500)
 """While somebody has subscribed. A NOTIFY in the engine's transactions would have them commit one after the other."""
 _LOCK = "extensions.changes"
 _HELD = f"""
@@ -69,16 +69,28 @@ class _Changed:
     finished_at: datetime | None
 
 
-def run() -> datetime | None:
-    """Make events of what was noted; when to look again. A due source."""
-    while fan_out():
-        pass
-    return clock.now() + LOOK_EVERY if Watch.objects.exists() else None
+class Changes:
+    """Makes events of what was noted; ``run`` is its due source. Whatever wakes its process, it looks at intervals alone."""
+
+    def __init__(self) -> None:
+        self._next_at: datetime | None = None
+
+    def run(self) -> datetime | None:
+        """Everything that is noted; returns when to look again, None while nobody has subscribed."""
+        now = clock.now()
+        if self._next_at is not None and now < self._next_at:
+            return self._next_at
+        while fan_out():
+            pass
+        self._next_at = now + LOOK_EVERY if Watch.objects.exists() else None
+        return self._next_at
 
 
 @transaction.atomic
 def fan_out() -> bool:
     """Make events of the oldest rows; whether there may be more. Nothing, while another process is at it."""
+    if not sql.rows("SELECT 1 FROM extensions_change LIMIT 1", {}):
+        return False
     if not sql.rows("SELECT pg_try_advisory_xact_lock(%(key)s::bigint)", {"key": key_of(_LOCK)})[0][0]:
         return False
     rows = sql.rows(
@@ -105,9 +117,10 @@ def fan_out() -> bool:
 
 
 def _tell(changed: Sequence[_Changed]) -> None:
+    workspaces = _listened_to({one.workspace for one in changed})
+    changed = [one for one in changed if one.workspace in workspaces]
     found = _instances([one.instance for one in changed])
     statuses = _new_statuses({known.family.id for known in found.values()} - _scheduled(found))
-    workspaces = Workspace.objects.select_related("tenant").in_bulk({one.workspace for one in changed})
     for pk, workspace in workspaces.items():
         theirs = [one for one in changed if one.workspace == pk and one.instance in found]
         for environment in dict.fromkeys(found[one.instance].family.environment for one in theirs):
@@ -116,6 +129,13 @@ def _tell(changed: Sequence[_Changed]) -> None:
             families = {found[one.instance].family.id: found[one.instance].family for one in here}
             told += [_of_workflow(families[key], statuses[key], workspace) for key in families if key in statuses]
             notices.tell(workspace, environment, told)
+
+
+def _listened_to(ids: set[int]) -> dict[int, Workspace]:
+    """Those of these workspaces where somebody listens still."""
+    found = Workspace.objects.select_related("tenant").in_bulk(ids)
+    heard = {one.workspace_id for point in OF_STATUS for one in lifecycle.listeners(found.values(), point)}
+    return {pk: workspace for pk, workspace in found.items() if pk in heard}
 
 
 @dataclass(frozen=True)

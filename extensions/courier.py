@@ -31,7 +31,7 @@ _TOKEN_ROOM = 64
 _LOOK_AGAIN = timedelta(milliseconds=100)
 """When due deliveries that somebody else holds at the moment are looked at again."""
 _RECORD_WITHIN = 1.5
-REST = 0.05
+REST = 0.1
 """Seconds between two rounds of regular events: what comes meanwhile is claimed, and recorded, together."""
 MOST_YOUNG_OF = {Lane.CHECKS: MOST_YOUNG, Lane.NOTICES: 8}
 """Regular events come in hundreds, and take what processor time others leave."""

@@ -16,7 +16,7 @@ from enum import Enum
 import structlog
 from django.db import transaction
 
-from extensions import lifecycle, rules
+from extensions import endpoints, lifecycle, rules
 from extensions.deliveries import gone_reason
 from extensions.envelope import body_for, body_of
 from extensions.models import Check, Delivery, DeliveryTry, Event, Extension
@@ -25,8 +25,6 @@ from extensions.tokens import token_of
 from opscenter.base import clock, notify, sql
 from opscenter.base.reasons import Reason
 from opscenter.base.secrets import SecretUnreadable, decrypt
-from opscenter.workspaces import audit
-from opscenter.workspaces.models import AuditEntry
 
 logger = structlog.get_logger(__name__)
 
@@ -37,9 +35,6 @@ LOST_AFTER = timedelta(seconds=TIMEOUT + 7)
 MOST_REPLAY_TRIES = 5
 NOTICE_FOR = timedelta(days=3)
 """How long a regular event is tried; it can be sent again by hand after that."""
-DEAD_AFTER = timedelta(days=5)
-LEAST_FAILURES = 10
-"""An endpoint that only failed for so long, and so many times at least, is sent nothing until a person says so."""
 _ASKS_TO_WAIT = frozenset({429, 502, 503, 504})
 """Answers whose Retry-After is honoured."""
 
@@ -278,8 +273,8 @@ def record(results: Sequence[Result], lane: Lane = Lane.CHECKS) -> tuple[list[Re
     _hold_back(row for row in ours.values() if row.check is None and row.status == Delivery.Status.PENDING)
     for result in kept:
         if result.fate is Fate.GONE:
-            hopeless += _mark_gone(result.parcel, now)
-    hopeless += _count_failures(kept, now)
+            hopeless += endpoints.gone(result.parcel.extension, result.parcel.url, now)
+    hopeless += _count(kept, now)
     if kept:
         notify.notify(CHANNELS[lane])
     left = [result for result in results if result.parcel.claim.delivery in elsewhere]
@@ -372,75 +367,22 @@ def _hold_back(rows: Iterable[_Row]) -> None:
         )
 
 
-def _mark_gone(parcel: Parcel, now: datetime) -> list[int]:
-    """The endpoint wants no more messages: the others that wait for it have failed too. Returns their checks.
-
-    Unless its URL was changed meanwhile: the answer was the old one's.
-    """
-    return _stop(parcel.extension, parcel.url, Reason("delivery.gone"), now)
-
-
-def _stop(pk: int, url: str, reason: Reason, now: datetime) -> list[int]:
-    """Nothing is sent to the extension any more; what waits has failed. Returns the checks concerned."""
-    same = Extension.objects.filter(pk=pk, webhook_url=url)
-    if not same.update(gone_at=now, gone_reason=reason.as_json()):
-        return []
-    logger.warning("extension.stopped", extension=pk, reason=reason.code)
-    extension = same.select_related("test_workspace__tenant").get()
-    audit.record(
-        None,
-        AuditEntry.Face.SYSTEM,
-        "extension.stopped",
-        workspace=extension.test_workspace,
-        obj=("extension", extension.code, extension.name),
-        params={"reason": Reason(reason.code, {**reason.params, "extension": extension.name}).as_json()},
-    )
-    others = Delivery.objects.filter(extension=pk, status=Delivery.Status.PENDING)
-    checks = dict(others.select_for_update(skip_locked=True, no_key=True).order_by("pk").values_list("pk", "of_check"))
-    Delivery.objects.filter(pk__in=checks).update(status=Delivery.Status.FAILED, due_at=None, finished_at=now)
-    return [check for check in checks.values() if check is not None]
-
-
 _NOT_THEIRS = frozenset({"delivery.abandoned", "delivery.broken", "delivery.unsigned"})
 """Failures of ours."""
 
 
-def _count_failures(results: Sequence[Result], now: datetime) -> list[int]:
-    """Keep how long each endpoint has done nothing but fail, and stop sending to those that are dead.
-
-    Waits for nobody: who changes an extension at this moment is left alone, the next failure counts.
-    """
+def _count(results: Sequence[Result], now: datetime) -> list[int]:
+    """Keep which endpoints did well and which failed; the checks of those that are dead."""
     well = {result.parcel.extension for result in results if result.fate is Fate.DELIVERED}
     failed = {
-        result.parcel.extension: result.parcel
+        result.parcel.extension: result.parcel.url
         for result in results
         if result.parcel.not_sent is None
         and result.fate is not Fate.DELIVERED
         and (result.reason is None or result.reason.code not in _NOT_THEIRS)
         and result.parcel.extension not in well
     }
-    if well:
-        sql.rows(
-            """UPDATE extensions_extension SET failing_since = NULL, failures = 0 WHERE id IN (
-                   SELECT id FROM extensions_extension WHERE id = ANY(%(ids)s::bigint[]) AND failing_since IS NOT NULL
-                   ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)""",
-            {"ids": sorted(well)},
-        )
-    if not failed:
-        return []
-    dead = sql.rows(
-        """UPDATE extensions_extension SET failing_since = coalesce(failing_since, %(now)s::timestamptz), failures = failures + 1
-           WHERE id IN (SELECT id FROM extensions_extension WHERE id = ANY(%(ids)s::bigint[]) AND gone_at IS NULL
-                        ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)
-           RETURNING id, failing_since, failures""",
-        {"ids": sorted(failed), "now": now},
-    )
-    stopped = []
-    for pk, since, failures in dead:
-        if now - since >= DEAD_AFTER and failures >= LEAST_FAILURES:
-            why = Reason("delivery.dead", {"since": since.isoformat(timespec="minutes"), "failures": failures})
-            stopped += _stop(pk, failed[pk].url, why, now)
-    return stopped
+    return endpoints.count(well, failed, now)
 
 
 def _undelivered(checks: Iterable[int]) -> list[int]:

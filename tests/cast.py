@@ -38,9 +38,9 @@ MIDNIGHT = datetime(2026, 11, 21, tzinfo=UTC)
 
 
 def usable_group(workspace: Workspace, name: str, **fields: Any) -> ResourceGroup:
-    """A resource group that the workspace may use."""
+    """A resource group of the workspace's tenant that the workspace may use."""
     group = ResourceGroup.objects.create(tenant=workspace.tenant, name=name, **fields)
-    workspace.resource_groups.create(group=group)
+    ResourceGroupAssociation.objects.create(group=group, workspace=workspace)
     return group
 
 

@@ -106,7 +106,7 @@ class Guard(BaseHTTPRequestHandler):
         if message_id in self.answered:
             return self.reply(200, "answered before")
         verdict, words = judge(data, rules)
-        print(f"{message_id}: {data['eventCode']} {data['nodeIds']}: {verdict}: {words}")
+        print(f"{message_id}: {data['eventCode']} {data.get('nodeIds', '')}: {verdict}: {words}")
         if not tell(config, message_id, verdict, words):
             return self.reply(503, "the verdict could not be given")
         self.answered[message_id] = True

@@ -90,7 +90,7 @@ def workflows(workspace: Workspace) -> "QuerySet[Workflow]":
 def of(workspace: Workspace, workflow: Workflow | None) -> list[Draft]:
     """The drafts of a workflow, or those that stand on their own, with what speaks against publishing the pending ones."""
     nodes = Node.objects.filter(workspace=workspace, workflow=workflow)
-    found = nodes.select_related("owner", "modified_by", "workspace").order_by("name", "pk")
+    found = nodes.select_related("owner", "modified_by", "workspace", "workflow").order_by("name", "pk")
     drafts = [draft(node) for node in found]
     names = {one.node.source_id: one.node.name for one in drafts}
     names |= {output: one.node.name for one in drafts for output in one.definition.outputs}

@@ -14,10 +14,10 @@ from django.utils.translation import ngettext
 
 from extensions import lifecycle, options
 from extensions.deliveries import gone_reason
+from extensions.endpoints import DEAD_AFTER
 from extensions.lifecycle import IN_TEST
 from extensions.models import Delivery, Enablement, Extension
 from extensions.options import Option
-from extensions.outbox import DEAD_AFTER
 from extensions.points import POINTS
 from opscenter.base import clock
 from opscenter.base.reasons import Reason, say

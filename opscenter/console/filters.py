@@ -131,6 +131,7 @@ class InstanceFilters(_Filters):
     state = forms.MultipleChoiceField(required=False, choices=[(state.code, state.code) for state in STATES])
     frozen = forms.BooleanField(required=False)
     task = forms.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
+    backfill = forms.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
     group = forms.CharField(label=gettext_lazy("Resource group"), max_length=63, required=False)
     held_by = forms.IntegerField(label=gettext_lazy("Waits for"), required=False, min_value=1, max_value=2**63 - 1)
     run = forms.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
@@ -173,6 +174,7 @@ class InstanceFilters(_Filters):
         return InstanceFilter(
             text=data["q"],
             task=data["task"],
+            backfill=data["backfill"],
             run=data["run"],
             bizdate=data["bizdate"],
             states=[state for code in data["state"] for state in _BY_CODE[code]],

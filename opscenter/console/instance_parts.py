@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from opscenter.base.reasons import say
 from opscenter.console.access import ConsoleRequest, here
+from opscenter.console.filters import query_string
 from opscenter.console.operation_parts import buttons
 from opscenter.console.operation_words import name_of
 from opscenter.console.remedy_parts import Remedies, trigger_action
@@ -19,7 +20,15 @@ from opscenter.operations.arguments import arguments_of
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.registry import OPERATIONS, arguments_in_words
 from opscenter.production import selectors
-from opscenter.production.models import Attempt, TaskInstance, Transition, TriggerCommand
+from opscenter.production.models import (
+    Attempt,
+    Backfill,
+    BackfillDate,
+    TaskInstance,
+    Transition,
+    TriggerCommand,
+    WorkflowInstance,
+)
 from opscenter.production.node_types import HTTP_TRIGGER
 from opscenter.production.rules.states import WAITING, State
 from opscenter.workspaces.models import Member
@@ -36,6 +45,29 @@ _LOOKS = {
     "resources": "wait_resource",
 }
 """The state whose icon and colour stand for an unmet condition."""
+
+
+def backfill_of(instance: TaskInstance) -> Backfill | None:
+    """The backfill that the instance belongs to."""
+    if instance.workflow_instance.type != WorkflowInstance.Type.BACKFILL:
+        return None
+    dates = BackfillDate.objects.filter(family=instance.workflow_instance_id).select_related("backfill")
+    date = dates.defer("backfill__plan").first()
+    return date.backfill if date is not None else None
+
+
+def crumbs(request: ConsoleRequest, instance: TaskInstance, job: Backfill | None) -> list[tuple[str, str]]:
+    """The list that the instance is in; of a manual run, also that run, of a backfill the ``job``."""
+    family, kinds = instance.workflow_instance, WorkflowInstance.Type
+    if job is not None:
+        return [(_("Backfills"), here(request, "backfill_list")), (job.name, here(request, "backfill", pk=job.pk))]
+    if family.type == kinds.SMOKE_TEST:
+        return [(_("Test instances"), here(request, "test_instance_list"))]
+    if family.type in (kinds.MANUAL, kinds.MANUAL_WORKFLOW):
+        manual = here(request, "manual_instance_list")
+        return [(_("Manual instances"), manual), (family.name, manual + query_string({"run": family.pk}))]
+    day = query_string({"bizdate": instance.bizdate.isoformat()})
+    return [(_("Instances"), here(request, "instance_list") + day)]
 
 
 def actions(request: ConsoleRequest, instance: TaskInstance) -> list[dict[str, Any]]:
@@ -94,9 +126,11 @@ def neighbours(request: ConsoleRequest, found: "QuerySet[TaskInstance]") -> dict
         mine = Member.objects.filter(user=request.user, workspace__in=elsewhere)
         known |= set(mine.values_list("workspace_id", flat=True))
     env = request.environment.value.lower()
+    turns = dict(BackfillDate.objects.filter(turn__in=shown).values_list("turn", "after"))
     rows = [
         {
             "instance": one,
+            "turn": turns.get(one.pk),
             "is_here": one.workspace_id == request.workspace.pk,
             "url": reverse("console:instance", kwargs={"workspace_id": one.workspace_id, "env": env, "pk": one.pk})
             if one.workspace_id in known

@@ -23,6 +23,7 @@ from opscenter.production.models import Task, WorkflowInstance
 INSTANCE_LISTS = {
     "instance_list": (WorkflowInstance.Type.NORMAL,),
     "test_instance_list": (WorkflowInstance.Type.SMOKE_TEST,),
+    "backfill_instance_list": (WorkflowInstance.Type.BACKFILL,),
     "manual_instance_list": (WorkflowInstance.Type.MANUAL, WorkflowInstance.Type.MANUAL_WORKFLOW),
 }
 """Lists of instances, by the name of their address, and the kinds of run that they show."""

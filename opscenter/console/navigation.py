@@ -48,6 +48,7 @@ GROUPS: tuple[Group, ...] = (
         (
             Item("console:instance_list", "console:instance", _("Instances"), "list-checks", "g i"),
             Item("console:task_list", "console:task", _("Tasks"), "calendar-clock", "g t"),
+            Item("console:backfill_list", "console:backfill", _("Backfills"), "rewind", "g b"),
             Item("console:test_instance_list", "console:test_instance", _("Test instances"), "flask-conical", "g e"),
         ),
     ),

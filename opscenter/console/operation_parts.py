@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.urls import reverse
+from django.utils.translation import ngettext
 
 from opscenter.base.reasons import Reason, say
 from opscenter.console.access import ConsoleRequest, here
@@ -12,7 +13,7 @@ from opscenter.console.operation_words import WORDS
 from opscenter.operations.permits import missing
 from opscenter.operations.registry import OPERATIONS, operations_on
 from opscenter.operations.results import judge
-from opscenter.production.models import Task, TaskInstance
+from opscenter.production.models import Backfill, Task, TaskInstance
 
 
 def operation_url(request: ConsoleRequest, code: str, ids: Sequence[int], workspace: int | None = None) -> str:
@@ -20,16 +21,19 @@ def operation_url(request: ConsoleRequest, code: str, ids: Sequence[int], worksp
     kwargs = {
         "workspace_id": workspace or request.workspace.pk,
         "env": request.environment.value.lower(),
-        "code": code.removesuffix("_task").replace("_", "-"),
+        "code": code.removesuffix(f"_{OPERATIONS[code].object_type}").replace("_", "-"),
     }
     address = reverse(f"console:{OPERATIONS[code].object_type}_operate", kwargs=kwargs)
     return address + query_string({"id": list(ids)}) if ids else address
 
 
-def buttons(request: ConsoleRequest, target: TaskInstance | Task) -> list[dict[str, Any]]:
-    """Every operation on the task or instance as a button; what cannot be done now says why."""
+_TYPES = {Task: "task", TaskInstance: "instance", Backfill: "backfill"}
+
+
+def buttons(request: ConsoleRequest, target: TaskInstance | Task | Backfill) -> list[dict[str, Any]]:
+    """Every operation on the task, instance or backfill as a button; what cannot be done now says why."""
     found = []
-    for code, spec in operations_on("task" if isinstance(target, Task) else "instance").items():
+    for code, spec in operations_on(_TYPES[type(target)]).items():
         reason = judge(spec, {target.pk: target}, [target.pk], request.member)[target.pk]
         found.append(
             {
@@ -59,6 +63,26 @@ def batch_buttons(request: ConsoleRequest, object_type: str) -> list[dict[str, A
             }
         )
     return found
+
+
+def asked_in_words(deciding: Sequence[str], advising: Sequence[str]) -> list[str]:
+    """Who is asked first, and who only advises, as sentences."""
+    told = []
+    if deciding:
+        text = ngettext(
+            "Checked by %(n)s extension first: %(names)s. Nothing is done until it has passed it.",
+            "Checked by %(n)s extensions first: %(names)s. Nothing is done until all of them have passed it.",
+            len(deciding),
+        )
+        told.append(text % {"n": len(deciding), "names": ", ".join(deciding)})
+    if advising:
+        text = ngettext(
+            "%(n)s extension is asked for advice: %(names)s. It is not waited for, and blocks nothing.",
+            "%(n)s extensions are asked for advice: %(names)s. They are not waited for, and block nothing.",
+            len(advising),
+        )
+        told.append(text % {"n": len(advising), "names": ", ".join(advising)})
+    return told
 
 
 def told(request: ConsoleRequest, reason: Reason | Mapping[str, Any] | None) -> dict[str, str]:

@@ -14,8 +14,8 @@ from opscenter.console.templatetags.looks import OPERATIONS as LOOKS
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.registry import OPERATIONS
 from opscenter.operations.results import ids_of
-from opscenter.production import selectors
-from opscenter.production.models import Recurrence, Task, TaskInstance
+from opscenter.production import backfill_counts, selectors
+from opscenter.production.models import Backfill, Recurrence, Task, TaskInstance
 from opscenter.workspaces.models import User
 
 RESULTS_SHOWN = 200
@@ -103,14 +103,21 @@ class Names:
         place = (request.user, request.workspace, request.environment)
         tasks = [target.object_id for target in targets if target.object_type == "task"]
         instances = [target.object_id for target in targets if target.object_type == "instance"]
+        jobs = [target.object_id for target in targets if target.object_type == "backfill"]
         self.tasks: dict[int, Task] = selectors.tasks(*place).in_bulk(tasks) if tasks else {}
         self.instances: dict[int, TaskInstance] = selectors.instances(*place).in_bulk(instances) if instances else {}
+        self.jobs: dict[int, Backfill] = backfill_counts.jobs(*place).in_bulk(jobs) if jobs else {}
 
     def name(self, target: OperationTarget) -> str:
+        if target.object_type == "backfill":
+            job = self.jobs.get(target.object_id)
+            return job.name if job is not None else ""
         task = self._task(target)
         return task.name if task is not None else ""
 
     def url(self, target: OperationTarget) -> str:
+        if target.object_type == "backfill":
+            return here(self._request, "backfill", pk=target.object_id) if target.object_id in self.jobs else ""
         task = self._task(target)
         if task is None:
             return ""

@@ -140,6 +140,44 @@ WORDS: dict[str, Words] = {
             "set them to succeeded."
         ),
     ),
+    "make_backfill": Words(
+        _("Backfill"),
+        "rewind",
+        "",
+        ngettext_lazy("Backfill", "%(n)s backfills", "n"),
+        _("What was previewed is made."),
+    ),
+    "pause_backfill": Words(
+        _("Pause backfills"),
+        "circle-pause",
+        "",
+        ngettext_lazy("Pause %(n)s backfill", "Pause %(n)s backfills", "n"),
+        _("Whatever has not started is frozen until the backfill is resumed; what runs goes on to its end."),
+    ),
+    "resume_backfill": Words(
+        _("Resume backfills"),
+        "play",
+        "",
+        ngettext_lazy("Resume %(n)s backfill", "Resume %(n)s backfills", "n"),
+        _("It goes on where it was paused, or starts. What somebody froze by hand stays frozen."),
+    ),
+    "stop_backfill": Words(
+        _("Stop backfills"),
+        "circle-stop",
+        "",
+        ngettext_lazy("Stop %(n)s backfill", "Stop %(n)s backfills", "n"),
+        _(
+            "What runs is ended, with all its processes; what waits does not start, and what is not made yet is not made. "
+            "“Rerun failed” runs everything that was stopped."
+        ),
+    ),
+    "rerun_backfill": Words(
+        _("Rerun what failed in backfills"),
+        "rotate-ccw",
+        "",
+        ngettext_lazy("Rerun what failed in %(n)s backfill", "Rerun what failed in %(n)s backfills", "n"),
+        _("Everything of it that failed or was stopped runs again, in its order. What succeeded stays as it is."),
+    ),
     "undeploy_task": Words(
         _("Undeploy tasks"),
         "circle-slash",

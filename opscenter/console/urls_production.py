@@ -3,6 +3,7 @@
 from django.urls import include, path
 
 from opscenter.console.views import (
+    backfills,
     dag,
     instance,
     instances,
@@ -38,6 +39,11 @@ _in_workspace = [
     path("instances/<int:pk>/log/<int:number>/more/", instance.log_more, name="instance_log_more"),
     path("instances/<int:pk>/log/<int:number>/raw/", instance.log_raw, name="instance_log_raw"),
     path("instances/do/<slug:code>/", operations.operate_instances, name="instance_operate"),
+    path("backfills/", backfills.backfill_list, name="backfill_list"),
+    path("backfills/new/", backfills.new, name="backfill_new"),
+    path("backfills/<int:pk>/", backfills.backfill, name="backfill"),
+    path("backfills/do/<slug:code>/", operations.operate_backfills, name="backfill_operate"),
+    path("backfill-instances/", instances.backfill_instance_list, name="backfill_instance_list"),
     path("operations/", operation_history.operation_list, name="operation_list"),
     path("operations/history.csv", operation_csv.history_csv, name="operation_history_csv"),
     path("operations/<int:pk>/results.csv", operation_csv.results_csv, name="operation_results_csv"),

@@ -8,7 +8,7 @@ from django.db.models import Min
 
 from opscenter.base import clock
 from opscenter.base.due import Source
-from opscenter.engine import advance, attempts, claim, generate, misfires, retention
+from opscenter.engine import advance, attempts, backfill_watch, claim, generate, misfires, retention
 from opscenter.engine.locks import lock_instances
 from opscenter.production.models import Attempt, TaskInstance, TriggerCommand
 from opscenter.production.node_types import HTTP_TRIGGER
@@ -113,5 +113,5 @@ SOURCES = [
         generate.run_nights,
         run_nonces,
     )
-] + [Source("retention", retention.Sweep().run)]
+] + [backfill_watch.SOURCE, Source("retention", retention.Sweep().run)]
 """In the order in which the scheduler runs them."""

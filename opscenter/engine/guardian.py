@@ -17,22 +17,38 @@ class Guardian:
 
     def __init__(self) -> None:
         self._owner: int | None = None
-        self._pipe = -1
+        self._pid = self._pipe = -1
 
     def watch(self, group: int) -> None:
-        """From now on this process group dies with us; 0: none."""
+        """From now on this process group dies with us; 0: none. A guardian that was killed is replaced."""
         if self._owner != os.getpid():
-            self._pipe, self._owner = _fork(), os.getpid()
+            self._begin()
+        try:
+            self._tell(group)
+        except BrokenPipeError:
+            os.close(self._pipe)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(self._pid, 0)
+            self._begin()
+            self._tell(group)
+
+    def _tell(self, group: int) -> None:
         os.write(self._pipe, _MESSAGE.pack(group))
 
+    def _begin(self) -> None:
+        self._pid, self._pipe = _fork()
+        self._owner = os.getpid()
 
-def _fork() -> int:
+
+def _fork() -> tuple[int, int]:
+    """The guardian's process id, and our end of the pipe."""
     reader, writer = os.pipe()
     os.set_inheritable(writer, False)
-    if os.fork() == 0:
+    pid = os.fork()
+    if pid == 0:
         _guard(reader, writer)
     os.close(reader)
-    return writer
+    return pid, writer
 
 
 def _guard(reader: int, writer: int) -> None:

@@ -40,9 +40,9 @@ class Links:
         )
 
 
-def links_of(tenant: Tenant) -> Links:
-    """What all tasks of a tenant's production wait for."""
-    rows = _rows(Q(task__workspace__tenant=tenant, task__environment=Environment.PROD))
+def links_of(tenant: Tenant, environment: str = Environment.PROD) -> Links:
+    """What all tasks of a tenant's production, or of another environment, wait for."""
+    rows = _rows(Q(task__workspace__tenant=tenant, task__environment=environment))
     parents = _parents(rows)
     return _links(rows, [row for row in rows if row[0] in parents], rows)
 

@@ -163,6 +163,10 @@ def _remove_instances(old: Old) -> int:
 
 
 _ATTEMPTS = "SELECT id FROM production_attempt WHERE instance_id = ANY(%(ids)s::bigint[])"
+_OVER = """SELECT DISTINCT gone.backfill_id FROM production_backfilldate gone
+    WHERE gone.family_id = ANY(%(families)s::bigint[]) AND NOT EXISTS (
+        SELECT 1 FROM production_backfilldate d JOIN production_taskinstance i ON i.workflow_instance_id = d.family_id
+        WHERE d.backfill_id = gone.backfill_id)"""
 _WITH_INSTANCES = (
     f"DELETE FROM production_logchunk WHERE attempt_id IN ({_ATTEMPTS})",
     "DELETE FROM production_attempt WHERE instance_id = ANY(%(ids)s::bigint[])",
@@ -176,6 +180,12 @@ _WITH_INSTANCES = (
            SELECT 1 FROM production_taskinstance i WHERE i.workflow_instance_id = f.id)""",
     """DELETE FROM extensions_dagstatus s WHERE s.workflow_instance = ANY(%(families)s::bigint[]) AND NOT EXISTS (
            SELECT 1 FROM production_workflowinstance f WHERE f.id = s.workflow_instance)""",
+    # a backfill goes with the last of its instances, and with the run families of dates that had none
+    f"""DELETE FROM production_workflowinstance f USING production_backfilldate d
+        WHERE d.family_id = f.id AND d.backfill_id IN ({_OVER})""",
+    f"""WITH jobs AS MATERIALIZED ({_OVER}), dates AS (
+            DELETE FROM production_backfilldate WHERE backfill_id IN (SELECT backfill_id FROM jobs)
+        ) DELETE FROM production_backfill WHERE id IN (SELECT backfill_id FROM jobs)""",
 )
 
 

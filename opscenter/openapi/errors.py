@@ -102,6 +102,8 @@ FAULTS: dict[str, Fault] = {
     "Invalid.Workflow.NotExist": Fault(404, "{detail}", _LOOK_UP),
     "Invalid.TaskInstance.NotExist": Fault(404, "{detail}", _LOOK_UP),
     "Invalid.TaskInstance.RunNotExist": Fault(404, "{detail}", "List the instance's runs and name one of them."),
+    "Invalid.WorkflowInstance.NotExist": Fault(404, "{detail}", _LOOK_UP),
+    "Invalid.WorkflowInstance.Contradiction": Fault(409, "{detail}", "Change what is asked for, then call again."),
     "Invalid.WorkflowInstance.OperationNotExist": Fault(404, "{detail}", "Use the OperationId that was answered."),
     "Invalid.Task.NotTriggerNode": Fault(400, "{detail}", "Name the task id of an HTTP trigger node."),
     "Invalid.Task.Frozen": Fault(409, "{detail}", "Unfreeze the task, then call again."),

@@ -87,6 +87,12 @@ def _operated_tasks(params: Params) -> str:
     return _results(ngettext("%(n)s task", "%(n)s tasks", done) % {"n": done}, params)
 
 
+def _operated_backfills(params: Params) -> str:
+    """The same of backfills."""
+    done = len(params["done"])
+    return _results(ngettext("%(n)s backfill", "%(n)s backfills", done) % {"n": done}, params)
+
+
 def _told(code: str, words: Callable[[Params], str]) -> Callable[[Params], str]:
     """The same with the arguments of the operation first."""
 
@@ -394,6 +400,11 @@ ACTIONS: dict[str, Action] = {
         Action("task.run_manually", gettext_lazy("Ran tasks manually"), _ran_manually),
         Action("task.freeze", gettext_lazy("Froze tasks"), _operated_tasks),
         Action("task.unfreeze", gettext_lazy("Unfroze tasks"), _operated_tasks),
+        Action("backfill.make", gettext_lazy("Asked for a backfill"), _operated_backfills),
+        Action("backfill.pause", gettext_lazy("Paused backfills"), _operated_backfills),
+        Action("backfill.resume", gettext_lazy("Resumed backfills"), _operated_backfills),
+        Action("backfill.stop", gettext_lazy("Stopped backfills"), _operated_backfills),
+        Action("backfill.rerun", gettext_lazy("Reran what failed in backfills"), _operated_backfills),
         Action("task.undeploy", gettext_lazy("Undeployed tasks"), _operated_tasks),
         Action("task.set_owner", gettext_lazy("Changed the owner of tasks"), _told("set_owner_task", _operated_tasks)),
         Action(

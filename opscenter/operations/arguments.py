@@ -80,8 +80,24 @@ def _read_group(given: Values, workspace: Workspace) -> dict[str, Any]:
     name = str(given["resource_group"])
     group = ResourceGroup.objects.usable_in(workspace).filter(name=name).first()
     if group is None:
-        raise Invalid("operation.resource_group", name=name[:200])
+        raise Invalid("operation.resource_group", **_usable(name, workspace.pk))
     return {"resource_group": group.name, "resource_group_id": group.pk}
+
+
+def _taken_away(objects: Sequence[Any], values: Values) -> dict[int, Reason]:
+    """The workspace may have lost the group since."""
+    if not objects:
+        return {}
+    workspace = objects[0].workspace_id
+    group, name = values["resource_group_id"], values["resource_group"]
+    if ResourceGroup.objects.filter(pk=group, associations__workspace=workspace).exists():
+        return {}
+    return {one.pk: Reason("operation.resource_group", _usable(name, workspace)) for one in objects}
+
+
+def _usable(name: str, workspace: int) -> dict[str, Any]:
+    usable = ResourceGroup.objects.filter(associations__workspace=workspace).order_by("name")
+    return {"name": name[:200], "usable": list(usable.values_list("name", flat=True))}
 
 
 def _read_owner(given: Values, workspace: Workspace) -> dict[str, Any]:
@@ -103,16 +119,6 @@ def _left(tasks: Sequence[Any], values: Values) -> dict[int, Reason]:
     if members.exists():
         return {}
     return {task.pk: Reason("operation.owner", {"name": values["owner"]}) for task in tasks}
-
-
-def _taken_away(objects: Sequence[Any], values: Values) -> dict[int, Reason]:
-    """The group may have been dissociated from the workspace since."""
-    if not objects:
-        return {}
-    usable = ResourceGroup.objects.usable_in(objects[0].workspace)
-    if usable.filter(pk=values["resource_group_id"]).exists():
-        return {}
-    return {one.pk: Reason("operation.resource_group", {"name": values["resource_group"]}) for one in objects}
 
 
 OWNER = Arguments(_read_owner, refuse=_left, words=lambda values: _("owner %(owner_name)s") % values)
@@ -147,4 +153,7 @@ def _priority(params: Mapping[str, Any]) -> str:
 
 @sentence("operation.resource_group")
 def _resource_group(params: Mapping[str, Any]) -> str:
-    return _("This workspace may not use a resource group “%(name)s”. Choose another, or have it associated.") % params
+    return _("The workspace may use no resource group “%(name)s”. It may use: %(usable)s.") % {
+        "name": params["name"],
+        "usable": ", ".join(params["usable"]),
+    }

@@ -215,6 +215,11 @@ def _count_tasks(params: Mapping[str, Any]) -> str:
     return _("Choose between 1 and %(most)s tasks; %(given)s were given.") % params
 
 
+@sentence("operation.count_backfill")
+def _count_backfills(params: Mapping[str, Any]) -> str:
+    return _("Choose between 1 and %(most)s backfills; %(given)s were given.") % params
+
+
 @sentence("operation.long_token")
 def _long_token(params: Mapping[str, Any]) -> str:
     return _("The client token is too long; %(most)s characters are the most.") % params

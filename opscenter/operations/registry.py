@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import Q
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
@@ -19,7 +20,7 @@ from opscenter.operations.force_rerun import FORCE
 from opscenter.operations.force_rerun import refused as refused_to_force
 from opscenter.operations.permits import missing
 from opscenter.operations.undeploy import refused_by_downstream
-from opscenter.production.models import Recurrence, Task, TaskInstance, TaskVersion
+from opscenter.production.models import Backfill, Recurrence, Task, TaskInstance, TaskVersion
 from opscenter.production.rules.states import ENDED, LIVE, WAITING, State
 from opscenter.workspaces.models import Member
 from opscenter.workspaces.roles import Permission
@@ -30,10 +31,11 @@ class OperationSpec:
     """One operation.
 
     Attributes:
-        object_type: what it is done to: ``instance`` or ``task``.
+        object_type: what it is done to: ``instance``, ``task`` or ``backfill`` (a whole job).
         audit: its code in the audit trail.
         states: the instance's states from which it may be done.
-        frozen: only on frozen (True) or on not frozen (False) objects; None for both.
+        job_states: the backfill's.
+        frozen: only on frozen or paused (True) or on not frozen (False) objects; None for both.
         danger: cannot be undone; the button says so in red.
         point: the extension point that is asked first, in production; empty for none.
         arguments: what it is told beside its objects; None for nothing.
@@ -48,6 +50,7 @@ class OperationSpec:
     name: Promise
     permission: Permission
     states: frozenset[State] = frozenset()
+    job_states: frozenset[Backfill.State] = frozenset()
     frozen: bool | None = None
     danger: bool = False
     object_type: str = "instance"
@@ -61,8 +64,10 @@ class OperationSpec:
 
     @property
     def audit(self) -> str:
-        return f"{self.object_type}.{self.code.removesuffix('_task')}"
+        return f"{self.object_type}.{self.code.removesuffix(f'_{self.object_type}')}"
 
+
+Job = Backfill.State
 
 OPERATIONS: dict[str, OperationSpec] = {
     spec.code: spec
@@ -171,6 +176,45 @@ OPERATIONS: dict[str, OperationSpec] = {
             event="node-change-updated",
         ),
         OperationSpec(
+            "make_backfill",
+            pgettext_lazy("operation", "Backfill"),
+            Permission.TEST_TASK,
+            job_states=frozenset({Job.ASKED}),
+            object_type="backfill",
+            point="backfill-data",
+        ),
+        OperationSpec(
+            "pause_backfill",
+            pgettext_lazy("operation", "Pause"),
+            Permission.OPERATE_INSTANCE,
+            job_states=frozenset({Job.STARTED}),
+            frozen=False,
+            object_type="backfill",
+        ),
+        OperationSpec(
+            "resume_backfill",
+            pgettext_lazy("operation", "Resume"),
+            Permission.OPERATE_INSTANCE,
+            job_states=frozenset({Job.READY, Job.STARTED}),
+            frozen=True,
+            object_type="backfill",
+        ),
+        OperationSpec(
+            "stop_backfill",
+            gettext_lazy("Stop all"),
+            Permission.OPERATE_INSTANCE,
+            job_states=frozenset({Job.MAKING, Job.READY, Job.STARTED}),
+            object_type="backfill",
+            danger=True,
+        ),
+        OperationSpec(
+            "rerun_backfill",
+            gettext_lazy("Rerun failed"),
+            Permission.OPERATE_INSTANCE,
+            job_states=frozenset({Job.STARTED, Job.STOPPED}),
+            object_type="backfill",
+        ),
+        OperationSpec(
             "undeploy_task",
             pgettext_lazy("operation", "Undeploy"),
             Permission.OPERATE_TASK,
@@ -196,8 +240,8 @@ OPERATIONS: dict[str, OperationSpec] = {
             Permission.OPERATE_TASK,
             object_type="task",
             arguments=RESOURCE_GROUP,
-            event="node-change-updated",
             holds_tenant=True,
+            event="node-change-updated",
         ),
         OperationSpec(
             "set_priority_task",
@@ -222,16 +266,28 @@ def arguments_in_words(code: str, values: Mapping[str, Any] | None) -> str:
     return arguments.words(values) if arguments is not None and values else ""
 
 
-def refusal(spec: OperationSpec, target: TaskInstance | Task, member: Member) -> Reason | None:
+Target = TaskInstance | Task | Backfill
+
+
+def _owner(target: Target) -> int:
+    """Whose it is; a backfill is that of who asked for it."""
+    if isinstance(target, Backfill):
+        return target.created_by_id
+    return target.task.owner_id if isinstance(target, TaskInstance) else target.owner_id
+
+
+def refusal(spec: OperationSpec, target: Target, member: Member) -> Reason | None:
     """Why the member cannot do this to the target now; None when they can."""
-    owner = target.task.owner_id if isinstance(target, TaskInstance) else target.owner_id
+    owner = _owner(target)
     if not member.may(spec.permission, own=owner == member.user_id):
         return Reason("permission.missing", missing(spec.permission, member))
     return state_refusal(spec, target)
 
 
-def state_refusal(spec: OperationSpec, target: TaskInstance | Task) -> Reason | None:
+def state_refusal(spec: OperationSpec, target: Target) -> Reason | None:
     """Why the target's own state forbids it; None when it does not."""
+    if isinstance(target, Backfill):
+        return _backfill_refusal(spec, target)
     return _task_refusal(spec, target) if isinstance(target, Task) else _instance_refusal(spec, target)
 
 
@@ -244,6 +300,28 @@ def _task_refusal(spec: OperationSpec, task: Task) -> Reason | None:
     if spec.frozen is not None and is_frozen is not spec.frozen:
         return Reason("task.frozen" if is_frozen else "task.not_frozen", {"task": task.name})
     return None
+
+
+def _backfill_refusal(spec: OperationSpec, job: Backfill) -> Reason | None:
+    if job.state not in spec.job_states:
+        return Reason("backfill.state", {"state": job.state, "operation": spec.code})
+    if spec.frozen is not None and job.is_paused is not spec.frozen:
+        return Reason("backfill.paused_already" if job.is_paused else "backfill.not_paused")
+    if spec.code == "rerun_backfill" and job.dates.filter(is_made=False).exists():
+        return Reason("backfill.half_made")
+    if job.state == Backfill.State.STARTED or spec.code == "rerun_backfill":
+        return _nothing_to_do(spec, job)
+    return None
+
+
+def _nothing_to_do(spec: OperationSpec, job: Backfill) -> Reason | None:
+    """Nothing of the job is left to be paused, stopped or rerun."""
+    instances = TaskInstance.objects.filter(workflow_instance__backfill_date__backfill=job)
+    failed = Q(state=State.FAILURE, due_at__isnull=True)
+    if spec.code == "rerun_backfill":
+        return None if instances.filter(failed).exists() else Reason("backfill.nothing_failed")
+    over = not instances.exclude(state=State.SUCCESS).exclude(failed).exists()
+    return Reason("backfill.over") if over and spec.frozen is not True else None
 
 
 def _instance_refusal(spec: OperationSpec, instance: TaskInstance) -> Reason | None:

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from extensions import envelope
 from opscenter.base import clock
 from opscenter.base.reasons import Invalid, Reason, sentence
-from opscenter.operations import instances, reruns, tasks, telling
+from opscenter.operations import backfill_jobs, instances, reruns, tasks, telling
 from opscenter.operations.arguments import arguments_of
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.registry import OPERATIONS, OperationSpec, refusal
@@ -32,6 +32,7 @@ class _Kind:
         types: the node types of the objects with these ids.
         message: what a message to extensions says of these.
         unknown: the reason when there is no such object.
+        also: what else may speak against an operation that waited for extensions, beside the registry's table.
         leave: puts right what waits for objects that the operation was expected to change and did not.
     """
 
@@ -42,6 +43,7 @@ class _Kind:
     message: Callable[[Sequence[Any]], dict[str, Any]]
     unknown: str
     leave: Callable[[str, Sequence[int]], None] = lambda code, ids: None
+    also: Callable[[Any, Member], Reason | None] = lambda one, member: None
 
 
 KINDS = {
@@ -61,6 +63,15 @@ KINDS = {
         lambda ids: set(Task.objects.filter(pk__in=ids).values_list("node_type", flat=True)),
         lambda some: envelope.nodes([one.number for one in some]),
         "task.unknown",
+    ),
+    "backfill": _Kind(
+        backfill_jobs.read,
+        backfill_jobs.EFFECTS,
+        lambda one: str(one.name),
+        lambda ids: set(),
+        lambda some: {},  # it is asked for at a door of its own: backfills.ask
+        "backfill.unknown",
+        also=backfill_jobs.look_again,
     ),
 }
 
@@ -187,7 +198,9 @@ def look_at(
     operation.targets.filter(done=None, object_id__in=waiting, open_code__isnull=False).update(open_code=None)
     if member is None:
         return objects, dict.fromkeys(waiting, Reason("operation.asker_left", {"user": str(operation.actor)}))
-    return objects, judge(spec, objects, waiting, member, arguments_of(operation))
+    refusals = judge(spec, objects, waiting, member, arguments_of(operation))
+    also = KINDS[spec.object_type].also
+    return objects, {pk: refused or also(objects[pk], member) for pk, refused in refusals.items()}
 
 
 def _write_results(operation: Operation, refusals: Mapping[int, Reason | None]) -> None:

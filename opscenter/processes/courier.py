@@ -7,7 +7,7 @@ from threading import Event, Thread, get_native_id
 import structlog
 from django.db import connection
 
-from extensions import changes
+from extensions.changes import Changes
 from extensions.courier import REST, Courier
 from extensions.outbox import Lane
 from opscenter.base import due, notify, sql
@@ -18,7 +18,7 @@ from opscenter.processes.beating import Beating
 
 logger = structlog.get_logger(__name__)
 
-_NICER = 10
+_NICER = 19
 """Regular events take what processor time others leave: nobody waits for them."""
 
 
@@ -51,7 +51,7 @@ def _tell(stop: Event) -> None:
         logger.warning("courier.priority", error=str(error))
     try:
         with Courier(_nobody_waits, lane=Lane.NOTICES) as courier:
-            sources = [due.Source("changes", changes.run), due.Source("notices", courier.send_due)]
+            sources = [due.Source("changes", Changes().run), due.Source("notices", courier.send_due)]
             due.loop(sources, [notify.NOTICES], stop, lambda: True, rest=REST)
     finally:
         connection.close()

@@ -129,6 +129,8 @@ def holdups(
             n=Count("pk"), first=Min("not_before"), since=Min("state_at")
         )
     )
+    if not counted:  # filters that can match nothing make no statement that could be walked from
+        return HoldUps(0, (), 0, False)
     usage = capacity.usage(set(ResourceGroup.objects.filter(tenant=tenant).values_list("pk", flat=True)))
     ready = _ready(waiting, usage) if any(row[0] == State.WAIT_RESOURCE for row in counted) else []
     short = [pk for pk, one in usage.items() if not one.has_room]
@@ -182,7 +184,7 @@ def _of_culprits(held: dict[int, int]) -> list[HoldUp]:
         cursor.execute(_CULPRITS, {"ids": ids})
         rows = cursor.fetchall()
     return [
-        HoldUp(one.cause, held[one.id], culprit=one, workspace=row[8], since=row[9], owner=row[10])
+        HoldUp(one.cause, held[one.id], culprit=one, workspace=row[9], since=row[10], owner=row[11])
         for row, one in zip(rows, culprits(rows), strict=True)
     ]
 

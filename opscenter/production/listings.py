@@ -15,6 +15,8 @@ from opscenter.workspaces.models import User, Workspace
 
 _LONGEST_NUMBER = 18
 """Digits of ids that fit the database; a longer run of digits can only be part of a name."""
+FEW_TASKS = 100
+"""Tasks up to which their instances are found by the tasks."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class InstanceFilter:
 
     text: str = ""
     task: int | None = None
+    backfill: int | None = None
     bizdate: date | None = None
     states: Collection[State] = ()
     frozen: bool = False
@@ -98,16 +101,13 @@ def instances(
         found = found.filter(frozen=True)
     if wanted.node_type:
         found = found.filter(node_type=wanted.node_type)
-    if wanted.owner is not None:
-        found = found.filter(task__owner__uid=wanted.owner)
-    if wanted.workflow is not None:
-        found = found.filter(task__workflow__number=wanted.workflow)
+    found = found.filter(_of_tasks(workspace, environment, wanted))
     if wanted.run is not None:
         found = found.filter(workflow_instance=wanted.run)
-    if wanted.task is not None:
-        found = found.filter(task__number=wanted.task)
-    if wanted.text:
-        found = found.filter(_named("task__number", "task__name", wanted.text, also="pk"))
+    if WorkflowInstance.Type.BACKFILL in kinds:
+        found = found.filter(turn_of__isnull=True)  # turns belong to the job, not to what it runs
+    if wanted.backfill is not None:
+        found = found.filter(workflow_instance__backfill_date__backfill=wanted.backfill)
     if wanted.group:
         found = found.filter(resource_group__name=wanted.group)
     if wanted.held_by is not None:
@@ -119,12 +119,35 @@ def instances(
     return found
 
 
+def _of_tasks(workspace: Workspace, environment: str, wanted: InstanceFilter) -> Q:
+    """What is asked of their tasks. The instances of few tasks are found by these; a list that is walked until a page is full
+    would be walked to its end for them. Index: instance_of_task."""
+    given = {"owner__uid": wanted.owner, "workflow__number": wanted.workflow, "number": wanted.task}
+    asked = {name: value for name, value in given.items() if value is not None}
+    if not asked and not wanted.text:
+        return Q()
+    of_task = Q(**{f"task__{name}": value for name, value in asked.items()})
+    chosen = Task.objects.filter(workspace=workspace, environment=environment, **asked)
+    if wanted.text:
+        chosen = chosen.filter(_named("number", "name", wanted.text))
+    few = list(chosen.order_by().values_list("pk", flat=True)[: FEW_TASKS + 1])
+    if len(few) > FEW_TASKS:
+        return of_task & _named("task__number", "task__name", wanted.text, also="pk") if wanted.text else of_task
+    number = _number(wanted.text)
+    return Q(task__in=few) if number is None else Q(task__in=few) | (of_task & Q(pk=number))
+
+
+def _number(text: str) -> int | None:
+    """The text as an id; None if it can be none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER else None
+
+
 def _named(number: str, name: str, text: str, also: str = "") -> Q:
     asked = Q(**{f"{name}__icontains": text})
-    if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER:
-        asked |= Q(**{number: int(text)})
+    if (value := _number(text)) is not None:
+        asked |= Q(**{number: value})
         if also:
-            asked |= Q(**{also: int(text)})
+            asked |= Q(**{also: value})
     return asked
 
 

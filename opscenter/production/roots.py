@@ -14,7 +14,8 @@ MOST_STEPS = 5_000
 """Instances that one walk looks at, for all that it starts from. A wider or deeper graph is walked so far and no further:
 the nearest levels first, so what is found is the nearest that needs somebody."""
 
-COLUMNS = "i.id, t.name, i.state, i.frozen, i.reason ->> 'code', i.due_at, i.not_before, i.resource_group_id"
+COLUMNS = """i.id, t.name, i.state, i.frozen, i.reason ->> 'code', i.due_at, i.not_before, i.resource_group_id,
+    (SELECT turn.after::text FROM production_backfilldate turn WHERE turn.turn_id = i.id)"""
 """What ``culprits`` reads, of an instance i and its task t."""
 
 _FIRST = f"(i.state = {State.FAILURE:d} OR i.frozen) DESC, (i.state = {State.WAIT_TRIGGER:d}) DESC"
@@ -72,7 +73,7 @@ def culprits(rows: Iterable[tuple[Any, ...]]) -> list[Culprit]:
 
 
 def _culprit(row: tuple[Any, ...], usage: dict[int, capacity.Usage], lack: capacity.Lack | None) -> Culprit:
-    pk, name, state, frozen, reason, due_at, not_before, group = row[:8]
+    pk, name, state, frozen, reason, due_at, not_before, group, turn = row[:9]
     known = usage.get(group) if lack is not None and lack.by_worker else None
     return Culprit(
         pk,
@@ -86,4 +87,5 @@ def _culprit(row: tuple[Any, ...], usage: dict[int, capacity.Usage], lack: capac
         served=known is None or known.workers > 0,
         at_maximum=lack is not None and lack.at_maximum,
         called=lack is None or not lack.uncalled,
+        turn=turn or "",
     )

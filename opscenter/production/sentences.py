@@ -199,6 +199,8 @@ def _resources_full(params: Params) -> str:
 @sentence("explain.upstream_unmet.short")
 def _upstream_unmet_short(params: Params) -> str:
     blocking = params["roots"] or params["blocking"]
+    if turns := [one for one in params["blocking"] if one.get("turn")]:
+        return _("Waits for the %(turn)s") % {"turn": _named(turns[0])}
     if params["roots"]:
         first = {"name": blocking[0]["name"], "state": _state(blocking[0])}
         return _("Waits for %(name)s (%(state)s)") % first
@@ -211,11 +213,17 @@ def _upstream_unmet_short(params: Params) -> str:
 
 
 def _blocking(params: Params) -> str:
-    shown = [f"{one['name']} ({_state(one)})" for one in params["blocking"][:SHOWN]]
+    shown = [_named(one) for one in params["blocking"][:SHOWN]]
     more = params["unmet"] - len(shown)
     if shown and more > 0:
         shown.append(_("and %(more)s more") % {"more": more})
     return ", ".join(shown)
+
+
+def _named(upstream: Params) -> str:
+    if upstream.get("turn"):
+        return _("business date %(date)s of the backfill") % {"date": upstream["turn"]}
+    return f"{upstream['name']} ({_state(upstream)})"
 
 
 def _state(upstream: Params) -> str:

@@ -37,7 +37,7 @@ class Permission(StrEnum):
 PERMISSION_NAMES: dict[Permission, Promise] = {
     Permission.VIEW: _("View tasks, instances and logs"),
     Permission.OPERATE_TASK: _("Freeze, undeploy and change tasks"),
-    Permission.TEST_TASK: _("Run tasks now (smoke test)"),
+    Permission.TEST_TASK: _("Run tasks now (smoke test), backfill data"),
     Permission.OPERATE_INSTANCE: _("Stop, rerun, set to succeeded, freeze and unfreeze instances"),
     Permission.EMERGENCY: _("Remove dependencies, change priorities and resource groups of instances"),
     Permission.FORCE_RERUN: _("Force reruns of everything downstream"),

@@ -10,6 +10,7 @@ const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
 
 function say(time) {
   time.dataset.text ||= time.textContent;
+  time.tabIndex = 0;
   const seconds = Math.round((new Date(time.dateTime) - Date.now()) / 1000);
   const [unit, size] = UNITS.find(([, size]) => Math.abs(seconds) >= size) ?? UNITS[3];
   const isAbsolute = time.dataset.absolute || Math.abs(seconds) > 30 * 86400;

@@ -127,7 +127,7 @@ def test_a_role_of_the_workspaces_own_opens_what_it_grants(cast: Cast, granted_o
         answer = client.get(address)
         if answer.status_code == 405:
             answer = client.post(address)
-        told = answer.content.decode()
+        told = answer.getvalue().decode()
         if may:
             assert answer.status_code != 403 or needed.value not in told, name
         else:

@@ -1,11 +1,15 @@
 """Manually triggered tasks and workflows on pages: the lists, the question, the run, and where its instances are found."""
 
+import json
 from typing import Any
 
 import pytest
 from django.test import Client
 
+from opscenter.operations.actor import Actor
+from opscenter.operations.drafts import import_document
 from opscenter.production.models import WorkflowInstance
+from opscenter.workspaces.models import AuditEntry
 from tests.cast import Cast
 from tests.console.visits import as_user, url
 
@@ -50,6 +54,8 @@ def test_a_workflow_is_run_and_leads_to_its_instances(cast: Cast) -> None:
     instance = run.task_instances.get(task=first)
     of_one = client.get(url(cast, "instance", pk=instance.pk)).content.decode()
     assert "Manual workflow" in of_one and f"run={run.pk}" in of_one
+    graph = client.get(url(cast, "instance_dag", pk=instance.pk)).content.decode()
+    assert f"run={run.pk}" in graph, "the way back leads to the run here too"
     assert "first" not in page(cast, "instance_list", bizdate="all") and "first" not in page(cast, "test_instance_list")
     assert f"?run={run.pk}" in page(cast, "manual_task_workflows")
 
@@ -109,6 +115,36 @@ def test_a_manual_task_offers_to_be_run_and_names_no_schedule(cast: Cast) -> Non
     html = as_user(cast.operator).get(url(cast, "task", number=task.number)).content.decode()
     assert url(cast, "manual_task_run") in html and "Manually triggered" in html
     assert "Run now" not in html and "None yet. It runs when somebody runs it." in html
+
+
+def test_a_draft_says_that_it_is_triggered_manually(cast: Cast) -> None:
+    text = json.dumps({"kind": "ManualWorkflow", "version": "1.1.0", "spec": {"workflows": [
+        {"id": "w", "name": "By hand", "nodes": [{"id": "a", "name": "a", "script": {"runtime": {"command": "VIRTUAL"}}}]}
+    ]}})  # fmt: skip
+    report = import_document(Actor(cast.owner, AuditEntry.Face.CONSOLE), cast.workspace, text)
+    assert report.workflow is not None
+    html = as_user(cast.owner).get(url(cast, "workflow", pk=report.workflow.pk)).content.decode()
+    assert "Manually triggered" in html and "no schedule" not in html
+
+
+def test_a_task_leads_to_the_list_that_its_instances_are_in(cast: Cast) -> None:
+    lists = {
+        ("prod", "nightly"): "instance_list",
+        ("dev", "nightly"): "test_instance_list",
+        ("prod", "by_hand"): "manual_instance_list",
+        ("dev", "by_hand"): "manual_instance_list",
+    }
+    for (env, name), wanted in lists.items():
+        trigger: dict[str, Any] = {"trigger": "Manual", "cron": ""} if name == "by_hand" else {}
+        task = cast.task(name, environment=env.capitalize(), **trigger)
+        page_of_it = as_user(cast.operator).get(url(cast, "task", env=env, number=task.number))
+        assert page_of_it.context["instances_url"].startswith(url(cast, wanted, env=env)), (env, name)
+
+
+def test_lists_without_a_date_of_their_own_offer_no_other_dates(cast: Cast) -> None:
+    for name in ("manual_instance_list", "test_instance_list"):
+        html = page(cast, name, q="nothing")
+        assert "Show all dates" not in html and "Clear filters" in html
 
 
 def test_who_may_not_run_sees_why(cast: Cast) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from extensions import checks, deliveries, lifecycle, options, outbox, parameters, rules
+from extensions import checks, deliveries, endpoints, lifecycle, options, outbox, parameters, rules
 from extensions.envelope import body_for
 from extensions.lifecycle import NEXT_STATUS
 from extensions.models import Extension
@@ -95,7 +95,11 @@ def test_the_figures_are_the_products_own() -> None:
     assert f"at most {rules.MOST_REPORTS:,} of a check" in PAGE
     assert f"up to {checks.LONGEST_WORDS:,} characters are kept" in PAGE
     assert (lifecycle.ROTATION.total_seconds(), rules.LONGEST_WAIT.total_seconds()) == (24 * 3600, 3600)
-    assert (timedelta(days=3), timedelta(days=5), 10) == (outbox.NOTICE_FOR, outbox.DEAD_AFTER, outbox.LEAST_FAILURES)
+    assert (timedelta(days=3), timedelta(days=5), 10) == (
+        outbox.NOTICE_FOR,
+        endpoints.DEAD_AFTER,
+        endpoints.LEAST_FAILURES,
+    )
     assert f"up to {deliveries.MOST_REPLAYED:,} at a time" in PAGE
     assert callbacks.MOST_BYTES == 64 * 1024
     assert f"more than {callbacks.CALLS_PER_SECOND:g} calls a second" in PAGE

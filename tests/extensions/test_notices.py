@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from extensions import lifecycle, notices, outbox
+from extensions import endpoints, lifecycle, notices, outbox
 from extensions.courier import request
 from extensions.models import Delivery, Extension
 from extensions.notices import Notice
@@ -144,8 +144,8 @@ class TestEnd:
         """One that has done nothing but fail for long."""
         made = listener(cast, url)
         values = {
-            "failing_since": clock.now() - outbox.DEAD_AFTER,
-            "failures": outbox.LEAST_FAILURES - 1,
+            "failing_since": clock.now() - endpoints.DEAD_AFTER,
+            "failures": endpoints.LEAST_FAILURES - 1,
         } | facts
         Extension.objects.filter(pk=made.pk).update(**values)
         return made
@@ -176,7 +176,7 @@ class TestEnd:
             send()
         made.refresh_from_db()
         assert made.gone_at is None and made.failing_since is not None
-        assert made.failures == facts.get("failures", outbox.LEAST_FAILURES - 1) + 1
+        assert made.failures == facts.get("failures", endpoints.LEAST_FAILURES - 1) + 1
 
     def test_a_success_starts_anew(self, cast: Guarded) -> None:
         with Receiver() as receiver:

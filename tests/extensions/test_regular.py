@@ -336,9 +336,11 @@ class TestWatching:
         assert told() == [] and not Change.objects.exists()
 
     def test_who_looks_does_so_again_only_while_somebody_listens(self, cast: Guarded) -> None:
-        assert changes.run() is None
+        looker = changes.Changes()
+        assert looker.run() is None
         subscribed(cast, STATUS)
-        assert changes.run() is not None
+        moment = looker.run()
+        assert moment is not None and looker.run() == moment, "whoever wakes it before that wakes it in vain"
 
 
 def test_what_is_sent_to_nobody_has_failed_and_can_be_sent_later(cast: Guarded) -> None:

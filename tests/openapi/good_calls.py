@@ -3,8 +3,13 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from opscenter.production.models import Attempt, LogChunk, ResourceGroup, TaskInstance, WorkflowInstance
+from opscenter.operations import backfills
+from opscenter.operations.actor import Actor
+from opscenter.operations.backfill_request import BackfillRequest
+from opscenter.production.models import Attempt, Backfill, LogChunk, ResourceGroup, Task, TaskInstance, WorkflowInstance
+from opscenter.production.rules.backfill import DateRange, Mode
 from opscenter.production.rules.states import State
+from opscenter.workspaces.models import AuditEntry
 from tests.cast import BIZDATE, MIDNIGHT, Cast
 from tests.openapi.guards import Guard, verdict
 from tests.openapi.wire import V2020, V2024
@@ -43,6 +48,15 @@ def rerun_instance(cast: Cast) -> TaskInstance:
     return made
 
 
+def backfill(cast: Cast, task: Task) -> Backfill:
+    """One that the administrator asked for, of one date."""
+    day = DateRange(BIZDATE, BIZDATE)
+    asked = BackfillRequest(mode=Mode.CURRENT, roots=(task.number,), ranges=(day,))
+    return backfills.job_of(
+        backfills.ask(Actor(cast.admin, AuditEntry.Face.CONSOLE), cast.workspace, task.environment, asked)
+    )
+
+
 def calls(cast: Cast, instance: TaskInstance, guard: Guard) -> dict[Key, dict[str, Any]]:
     """One good call of each operation, in an order in which each succeeds; only the two that ask for
     a result (LATER) need what another one answers."""
@@ -61,6 +75,7 @@ def calls(cast: Cast, instance: TaskInstance, guard: Guard) -> dict[Key, dict[st
     first, second, third, fourth, fifth = (cast.task(name) for name in ("first", "second", "third", "fourth", "fifth"))
     passed, failed = (verdict(guard.asked()), verdict(guard.asked(), "FAIL"))
     failed["CheckMessage"] = "Not at night"
+    job = backfill(cast, cast.task("sixth"))
     freeze = {"Trigger": {"Recurrence": "Pause"}}
     spare = ResourceGroup.objects.create(tenant=cast.tenant, name="spare", slots=2, created_by=cast.admin)
     spare.associations.create(workspace=cast.workspace)
@@ -93,6 +108,15 @@ def calls(cast: Cast, instance: TaskInstance, guard: Guard) -> dict[Key, dict[st
             "Filter": {"RerunDownstreamEnabled": True, "TaskInstanceStatuses": ["Failure"]},
         },
         (V2024, "CreateWorkflowInstances"): smoke,
+        (V2024, "GetWorkflowInstance"): {"Id": instance.workflow_instance_id},
+        (V2024, "ListWorkflowInstances"): {"ProjectId": project, "BizDate": day},
+        (V2020, "GetDag"): {"DagId": job.dates.get().family_id, "ProjectEnv": "PROD"},
+        (V2020, "ListDags"): {"OpSeq": job.operation, "ProjectEnv": "PROD"},
+        (V2020, "RunCycleDagNodes"): {
+            "Name": "again", "ProjectEnv": "PROD", "RootNodeId": instance.task.number, "Parallelism": False,
+            "IncludeNodeIds": str(instance.task.number),
+            "StartBizDate": "2026-11-20 00:00:00", "EndBizDate": "2026-11-20 00:00:00",
+        },
         (V2020, "GetInstance"): one,
         (V2020, "ListInstances"): {"ProjectId": project, "ProjectEnv": "PROD"},
         (V2020, "GetInstanceLog"): one,

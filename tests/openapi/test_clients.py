@@ -137,6 +137,60 @@ def test_operating_by_the_client_of_2024(wire: Wire, cast: Cast, address: str) -
     assert result.status == "Created" and len(result.workflow_task_instance_ids) == 1
 
 
+def test_client_of_2024_runs_by_hand_and_changes_instances(wire: Wire, cast: Cast, address: str) -> None:
+    client = Client24(config(wire, address, **SCHEMES[0]))
+    workflow = cast.workflow("by_hand")
+    first = cast.task("first", trigger="Manual", cron="", workflow=workflow)
+    cast.task("then", trigger="Manual", cron="", workflow=workflow, upstream=[first])
+    made = client.create_workflow_instances(
+        m24.CreateWorkflowInstancesRequest(
+            project_id=cast.workspace.pk,
+            name="try",
+            type="ManualWorkflow",
+            workflow_id=workflow.number,
+            env_type="Prod",
+        )
+    )
+    result = client.get_create_workflow_instances_result(
+        m24.GetCreateWorkflowInstancesResultRequest(operation_id=made.body.operation_id)
+    ).body.result
+    up, down = TaskInstance.objects.filter(pk__in=result.workflow_task_instance_ids).order_by("task__name")
+    changed = client.update_task_instances(
+        m24.UpdateTaskInstancesRequest(
+            task_instances=[m24.UpdateTaskInstancesRequestTaskInstances(id=up.pk, priority=8)], comment="urgent"
+        )
+    )
+    assert changed.body.success_info[str(up.pk)].success is True
+    removed = client.remove_task_instance_dependencies(
+        m24.RemoveTaskInstanceDependenciesRequest(id=down.pk, upstream_task_instance_ids=[up.pk])
+    )
+    assert removed.body.success is True
+    down.refresh_from_db()
+    assert down.state == State.WAIT_RESOURCE
+    TaskInstance.objects.update(state=State.FAILURE)
+    rerun = client.rerun_workflow_instances(
+        m24.RerunWorkflowInstancesRequest(
+            project_id=cast.workspace.pk, type="ManualWorkflow", workflow_id=workflow.number,
+            filter=m24.RerunWorkflowInstancesRequestFilter(task_name="first", rerun_downstream_enabled=True),
+        )
+    )  # fmt: skip
+    answer = client.get_rerun_workflow_instances_result(
+        m24.GetRerunWorkflowInstancesResultRequest(operation_id=rerun.body.operation_id)
+    )
+    assert answer.body.result.status == "Success"
+
+
+def test_client_of_2020_runs_by_hand(wire: Wire, cast: Cast, address: str) -> None:
+    cast.task("first", trigger="Manual", cron="", workflow=cast.workflow("by_hand"))
+    client = Client20(config(wire, address, **SCHEMES[0]))
+    made = client.run_manual_dag_nodes(
+        m20.RunManualDagNodesRequest(
+            project_name=cast.workspace.name, project_env="PROD", flow_name="by_hand", biz_date="2026-11-20 00:00:00"
+        )
+    )
+    assert TaskInstance.objects.get(workflow_instance=made.body.dag_id).task.name == "first"
+
+
 @pytest.mark.parametrize("scheme", SCHEMES[:2], ids=["acs3", "v1"])
 def test_client_of_2020(wire: Wire, cast: Cast, gate: TaskInstance, address: str, scheme: dict) -> None:
     client = Client20(config(wire, address, **scheme))

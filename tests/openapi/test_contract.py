@@ -29,6 +29,7 @@ _OPERATION = [{"name": name, **_TEXT} for name in ("OperationId", "Status", "Mes
 OURS: dict[tuple[str, str], list[dict[str, Any]]] = {
     (V2024, "UpdateTask"): _OPERATION,
     (V2020, "UpdateNodeRunMode"): _OPERATION,
+    (V2020, "RunCycleDagNodes"): _OPERATION,
     (V2020, "UpdateNodeOwner"): _OPERATION,
     (V2020, "OfflineNode"): _OPERATION,
     (V2024, "DeleteTask"): _OPERATION,

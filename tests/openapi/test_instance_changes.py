@@ -40,7 +40,7 @@ def test_priorities_and_groups_of_many(wire: Wire, cast: Cast) -> None:
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [({"Priority": 4}, "is no priority"), ({"RuntimeResource": "nowhere"}, "may not use a resource group")],
+    [({"Priority": 4}, "is no priority"), ({"RuntimeResource": "nowhere"}, "may use no resource group")],
 )
 def test_values_that_do_not_exist(wire: Wire, cast: Cast, change: dict[str, Any], said: str) -> None:
     instance = cast.instance(cast.task())

@@ -340,7 +340,7 @@ def test_smoke_test(wire: Wire, cast: Cast) -> None:
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
-        ({"Type": "SupplementData"}, "InvalidType"),
+        ({"Type": "TriggerWorkflow"}, "InvalidType"),
         ({"AutoStartEnabled": False}, "InvalidAutoStartEnabled"),
         ({"TaskParameters": '{"1": "a=b"}'}, "Invalid.Operation.Request"),
         ({"TaskParameters": "a=b"}, "InvalidTaskParameters"),

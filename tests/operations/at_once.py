@@ -58,3 +58,16 @@ def wait_until_blocked() -> None:
                 return
         time.sleep(0.01)
     raise AssertionError("nobody waits for us")
+
+
+def no_other_connection_is_busy() -> None:
+    """The server has noticed that the killed process is gone: nothing holds locks any more."""
+    for _ in range(1000):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_sleep(0.01), count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'"
+            )
+            if not cursor.fetchone()[1]:
+                return
+    raise AssertionError("somebody is still at work")

@@ -10,7 +10,7 @@ from opscenter.operations.models import Operation
 from opscenter.production.models import Task
 from opscenter.workspaces.models import AuditEntry
 from tests.operations.answerer import answering
-from tests.operations.at_once import wait_until_blocked
+from tests.operations.at_once import no_other_connection_is_busy, wait_until_blocked
 from tests.operations.guarded import OPEN, Guarded, check_of, frozen, say, status_of, told, trail
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -72,16 +72,3 @@ def test_killed_after_it_was_told_is_all_there() -> None:
     assert (status_of(operation), frozen(task), check_of(operation).words) == ("applied", [True], "said in time")
     assert say(check_of(operation), "OK").words == "said in time", "who did not hear it may say it again"
     assert [action for action, _ in trail(operation)] == ["operation.ask", "task.freeze"]
-
-
-def no_other_connection_is_busy() -> None:
-    """The server has noticed that the killed process is gone: nothing holds locks any more."""
-    for _ in range(1000):
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT pg_sleep(0.01), count(*) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'"
-            )
-            if not cursor.fetchone()[1]:
-                return
-    raise AssertionError("somebody is still at work")

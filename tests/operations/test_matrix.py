@@ -98,7 +98,7 @@ def cell(code: str, frozen: bool, state: State) -> str | None:
 
 def test_the_tables_name_every_operation_state_and_role() -> None:
     assert set(CODES) == set(operations_on("instance")) == {code for code, _ in TABLE}
-    assert {spec.object_type for spec in OPERATIONS.values()} == {"instance", "task"}
+    assert {spec.object_type for spec in OPERATIONS.values()} == {"instance", "task", "backfill"}
     assert set(COLUMNS) == set(State)
     assert set(WHO) == set(ROLES)
 

@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 
+from opscenter.base.reasons import Invalid
 from opscenter.console import drafts as console_drafts
 from opscenter.operations import door, drafts
+from opscenter.operations.arguments import OWNER, RESOURCE_GROUP
 from opscenter.operations.models import Operation
 from opscenter.operations.publish import PublishRefused, publish
-from opscenter.production.models import Task
+from opscenter.production.models import ResourceGroup, ResourceGroupAssociation, Task
 from opscenter.workspaces.models import Member, User
 from tests.cast import usable_group
 from tests.operations.at_once import at_once
@@ -145,12 +147,26 @@ def test_only_a_member_becomes_an_owner_also_when_extensions_took_long(cast: Cas
     """Judged again under the locks: somebody who left meanwhile is refused."""
     bring(cast, node("a"))
     deploy(cast, "a")
-    from opscenter.operations.arguments import OWNER
-
     values = OWNER.read({"owner": "dora"}, cast.workspace)
     assert values["owner_name"] == "dora" and OWNER.refuse([task("a")], values) == {}
     Member.objects.filter(user=User.objects.get(username="dora")).delete()
     assert [reason.code for reason in OWNER.refuse([task("a")], values).values()] == ["operation.owner"]
+
+
+@pytest.mark.django_db
+def test_only_a_group_that_the_workspace_may_use_is_chosen(cast: Cast) -> None:
+    bring(cast, node("a"))
+    deploy(cast, "a")
+    ResourceGroup.objects.create(tenant=cast.tenant, name="of others")
+    with pytest.raises(Invalid) as error:
+        do(cast, "set_resource_group_task", "a", resource_group="of others")
+    assert str(error.value) == "The workspace may use no resource group “of others”. It may use: default, night."
+    values = RESOURCE_GROUP.read({"resource_group": "night"}, cast.workspace)
+    assert RESOURCE_GROUP.refuse([task("a")], values) == {}
+    ResourceGroupAssociation.objects.filter(group__name="night").delete()
+    assert [reason.code for reason in RESOURCE_GROUP.refuse([task("a")], values).values()] == [
+        "operation.resource_group"
+    ]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -141,7 +141,7 @@ def moment(context: RequestContext, value: dt.datetime | None, zone: str = "", a
         return SafeString('<span class="nothing">–</span>')
     zone = zone or (context["frame"].zone if "frame" in context else "UTC")
     shown = _in_zone(value, zone).strftime(MOMENT)
-    relative = "" if absolute else SafeString(' data-relative tabindex="0"')
+    relative = "" if absolute else SafeString(" data-relative")
     stamp = f"{value.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
     return format_html('<time datetime="{}" title="{} {}"{}>{}</time>', stamp, shown, zone, relative, shown)
 

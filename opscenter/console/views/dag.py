@@ -4,15 +4,15 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from opscenter.console import dag_parts, live
+from opscenter.console import dag_parts, instance_parts, live
 from opscenter.console.access import ConsoleRequest, here, in_workspace, is_partial
 from opscenter.console.filters import query_string
 from opscenter.console.instance_rows import is_live
+from opscenter.console.views.tasks import task_crumb
 from opscenter.production import graph, selectors
-from opscenter.production.models import Task, TaskInstance, WorkflowInstance
+from opscenter.production.models import Task, TaskInstance
 
 
 @in_workspace
@@ -20,7 +20,7 @@ from opscenter.production.models import Task, TaskInstance, WorkflowInstance
 def task_dag(request: ConsoleRequest, number: int) -> HttpResponse:
     """What a task waits for and what waits for it."""
     found = get_object_or_404(selectors.tasks(request.user, request.workspace, request.environment), number=number)
-    crumbs = [(_("Tasks"), here(request, "task_list")), (found.name, here(request, "task", number=number))]
+    crumbs = [task_crumb(request, found), (found.name, here(request, "task", number=number))]
     return _answer(request, found, found.name, crumbs)
 
 
@@ -29,11 +29,10 @@ def task_dag(request: ConsoleRequest, number: int) -> HttpResponse:
 def instance_dag(request: ConsoleRequest, pk: int) -> HttpResponse:
     """The same of an instance; its states keep themselves up to date."""
     found = get_object_or_404(selectors.instances(request.user, request.workspace, request.environment), pk=pk)
-    crumbs = [(_("Test instances"), here(request, "test_instance_list"))]
-    if found.workflow_instance.type != WorkflowInstance.Type.SMOKE_TEST:
-        day = query_string({"bizdate": found.bizdate.isoformat()})
-        crumbs = [(_("Instances"), here(request, "instance_list") + day)]
-    crumbs.append((found.task.name, here(request, "instance", pk=pk)))
+    crumbs = [
+        *instance_parts.crumbs(request, found, instance_parts.backfill_of(found)),
+        (found.task.name, here(request, "instance", pk=pk)),
+    ]
     return _answer(request, found, found.task.name, crumbs)
 
 

@@ -17,7 +17,7 @@ from opscenter.console.access import ConsoleRequest, here, in_workspace, is_part
 from opscenter.console.filters import query_string
 from opscenter.console.instance_rows import duration_of, is_live
 from opscenter.production import log_tail, parameter_values, selectors
-from opscenter.production.models import Attempt, LogChunk, TaskInstance, WorkflowInstance
+from opscenter.production.models import Attempt, LogChunk, TaskInstance
 from opscenter.production.names import kind_name
 from opscenter.production.node_types import HTTP_TRIGGER
 
@@ -133,25 +133,15 @@ def _page(request: ConsoleRequest, found: TaskInstance, view: str) -> dict[str, 
         shown = parts.shown_attempt(found, request.GET.get("attempt", ""))
     except Attempt.DoesNotExist:
         raise Http404 from None
-    kinds = WorkflowInstance.Type
-    if found.workflow_instance.type == kinds.SMOKE_TEST:
-        crumbs = [(_("Test instances"), here(request, "test_instance_list"))]
-    elif found.workflow_instance.type in (kinds.MANUAL, kinds.MANUAL_WORKFLOW):
-        run = query_string({"run": found.workflow_instance_id})
-        crumbs = [
-            (_("Manual instances"), here(request, "manual_instance_list")),
-            (found.workflow_instance.name, here(request, "manual_instance_list") + run),
-        ]
-    else:
-        day = query_string({"bizdate": found.bizdate.isoformat()})
-        crumbs = [(_("Instances"), here(request, "instance_list") + day)]
+    job = parts.backfill_of(found)
     asked = {name: request.GET.getlist(name) for name in ("view", "attempt") if name in request.GET}
     return {
         "instance": found,
         "view": view,
         "part": f"console/instance/{view}.html",
         "tabs": _tabs(view),
-        "crumbs": crumbs,
+        "crumbs": parts.crumbs(request, found, job),
+        "backfill": job,
         "task_url": here(request, "task", number=found.task.number),
         "actions": parts.actions(request, found),
         "dag_url": here(request, "instance_dag", pk=found.pk),

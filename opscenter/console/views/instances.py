@@ -47,6 +47,8 @@ _MANUAL = _Kind(
     INSTANCE_LISTS["manual_instance_list"],
 )
 
+_BACKFILL = _Kind("backfill", gettext_lazy("Backfill instances"), INSTANCE_LISTS["backfill_instance_list"])
+
 
 @in_workspace
 @require_safe
@@ -60,6 +62,13 @@ def instance_list(request: ConsoleRequest) -> HttpResponse:
 def test_instance_list(request: ConsoleRequest) -> HttpResponse:
     """Instances of smoke tests, in either environment."""
     return _listing(request, _TEST)
+
+
+@in_workspace
+@require_safe
+def backfill_instance_list(request: ConsoleRequest) -> HttpResponse:
+    """Instances of backfills; with ``backfill`` those of one job."""
+    return _listing(request, _BACKFILL)
 
 
 @in_workspace
@@ -126,6 +135,7 @@ def _frame(request: ConsoleRequest, filters: InstanceFilters, kind: _Kind) -> di
         "chips": _chips(filters, kept, kind.is_dated),
         "is_narrowed": bool(kept),
         "clear_url": request.path,
+        "backfills_url": here(request, "backfill_list"),
         "waiting_url": here(request, "instance_waiting") + query_string(kept) if kind is _SCHEDULED else "",
         "test_url": here(request, "test_instance_list"),
         "tasks_url": here(request, "manual_task_list" if kind is _MANUAL else "task_list"),

@@ -11,7 +11,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
+from django.utils.translation import gettext_lazy, ngettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
 from extensions.models import Check
@@ -21,7 +21,7 @@ from opscenter.console.access import ConsoleRequest, actor, go, here, in_workspa
 from opscenter.console.matching import Matching, chosen
 from opscenter.console.matching import words as told_of
 from opscenter.console.operation_forms import FORMS, OperationForm
-from opscenter.console.operation_parts import told
+from opscenter.console.operation_parts import asked_in_words, told
 from opscenter.console.operation_words import WORDS
 from opscenter.console.questions import ask, back_url
 from opscenter.console.templatetags.ui import scheduled
@@ -32,8 +32,8 @@ from opscenter.operations.models import Operation
 from opscenter.operations.permits import missing
 from opscenter.operations.registry import OperationSpec, operations_on
 from opscenter.operations.results import judge
-from opscenter.production import selectors
-from opscenter.production.models import Task, TaskInstance, TriggerCommand
+from opscenter.production import backfill_counts, selectors
+from opscenter.production.models import Backfill, Task, TaskInstance, TriggerCommand
 from opscenter.workspaces.roles import Permission
 
 
@@ -66,6 +66,11 @@ def _tasks(request: ConsoleRequest, ids: Sequence[int]) -> list[Task]:
     return list(found.filter(pk__in=ids).order_by("name", "pk"))
 
 
+def _backfills(request: ConsoleRequest, ids: Sequence[int]) -> list[Backfill]:
+    found = backfill_counts.jobs(request.user, request.workspace, request.environment)
+    return list(found.filter(pk__in=ids).order_by("-pk"))
+
+
 _KINDS = {
     "instance": _Kind(
         _instances,
@@ -87,6 +92,17 @@ _KINDS = {
             "%(n)s chosen task does not exist here any more.", "%(n)s chosen tasks do not exist here any more.", "n"
         ),
     ),
+    "backfill": _Kind(
+        _backfills,
+        lambda one, zone: {"name": one.name, "note": str(one.pk)},
+        gettext_lazy("The backfill does not allow this now."),
+        ngettext_lazy("%(n)s backfill stays as it is", "%(n)s backfills stay as they are", "n"),
+        ngettext_lazy(
+            "%(n)s chosen backfill does not exist here any more.",
+            "%(n)s chosen backfills do not exist here any more.",
+            "n",
+        ),
+    ),
 }
 
 
@@ -98,6 +114,14 @@ def operate_instances(request: ConsoleRequest, code: str) -> HttpResponse:
 
 
 @in_workspace
+@permitted(Permission.OPERATE_INSTANCE, own=True)
+@require_http_methods(["GET", "HEAD", "POST"])
+def operate_backfills(request: ConsoleRequest, code: str) -> HttpResponse:
+    """The same for the backfills ``id``."""
+    return _operate(request, operations_on("backfill").get(f"{code}_backfill"))
+
+
+@in_workspace
 @require_http_methods(["GET", "HEAD", "POST"])
 def operate_tasks(request: ConsoleRequest, code: str) -> HttpResponse:
     """The same for the tasks ``id``; where extensions are asked first, the answer is their checks."""
@@ -105,7 +129,7 @@ def operate_tasks(request: ConsoleRequest, code: str) -> HttpResponse:
 
 
 def _operate(request: ConsoleRequest, spec: OperationSpec | None) -> HttpResponse:
-    if spec is None:
+    if spec is None or spec.code == "make_backfill":  # which has a page of its own
         raise Http404
     member = request.member
     if not (member.may(spec.permission) or member.may(spec.permission, own=True)):
@@ -228,22 +252,7 @@ def _asked(request: ConsoleRequest, spec: OperationSpec) -> list[str]:
     """Who is asked first, and who only advises, as sentences."""
     deciding = door.asked_first(spec, request.workspace, request.environment)
     advising = door.asked_first(spec, request.workspace, request.environment, is_mandatory=False)
-    told = []
-    if deciding:
-        text = ngettext(
-            "Checked by %(n)s extension first: %(names)s. Nothing is done until it has passed it.",
-            "Checked by %(n)s extensions first: %(names)s. Nothing is done until all of them have passed it.",
-            len(deciding),
-        )
-        told.append(text % {"n": len(deciding), "names": ", ".join(deciding)})
-    if advising:
-        text = ngettext(
-            "%(n)s extension is asked for advice: %(names)s. It is not waited for, and blocks nothing.",
-            "%(n)s extensions are asked for advice: %(names)s. They are not waited for, and block nothing.",
-            len(advising),
-        )
-        told.append(text % {"n": len(advising), "names": ", ".join(advising)})
-    return told
+    return asked_in_words(deciding, advising)
 
 
 def _after(request: ConsoleRequest, done: Operation, back: str) -> HttpResponse:

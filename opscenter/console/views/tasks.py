@@ -27,7 +27,7 @@ from opscenter.engine.generate import isolated_on
 from opscenter.operations import smoke_test
 from opscenter.operations.permits import missing
 from opscenter.production import listings, parameter_values, selectors
-from opscenter.production.models import Task
+from opscenter.production.models import Environment, Task
 from opscenter.workspaces.roles import Permission
 
 ORDER = paging.Order(number="number")
@@ -69,7 +69,7 @@ def listing(request: ConsoleRequest, trigger: Task.Trigger, **frame: Any) -> Htt
         for one in page.rows
     ]
     context |= {
-        "actions": [*frame.get("actions", ()), *batch_buttons(request, "task")],
+        "actions": [*frame.get("actions", ()), *batch_buttons(request, "task"), *_backfill_button(request, trigger)],
         "matching": matching.fields(request),
         "zone": request.workspace.tenant.time_zone,
     }
@@ -96,6 +96,7 @@ def task(request: ConsoleRequest, number: int) -> HttpResponse:
         "part": f"console/tasks/{view}.html",
         "tabs": _tabs(view),
         **_way_to_run(request, found),
+        "backfill_url": here(request, "backfill_new") + query_string({"tasks": number}),
         "actions": buttons(request, found),
         "freeze": freezes_of(request, [found]).get(found.pk),
         "waiting": waiting,
@@ -194,17 +195,35 @@ def _run_why_not(request: ConsoleRequest, found: Task) -> str:
     return ""
 
 
+def task_crumb(request: ConsoleRequest, found: Task) -> tuple[str, str]:
+    """The list that the task is in."""
+    if found.trigger == Task.Trigger.MANUAL:
+        return _("Manual tasks"), here(request, "manual_task_list")
+    return _("Tasks"), here(request, "task_list")
+
+
+def _backfill_button(request: ConsoleRequest, trigger: Task.Trigger) -> list[dict[str, Any]]:
+    """Of the batch bar of scheduled tasks; it leads to the dialog, which is a page of its own."""
+    if trigger == Task.Trigger.MANUAL:
+        return []
+    may = request.member.may(Permission.TEST_TASK, own=True)
+    return [
+        {
+            "label": _("Backfill"),
+            "icon": "rewind",
+            "key": "b",
+            "url": here(request, "backfill_new"),
+            "why_not": "" if may else say("permission.missing", missing(Permission.TEST_TASK, request.member)),
+        }
+    ]
+
+
 def _way_to_run(request: ConsoleRequest, found: Task) -> dict[str, Any]:
     """The list that the task is in, and the button that runs it."""
     is_manual = found.trigger == Task.Trigger.MANUAL
-    crumb = (
-        (_("Manual tasks"), here(request, "manual_task_list"))
-        if is_manual
-        else (_("Tasks"), here(request, "task_list"))
-    )
     manually = here(request, "manual_task_run") + query_string({"id": [found.pk]})
     return {
-        "crumbs": [crumb],
+        "crumbs": [task_crumb(request, found)],
         "run_label": _("Run") if is_manual else _("Run now"),
         "run_url": manually if is_manual else here(request, "task_run", number=found.number),
         "run_why_not": _run_why_not(request, found),
@@ -255,6 +274,8 @@ def _isolated(found: Task) -> str:
 def _instances_url(request: ConsoleRequest, found: Task) -> str:
     if found.trigger == Task.Trigger.MANUAL:
         return here(request, "manual_instance_list") + query_string({"task": found.number})
+    if found.environment == Environment.DEV:  # nothing is scheduled there
+        return here(request, "test_instance_list") + query_string({"task": found.number})
     return here(request, "instance_list") + query_string({"bizdate": "all", "task": found.number})
 
 

@@ -2,6 +2,7 @@
 
 from opscenter.openapi.operations import (
     actions,
+    backfills,
     extensions,
     instances,
     instances_2020,
@@ -13,11 +14,13 @@ from opscenter.openapi.operations import (
     task_logs,
     tasks,
     triggers,
+    workflow_instances,
     workflow_reruns,
 )
 
 __all__ = [
     "actions",
+    "backfills",
     "extensions",
     "instances",
     "instances_2020",
@@ -29,5 +32,6 @@ __all__ = [
     "task_logs",
     "tasks",
     "triggers",
+    "workflow_instances",
     "workflow_reruns",
 ]

@@ -1,4 +1,4 @@
-"""Making runs: smoke tests of a task, and what is triggered manually. Other kinds of CreateWorkflowInstances do not exist."""
+"""Making runs: smoke tests of a task here, manual runs and backfills by their own modules. Other kinds do not exist."""
 
 import uuid
 from datetime import date, time
@@ -8,7 +8,7 @@ from opscenter.engine import generate
 from opscenter.openapi import finding, overrides
 from opscenter.openapi.errors import fault, invalid, missing
 from opscenter.openapi.fields import Boolean, Day, Env, Integer, Items, Request, Structure, Text, TimeOfDay
-from opscenter.openapi.operations import manual_runs
+from opscenter.openapi.operations import backfills, manual_runs
 from opscenter.openapi.operations.instances_2020 import envelope
 from opscenter.openapi.registry import Args, operation
 from opscenter.operations.actor import Actor
@@ -30,10 +30,6 @@ class Periods(Structure):
     EndTime = TimeOfDay(default=time(23, 59, 59))
 
 
-class RunProperties(Structure):
-    RootTaskIds = Items(Integer(), required=False)
-
-
 class CreateWorkflowInstances(Request):
     ProjectId = Integer()
     Name = Text()
@@ -42,7 +38,7 @@ class CreateWorkflowInstances(Request):
     EnvType = Env(default=Environment.PROD.value)
     Comment = Text(required=False)
     Periods = Periods(required=False)
-    DefaultRunProperties = RunProperties(required=False)
+    DefaultRunProperties = backfills.BackfillProperties(required=False)
     AutoStartEnabled = Boolean(default=True)
     TaskParameters = Text(100_000, required=False)
     WorkflowParameters = Text(100_000, required=False)
@@ -62,12 +58,14 @@ class RunSmokeTest(Request):
 
 @operation("2024-05-18", "CreateWorkflowInstances", CreateWorkflowInstances, Permission.TEST_TASK)
 def create_workflow_instances(actor: Actor, args: Args) -> Args:
-    """A smoke test of one task, or a run of what is triggered manually, for one business date; the OperationId names its
-    workflow instance."""
+    """A smoke test of one task, or a run of what is triggered manually, for one business date, whose workflow instance the
+    OperationId names; or a backfill."""
     kind = args["Type"].lower()
-    if kind != _SMOKE_TEST.lower() and kind not in manual_runs.TYPES:
-        known = ", ".join([_SMOKE_TEST, *manual_runs.TYPES.values()])
+    if kind not in (_SMOKE_TEST.lower(), backfills.TYPE.lower(), *manual_runs.TYPES):
+        known = ", ".join([_SMOKE_TEST, backfills.TYPE, *manual_runs.TYPES.values()])
         raise invalid("Type", f"Of these kinds runs can be created here: {known}.")
+    if kind == backfills.TYPE.lower():
+        return backfills.create(actor, finding.workspace(actor, args["ProjectId"]), args)
     if not args["AutoStartEnabled"]:
         raise invalid("AutoStartEnabled", "A run starts at once; leave this out.")
     workspace = finding.workspace(actor, args["ProjectId"])
@@ -91,8 +89,11 @@ def create_workflow_instances(actor: Actor, args: Args) -> Args:
 
 @operation("2024-05-18", "GetCreateWorkflowInstancesResult", GetCreateWorkflowInstancesResult, Permission.VIEW)
 def get_create_workflow_instances_result(actor: Actor, args: Args) -> Args:
-    """What CreateWorkflowInstances made; it exists by the time that answers."""
-    made = _made(actor, args["OperationId"])
+    """What CreateWorkflowInstances made; all but backfills exist by the time that answers."""
+    number = _number(args["OperationId"])
+    if (job := backfills.named_by(actor, number)) is not None:
+        return backfills.result(job)
+    made = _made(actor, number, args["OperationId"])
     return {
         "Result": {
             "Status": "Created",
@@ -138,11 +139,14 @@ def _time_of_day(task: Task, bizdate: date, earliest: time, latest: time) -> tim
     return next((at for at in times if earliest <= at <= latest), earliest)
 
 
-def _made(actor: Actor, operation_id: str) -> WorkflowInstance:
+def _number(operation_id: str) -> int:
     try:
-        number = uuid.UUID(operation_id).int
+        return uuid.UUID(operation_id).int
     except ValueError:
         raise invalid("OperationId", "It must be the UUID that CreateWorkflowInstances answered with.") from None
+
+
+def _made(actor: Actor, number: int, operation_id: str) -> WorkflowInstance:
     found = WorkflowInstance.objects.filter(
         pk=number, type__in=[_SMOKE_TEST, *manual_runs.TYPES.values()], workspace__members__user=actor.user
     )

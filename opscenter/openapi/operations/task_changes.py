@@ -232,13 +232,11 @@ def _owner(task: Task, account: str | None, parameter: str) -> Change | None:
 
 
 def _group(task: Task, name: object) -> Change | None:
-    """The name of a resource group that the workspace may use, which is its id on the wire."""
+    """The name of a resource group that the workspace may use; it is its id on the wire."""
     if name in (None, "", task.resource_group.name):
         return None
     if not ResourceGroup.objects.usable_in(task.workspace).filter(name=str(name)).exists():
-        raise invalid(
-            "RuntimeResource.ResourceGroupId", "No such resource group is associated with the task's workspace."
-        )
+        raise invalid("RuntimeResource.ResourceGroupId", "The task's workspace may use no such resource group.")
     return Change("set_resource_group_task", ("resource_group", str(name)))
 
 

@@ -1,5 +1,6 @@
 """What is in production."""
 
+from opscenter.production.models.backfills import Backfill, BackfillDate
 from opscenter.production.models.calls import HttpCall
 from opscenter.production.models.data_sources import DataSource
 from opscenter.production.models.instances import (
@@ -32,6 +33,8 @@ from opscenter.production.models.triggers import TriggerCommand
 __all__ = [
     "Attempt",
     "Attendance",
+    "Backfill",
+    "BackfillDate",
     "DataSource",
     "Environment",
     "GenerationRun",

@@ -162,6 +162,12 @@ class TaskInstance(models.Model):
                 condition=models.Q(state__in=[State.CLAIMED, State.RUNNING], needs_worker=True),
                 name="instance_live",
             ),
+            # what holds up a backfill
+            models.Index(
+                fields=["workflow_instance"],
+                condition=models.Q(state=State.FAILURE, due_at__isnull=True),
+                name="instance_failed",
+            ),
         ]
 
 

@@ -243,7 +243,8 @@ def _upstream(snapshot: InstanceSnapshot) -> Condition:
 
 
 def _told(upstream: Upstream) -> dict[str, Any]:
-    return {"id": upstream.id, "name": upstream.name, "state": upstream.state.code, "frozen": upstream.frozen}
+    told = {"id": upstream.id, "name": upstream.name, "state": upstream.state.code, "frozen": upstream.frozen}
+    return told | {"turn": upstream.turn} if upstream.turn else told
 
 
 def _time(snapshot: InstanceSnapshot) -> Condition:

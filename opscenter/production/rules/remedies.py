@@ -121,6 +121,7 @@ class Culprit:
         served: whether a live worker serves that group.
         at_maximum: its task has its maximum of parallel runs.
         called: a courier that would call its service is alive.
+        turn: of a backfill's turn: the business date that it waits for.
     """
 
     id: int
@@ -134,6 +135,7 @@ class Culprit:
     served: bool = True
     at_maximum: bool = False
     called: bool = True
+    turn: str = ""
 
     @property
     def cause(self) -> Cause:

@@ -38,8 +38,9 @@ _NEXT: dict[State, frozenset[State]] = {
     State.NOT_RUN: frozenset({State.WAIT_TIME, State.WAIT_TRIGGER, State.WAIT_RESOURCE, State.FAILURE, State.SUCCESS}),
     State.WAIT_TIME: frozenset({State.NOT_RUN, State.WAIT_TRIGGER, State.WAIT_RESOURCE, State.FAILURE, State.SUCCESS}),
     State.WAIT_TRIGGER: frozenset({State.NOT_RUN, State.WAIT_RESOURCE, State.FAILURE, State.SUCCESS}),
+    # back to waiting for its time: the run window of its backfill closed
     State.WAIT_RESOURCE: frozenset(
-        {State.NOT_RUN, State.WAIT_TRIGGER, State.CLAIMED, State.RUNNING, State.FAILURE, State.SUCCESS}
+        {State.NOT_RUN, State.WAIT_TIME, State.WAIT_TRIGGER, State.CLAIMED, State.RUNNING, State.FAILURE, State.SUCCESS}
     ),
     State.CLAIMED: frozenset({State.WAIT_RESOURCE, State.RUNNING, State.FAILURE}),
     # back to waiting: the attempt was lost and a new one may start

@@ -1,0 +1,196 @@
+"""Workflow instances, which the 2020 API calls DAGs: lists and details."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.db.models import Max, Min, QuerySet
+
+from opscenter.openapi import finding
+from opscenter.openapi.errors import fault
+from opscenter.openapi.fields import Env, Integer, Items, Milliseconds, Request, Text, Word, local_day
+from opscenter.openapi.operations.instances_2020 import envelope
+from opscenter.openapi.paging import Paged, SortBy, page
+from opscenter.openapi.registry import Args, operation
+from opscenter.openapi.wording import DAG_TYPE_2020, day_milliseconds, given, milliseconds
+from opscenter.operations.actor import Actor
+from opscenter.production import backfill_counts
+from opscenter.production.backfill_counts import Counts, Standing
+from opscenter.production.models import BackfillDate, Environment, ProductionWorkflow, WorkflowInstance
+from opscenter.workspaces.roles import Permission
+
+STATUS = {
+    Standing.NOT_RUN: ("NotRun", "CREATED"),
+    Standing.RUNNING: ("Running", "RUNNING"),
+    Standing.FAILURE: ("Failure", "FAILURE"),
+    Standing.SUCCESS: ("Success", "SUCCESS"),
+}
+"""Of a whole workflow instance, in both versions."""
+_SORTED = {"CreateTime": "created_at", "Id": "pk"}
+
+
+class GetWorkflowInstance(Request):
+    Id = Integer()
+
+
+class ListWorkflowInstances(Paged):
+    ProjectId = Integer()
+    BizDate = Milliseconds()
+    EnvType = Env(default=Environment.PROD.value)
+    Ids = Items(Integer(), required=False)
+    Name = Text(required=False)
+    Owner = Text(required=False)
+    Type = Word(*WorkflowInstance.Type.values, required=False)
+    UnifiedWorkflowInstanceId = Integer(required=False)
+    WorkflowId = Integer(required=False)
+    SortBy = SortBy(_SORTED, "Id Desc")
+
+
+class GetDag(Request):
+    DagId = Integer()
+    ProjectEnv = Env()
+
+
+class ListDags(Request):
+    OpSeq = Integer()
+    ProjectEnv = Env()
+
+
+@operation("2024-05-18", "GetWorkflowInstance", GetWorkflowInstance, Permission.VIEW)
+def get_workflow_instance(actor: Actor, args: Args) -> Args:
+    found = _visible(actor).filter(pk=args["Id"])
+    return {"WorkflowInstance": _shapes_2024([_one(found, f"There is no workflow instance {args['Id']}")])[0]}
+
+
+@operation("2024-05-18", "ListWorkflowInstances", ListWorkflowInstances, Permission.VIEW)
+def list_workflow_instances(actor: Actor, args: Args) -> Args:
+    workspace = finding.workspace(actor, args["ProjectId"])
+    zone = ZoneInfo(workspace.tenant.time_zone)
+    found = _visible(actor).filter(
+        workspace=workspace, environment=args["EnvType"], bizdate=local_day(args["BizDate"], zone)
+    )
+    number = args["WorkflowId"]
+    conditions = {
+        "pk__in": args["Ids"],
+        "pk": args["UnifiedWorkflowInstanceId"],
+        "name__icontains": args["Name"],
+        "type": args["Type"],
+        "workflow__number": None if number == ProductionWorkflow.PLAIN else number,
+        "workflow__isnull": True if number == ProductionWorkflow.PLAIN else None,
+    }
+    found = found.filter(**{name: value for name, value in conditions.items() if value is not None})
+    if args["Owner"]:
+        found = found.filter(workflow__owner__uid=finding.uid(args["Owner"]))
+    return {"PagingInfo": page(found.order_by(*args["SortBy"]), args, "WorkflowInstances", _shapes_2024)}
+
+
+@operation("2020-05-18", "GetDag", GetDag, Permission.VIEW)
+def get_dag(actor: Actor, args: Args) -> Args:
+    """A run that somebody asked for; scheduled ones have no such details."""
+    found = _asked_for(actor).filter(pk=args["DagId"], environment=args["ProjectEnv"])
+    return envelope(_shapes_2020([_one(found, f"There is no DAG {args['DagId']} in {args['ProjectEnv']}")])[0])
+
+
+@operation("2020-05-18", "ListDags", ListDags, Permission.VIEW)
+def list_dags(actor: Actor, args: Args) -> Args:
+    """All workflow instances of one backfill, by the OpSeq that GetDag tells, in the order in which they run."""
+    dates = BackfillDate.objects.filter(backfill__operation=args["OpSeq"], backfill__environment=args["ProjectEnv"])
+    found = _asked_for(actor).filter(backfill_date__in=dates).order_by("backfill_date__position")
+    if not found.exists():
+        raise _nothing(f"There is no backfill with the OpSeq {args['OpSeq']} in {args['ProjectEnv']}")
+    return envelope({"Dags": _shapes_2020(list(found))})
+
+
+def _visible(actor: Actor) -> "QuerySet[WorkflowInstance]":
+    found = WorkflowInstance.objects.filter(workspace__members__user=actor.user)
+    return found.select_related("workspace__tenant", "workflow__owner", "created_by", "backfill_date__backfill").defer(
+        "backfill_date__backfill__plan"
+    )
+
+
+def _asked_for(actor: Actor) -> "QuerySet[WorkflowInstance]":
+    return _visible(actor).exclude(type=WorkflowInstance.Type.NORMAL)
+
+
+def _one(found: "QuerySet[WorkflowInstance]", nothing: str) -> WorkflowInstance:
+    first = found.first()
+    if first is None:
+        raise _nothing(nothing)
+    return first
+
+
+def _nothing(words: str) -> Exception:
+    return fault("Invalid.WorkflowInstance.NotExist", detail=f"{words}, or you are not a member of its workspace.")
+
+
+def _facts(families: Sequence[WorkflowInstance]) -> tuple[Mapping[int, Counts], Mapping[int, Mapping[str, Any]]]:
+    """How each stands, and when it began and ended."""
+    ids = [family.pk for family in families]
+    times = WorkflowInstance.objects.filter(pk__in=ids).annotate(
+        started=Min("task_instances__started_at"),
+        finished=Max("task_instances__finished_at"),
+        modified=Max("task_instances__state_at"),
+    )
+    rows = times.values("pk", "started", "finished", "modified")
+    return backfill_counts.of_families(ids), {row["pk"]: row for row in rows}
+
+
+def _shapes_2024(families: Sequence[WorkflowInstance]) -> list[Args]:
+    counts, times = _facts(families)
+    found = []
+    for family in families:
+        standing, at = counts[family.pk].standing, times[family.pk]
+        is_over = standing in (Standing.SUCCESS, Standing.FAILURE)
+        found.append(
+            given(
+                {
+                    "Id": family.pk,
+                    "UnifiedWorkflowInstanceId": family.pk,
+                    "Name": family.name,
+                    "Type": family.type,
+                    "Status": STATUS[standing][0],
+                    "ProjectId": family.workspace_id,
+                    "EnvType": family.environment,
+                    "WorkflowId": family.workflow.number if family.workflow else ProductionWorkflow.PLAIN,
+                    "Owner": str(family.workflow.owner.uid) if family.workflow else None,
+                    "BizDate": day_milliseconds(family.bizdate, ZoneInfo(family.workspace.tenant.time_zone)),
+                    "CreateTime": milliseconds(family.created_at),
+                    "CreateUser": str(family.created_by.uid) if family.created_by else None,
+                    "ModifyTime": milliseconds(at["modified"]),
+                    "StartedTime": milliseconds(at["started"]),
+                    "FinishedTime": milliseconds(at["finished"]) if is_over else None,
+                }
+            )
+        )
+    return found
+
+
+def _shapes_2020(families: Sequence[WorkflowInstance]) -> list[Args]:
+    counts, times = _facts(families)
+    found = []
+    for family in families:
+        standing, at = counts[family.pk].standing, times[family.pk]
+        is_over = standing in (Standing.SUCCESS, Standing.FAILURE)
+        zone = ZoneInfo(family.workspace.tenant.time_zone)
+        date = getattr(family, "backfill_date", None)
+        found.append(
+            given(
+                {
+                    "DagId": family.pk,
+                    "OpSeq": date.backfill.operation if date is not None else None,
+                    "Name": family.name,
+                    "Type": DAG_TYPE_2020[family.type],
+                    "Status": STATUS[standing][1],
+                    "ProjectId": family.workspace_id,
+                    "Bizdate": day_milliseconds(family.bizdate, zone),
+                    "Gmtdate": day_milliseconds(family.bizdate + timedelta(days=1), zone),
+                    "CreateTime": milliseconds(family.created_at),
+                    "CreateUser": str(family.created_by.uid) if family.created_by else None,
+                    "ModifyTime": milliseconds(at["modified"]),
+                    "StartTime": milliseconds(at["started"]),
+                    "FinishTime": milliseconds(at["finished"]) if is_over else None,
+                }
+            )
+        )
+    return found
