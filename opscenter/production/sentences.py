@@ -78,6 +78,10 @@ for _code, _text in {
     "explain.run_waiting.short": gettext_lazy("Waits for its conditions"),
     "explain.run_next": gettext_lazy("All conditions are met. It starts within seconds."),
     "explain.run_next.short": gettext_lazy("Starts within seconds"),
+    "explain.run_unreleased": gettext_lazy(
+        "All conditions are met, and it needs no worker; but no scheduler is running that would let it pass."
+    ),
+    "explain.run_unreleased.short": gettext_lazy("No scheduler: it does not go on"),
     "explain.claimed": gettext_lazy("A worker took it and is starting attempt %(attempt)s."),
     "explain.claimed.short": gettext_lazy("Starting"),
     "explain.running.short": gettext_lazy("Attempt %(attempt)s is running"),

@@ -65,6 +65,8 @@ _snapshots = st.builds(
     reruns_left=st.integers(0, 2),
     set_success=st.booleans(),
     scheduler=st.booleans(),
+    by_courier=st.booleans(),
+    courier=st.booleans(),
 )
 
 
