@@ -48,9 +48,9 @@ def test_pasted_text_and_a_file_become_the_same_drafts(cast: Cast) -> None:
 
 
 def test_the_example_in_the_form_is_a_document(cast: Cast) -> None:
-    assert EXAMPLE.splitlines()[1].strip() in as_user(cast.developer).get(url(cast, "workflow_import")).content.decode().replace(
-        "&quot;", '"'
-    )
+    assert EXAMPLE.splitlines()[1].strip() in as_user(cast.developer).get(
+        url(cast, "workflow_import")
+    ).content.decode().replace("&quot;", '"')
     assert _import(cast, EXAMPLE).status_code == 200
     assert Node.objects.get().name == "report"
 
