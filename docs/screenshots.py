@@ -77,6 +77,7 @@ def look_around(page: Page, prod: str, tasks: dict[str, int]) -> None:
     for seen in (5, 7, 8):
         page.get_by_role("link", name="One more level upstream").click()
         expect(page.locator(".dag-box")).to_have_count(seen)
+    page.locator("[data-dag-do=fit]").click()
     take(page, "dag-light")
 
 
