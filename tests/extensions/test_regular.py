@@ -19,7 +19,7 @@ from opscenter.operations import enablements, telling
 from opscenter.operations import extensions as operations
 from opscenter.operations.enablements import Settings
 from opscenter.production.models import Task, TaskInstance, Transition, WorkflowInstance
-from opscenter.production.rules.states import State
+from opscenter.production.rules.states import Kind, State
 from opscenter.production.transitions import transition
 from opscenter.workspaces.models import AuditEntry, Workspace
 from tests.cast import MIDNIGHT
@@ -172,6 +172,12 @@ class TestStatus:
         advance.finish([one.pk for one in some], {State.WAIT_RESOURCE}, State.SUCCESS)
         assert Change.objects.count() == 1
         assert [data["taskId"] for data in told(STATUS)] == [one.pk for one in some]
+
+    @pytest.mark.parametrize("kind", list(Kind))
+    def test_every_kind_of_instance_is_one_that_dataworks_knows(self, cast: Guarded, kind: Kind) -> None:
+        subscribed(cast, STATUS)
+        move(cast.instance(cast.task(), kind=kind), State.WAIT_RESOURCE, State.RUNNING)
+        assert [data["taskType"] for data in told(STATUS)] == [3 if kind == 8 else kind]
 
     def test_development_is_not_told_of(self, cast: Guarded) -> None:
         subscribed(cast, STATUS)
