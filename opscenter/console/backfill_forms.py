@@ -10,10 +10,10 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from opscenter.console.override_forms import OverridesField
 from opscenter.operations.backfill_request import LONGEST_NAME, PRIORITIES, BackfillRequest
 from opscenter.production.models import ResourceGroup
 from opscenter.production.rules.backfill import MOST_GROUPS, MOST_RANGES, DateRange, Mode, OnFailure, Order
-from opscenter.production.rules.parameters import ParameterError, parse_assignments
 from opscenter.workspaces.models import User, Workspace
 
 MODES = {
@@ -100,12 +100,8 @@ class BackfillForm(forms.Form):
     weekend = forms.BooleanField(label=gettext_lazy("On Saturdays and Sundays only"), required=False)
     priority = forms.TypedChoiceField(label=gettext_lazy("Priority"), coerce=int, required=False, empty_value=None)
     resource_group = forms.ChoiceField(label=gettext_lazy("Resource group"), required=False)
-    parameters = forms.CharField(
-        label=gettext_lazy("Parameters"),
-        required=False,
-        max_length=100_000,
-        widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false", "class": "mono"}),
-        help_text=gettext_lazy("name=value for all tasks; on a line of its own “task id: name=value” for one of them."),
+    parameters = OverridesField(
+        gettext_lazy("name=value for all tasks; on a line of its own “task id: name=value” for one of them."), rows=3
     )
     name = forms.CharField(label=gettext_lazy("Name"), required=False, max_length=LONGEST_NAME)
     comment = forms.CharField(
@@ -159,11 +155,6 @@ class BackfillForm(forms.Form):
                 self.add_error(f"last_{n}" if last is None else f"first_{n}", _("A range has two ends."))
         if (data.get("window_from") is None) is not (data.get("window_to") is None):
             self.add_error("window_to", _("A run window has a beginning and an end."))
-        if "parameters" in data:
-            try:
-                data["parameters"] = _parameters(data["parameters"])
-            except ParameterError as error:
-                self.add_error("parameters", str(error))
         return data
 
     def request(self) -> BackfillRequest:
@@ -220,16 +211,3 @@ _FOLDED = (
 
 def _side_by_side() -> list[tuple[int, str]]:
     return [(n, _("%(n)s dates") % {"n": n}) for n in range(2, MOST_GROUPS + 1)]
-
-
-def _parameters(text: str) -> dict[str, Any]:
-    """Lines ``name=value``, or ``task id: name=value``, as overrides of a run family."""
-    for_all: list[str] = []
-    tasks: dict[str, dict[str, str]] = {}
-    for line in text.splitlines():
-        found = re.fullmatch(r"\s*([0-9]{1,18})\s*[:：]\s*(.*)", line)
-        if found:
-            tasks.setdefault(found[1], {}).update(parse_assignments(found[2]))
-        else:
-            for_all.append(line)
-    return {"workflow": parse_assignments(" ".join(for_all)), "tasks": tasks}

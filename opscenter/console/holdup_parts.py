@@ -12,6 +12,7 @@ from opscenter.console.access import ConsoleRequest, here
 from opscenter.console.filters import query_string
 from opscenter.console.remedy_parts import Remedies
 from opscenter.production.holdups import HoldUp
+from opscenter.production.node_types import HTTP
 from opscenter.production.remedy_sentences import CAUSES
 from opscenter.production.rules.explain import Condition
 from opscenter.production.rules.remedies import Cause, Remedy
@@ -26,7 +27,9 @@ _LOOKS: Mapping[Cause, str] = {
     Cause.RERUN: "failure",
     Cause.UNTRIGGERED: "wait_trigger",
     Cause.UNSERVED: "failure",
+    Cause.UNCALLED: "failure",
     Cause.FULL: "wait_resource",
+    Cause.PARALLEL: "wait_resource",
     Cause.STARTING: "wait_resource",
     Cause.TIME: "wait_time",
     Cause.RUNNING: "running",
@@ -62,15 +65,17 @@ def rows_of(
 
 def _condition(one: HoldUp) -> Condition:
     """What is to blame as a condition, so that what helps is told as everywhere."""
-    remedies = one.culprit.remedies if one.culprit else _OF_GROUPS.get(one.cause, ())
+    remedies = one.culprit.remedies if one.culprit else _OF_MANY.get(one.cause, ())
     if one.group and not one.slots:  # none that could become free
         remedies = tuple(remedy for remedy in remedies if remedy.operation != "wait")
     return Condition("upstream", False, Reason("explain.upstream_unmet"), one.since, remedies)
 
 
-_OF_GROUPS: Mapping[Cause, tuple[Remedy, ...]] = {
+_OF_MANY: Mapping[Cause, tuple[Remedy, ...]] = {
     Cause.UNSERVED: (Remedy("start_worker"),),
+    Cause.UNCALLED: (Remedy("start_courier"),),
     Cause.FULL: (Remedy("add_slots"), Remedy("wait")),
+    Cause.PARALLEL: (Remedy("wait"),),
 }
 
 
@@ -93,7 +98,14 @@ def _filter(one: HoldUp, kept: Mapping[str, Any]) -> dict[str, Any]:
         return {**kept, "held_by": one.culprit.id}
     if one.group:
         return {**kept, "state": "wait_resource", "group": one.group}
-    narrow = {Cause.FROZEN: {"frozen": "1"}, Cause.UNTRIGGERED: {"state": "wait_trigger"}}
+    if one.task is not None:
+        return {**kept, "state": "wait_resource", "task": one.task[0]}
+    narrow = {
+        Cause.FROZEN: {"frozen": "1"},
+        Cause.UNTRIGGERED: {"state": "wait_trigger"},
+        Cause.UNCALLED: {"state": "wait_resource", "type": HTTP.code},
+        Cause.STARTING: {"state": "wait_resource"},
+    }
     return {**kept, **narrow.get(one.cause, {"state": "wait_time"})}
 
 
@@ -110,7 +122,7 @@ def _text(one: HoldUp) -> str:
 
 
 def _own(one: HoldUp) -> str:
-    values = {"n": one.own, "group": one.group, "at": moment(one.at)}
+    values = {"n": one.own, "group": one.group, "at": moment(one.at), "task": one.task[1] if one.task else ""}
     if one.group and not one.own:
         return _("The resource group “%(group)s” takes no more at the moment.") % values
     texts = {
@@ -128,7 +140,21 @@ def _own(one: HoldUp) -> str:
             "%(n)s instances are ready, but the resource group “%(group)s” is full.",
             one.own,
         ),
+        Cause.UNCALLED: ngettext(
+            "%(n)s HTTP node is ready, but no courier is alive.",
+            "%(n)s HTTP nodes are ready, but no courier is alive.",
+            one.own,
+        ),
+        Cause.PARALLEL: ngettext(
+            "%(n)s instance of “%(task)s” waits for other runs of the task to end.",
+            "%(n)s instances of “%(task)s” wait for other runs of the task to end.",
+            one.own,
+        ),
         Cause.STARTING: ngettext(
+            "%(n)s instance starts within seconds.", "%(n)s instances start within seconds.", one.own
+        )
+        if not one.group
+        else ngettext(
             "%(n)s instance starts on the resource group “%(group)s” within seconds.",
             "%(n)s instances start on the resource group “%(group)s” within seconds.",
             one.own,

@@ -112,7 +112,8 @@ class Remedies:
         said = [
             say(remedy.reason.code, remedy.reason.params)
             for remedy in condition.remedies
-            if remedy.operation in ("wait", "publish", "start_worker", "start_scheduler", "add_slots", "trigger")
+            if remedy.operation
+            in ("wait", "publish", "start_worker", "start_courier", "start_scheduler", "add_slots", "trigger")
         ]
         for who in dict.fromkeys(remedy.who for remedy in condition.remedies):
             targets = [one for remedy in condition.remedies if remedy.who is who for one in self._on(remedy)]

@@ -38,7 +38,7 @@ def resolve(running: Running, context: Context) -> dict[str, str]:
             node=running.assignments,
             overrides=json.loads(running.overrides),
             task=running.task_number,
-            run_wins=running.family == WorkflowInstance.Type.MANUAL,
+            run_wins=WorkflowInstance.Type(running.family).is_manual,
             code=running.content,
         ),
         context,

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 
 from opscenter.base.reasons import say
+from opscenter.operations import run_parameters
 from opscenter.operations.permits import role_names
 from opscenter.operations.registry import OPERATIONS, arguments_in_words
 from opscenter.production.models import Environment
@@ -149,7 +150,9 @@ def _passed(params: Params) -> str:
 
 
 def _ran(params: Params) -> str:
-    return _with_comment(_("business date %(bizdate)s") % {"bizdate": params["bizdate"]}, params)
+    text = _("business date %(bizdate)s") % {"bizdate": params["bizdate"]}
+    given = run_parameters.in_words(params.get("parameters"))
+    return _with_comment(f"{text}, {given}" if given else text, params)
 
 
 def _ran_manually(params: Params) -> str:

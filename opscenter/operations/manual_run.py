@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime, time
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db.models import QuerySet
@@ -12,6 +13,7 @@ from opscenter.base import ids, notify
 from opscenter.base.reasons import Invalid, Refused, sentence
 from opscenter.engine import advance
 from opscenter.engine.locks import repeated
+from opscenter.operations import run_parameters
 from opscenter.operations.actor import Actor
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.permits import member_of, require
@@ -47,6 +49,7 @@ def run_workflow(
     include: Sequence[int] = (),
     exclude: Sequence[int] = (),
     name: str = "",
+    parameters: Mapping[str, Any] | None = None,
     comment: str = "",
 ) -> WorkflowInstance:
     """Run a manually triggered workflow, or a part of it.
@@ -56,11 +59,13 @@ def run_workflow(
         include: numbers of the tasks to run; none for all.
         exclude: numbers of tasks that take part as dry runs: their place in the order is kept.
         name: of the run; the workflow's without one.
+        parameters: of this run alone, as ``run_parameters.checked`` takes them.
 
     Raises:
         NotFound, Forbidden: as permits.require says; "own only" roles may run tasks that they own.
         Refused: no tasks of the workflow are online, or it is not triggered manually.
-        Invalid: a task that is not of the workflow, a date more than ten years away, too long a comment or name.
+        Invalid: a task that is not of the workflow, a date more than ten years away, too long a comment or name; as
+            ``run_parameters.checked``.
     """
     member_of(actor.user, workflow.workspace_id)
     tasks = _manual(Task.objects.filter(workflow=workflow, workspace=workflow.workspace))
@@ -85,12 +90,19 @@ def run_workflow(
         workflow,
         bizdate,
         name or workflow.name,
+        parameters,
         comment,
     )
 
 
 def run_tasks(
-    actor: Actor, tasks: Sequence[Task], *, bizdate: date, name: str = "", comment: str = ""
+    actor: Actor,
+    tasks: Sequence[Task],
+    *,
+    bizdate: date,
+    name: str = "",
+    parameters: Mapping[str, Any] | None = None,
+    comment: str = "",
 ) -> WorkflowInstance:
     """Run manually triggered tasks of one workspace and environment in one run; those of a workflow in its order.
 
@@ -107,7 +119,8 @@ def run_tasks(
             raise Refused("task.offline", task=task.name)
     first = tasks[0]
     title = first.name if len(tasks) == 1 else f"{first.name} +{len(tasks) - 1}"
-    return _run(actor, first.workspace, [task.pk for task in tasks], set(), None, bizdate, name or title, comment)
+    chosen = [task.pk for task in tasks]
+    return _run(actor, first.workspace, chosen, set(), None, bizdate, name or title, parameters, comment)
 
 
 def _manual(tasks: "QuerySet[Task]") -> list[Task]:
@@ -124,6 +137,7 @@ def _run(
     workflow: ProductionWorkflow | None,
     bizdate: date,
     name: str,
+    parameters: Mapping[str, Any] | None,
     comment: str,
 ) -> WorkflowInstance:
     locked = Task.objects.filter(pk__in=task_ids).order_by("pk").select_for_update(no_key=True, of=("self",))
@@ -134,6 +148,7 @@ def _run(
     check_comment(comment)
     if len(name) > _LONGEST_NAME:
         raise Invalid("manual_run.name", most=_LONGEST_NAME)
+    overrides = run_parameters.checked(parameters, [task.number for task in tasks])
     scheduled_at = datetime.combine(scheduled_day(bizdate), time(), ZoneInfo(workspace.tenant.time_zone))
     kinds = WorkflowInstance.Type
     family = WorkflowInstance.objects.create(
@@ -143,6 +158,7 @@ def _run(
         workflow=workflow,
         name=name,
         bizdate=bizdate,
+        parameters=overrides,
         created_by=actor.user,
     )
     instances = _instances(family, tasks, skipped, scheduled_at)
@@ -241,6 +257,8 @@ def _record(
     actor: Actor, family: WorkflowInstance, tasks: Sequence[Task], instances: Sequence[TaskInstance], comment: str
 ) -> Operation:
     """The operation with its instances as targets, and the entry in the audit trail."""
+    asked = {"workflow_instance": family.pk, "bizdate": family.bizdate.isoformat()}
+    asked |= {"parameters": family.parameters} if family.parameters else {}
     operation = Operation.objects.create(
         code=CODE,
         workspace=family.workspace,
@@ -248,7 +266,7 @@ def _record(
         actor=actor.user,
         face=actor.face,
         comment=comment,
-        params={"workflow_instance": family.pk, "bizdate": family.bizdate.isoformat()},
+        params=asked,
         status=Operation.Status.APPLIED,
     )
     OperationTarget.objects.bulk_create(
@@ -266,12 +284,7 @@ def _record(
         "task.run_manually",
         workspace=family.workspace,
         obj=thing,
-        params={
-            "workflow_instance": family.pk,
-            "count": len(instances),
-            "bizdate": family.bizdate.isoformat(),
-            "comment": comment,
-        },
+        params={"count": len(instances), "comment": comment, **asked},
         address=actor.address,
     )
     return operation

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from opscenter.base import clock, notify
 from opscenter.base.reasons import Invalid, Refused, sentence
 from opscenter.engine import advance
+from opscenter.operations import run_parameters
 from opscenter.operations.actor import Actor
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.permits import require
@@ -35,22 +36,32 @@ def scheduled_day(bizdate: date) -> date:
 
 
 @transaction.atomic
-def run_now(actor: Actor, task: Task, *, bizdate: date, at: time, comment: str = "") -> WorkflowInstance:
+def run_now(
+    actor: Actor,
+    task: Task,
+    *,
+    bizdate: date,
+    at: time,
+    parameters: Mapping[str, Any] | None = None,
+    comment: str = "",
+) -> WorkflowInstance:
     """Make a smoke-test instance that starts at once, whatever its scheduled time.
 
     Args:
         bizdate: the business date; the scheduled day is the day after.
         at: local time of day of the scheduled time. Both give the scheduling parameters their values.
+        parameters: of this run alone, as ``run_parameters.checked`` takes them.
 
     Raises:
         NotFound, Forbidden: as permits.require says; "own only" roles may test tasks that they own.
         Refused: the task is offline.
-        Invalid: the date is more than ten years away, or the comment is too long.
+        Invalid: the date is more than ten years away, the comment is too long, or as ``run_parameters.checked``.
     """
     require(actor, task.workspace, Permission.TEST_TASK, own=task.owner_id == actor.user.pk)
     if task.status != Task.Status.ONLINE or task.version is None:
         raise Refused("task.offline", task=task.name)
     check_comment(comment)
+    overrides = run_parameters.checked(parameters, [task.number])
     zone = ZoneInfo(task.workspace.tenant.time_zone)
     scheduled_at = datetime.combine(scheduled_day(bizdate), at, zone)
     family = WorkflowInstance.objects.create(
@@ -60,6 +71,7 @@ def run_now(actor: Actor, task: Task, *, bizdate: date, at: time, comment: str =
         workflow=task.workflow,
         name=task.name,
         bizdate=bizdate,
+        parameters=overrides,
         created_by=actor.user,
     )
     instance = TaskInstance.objects.create(
@@ -79,6 +91,7 @@ def run_now(actor: Actor, task: Task, *, bizdate: date, at: time, comment: str =
         resource_group=task.resource_group,
         reruns_left=0,
     )
+    asked = {"bizdate": bizdate.isoformat(), **({"parameters": overrides} if overrides else {})}
     operation = Operation.objects.create(
         code="run_now",
         workspace=task.workspace,
@@ -86,7 +99,7 @@ def run_now(actor: Actor, task: Task, *, bizdate: date, at: time, comment: str =
         actor=actor.user,
         face=actor.face,
         comment=comment,
-        params={"task": task.number, "bizdate": bizdate.isoformat(), "at": at.isoformat()},
+        params={"task": task.number, "at": at.isoformat(), **asked},
         status=Operation.Status.APPLIED,
     )
     OperationTarget.objects.create(operation=operation, object_type="instance", object_id=instance.pk, done=True)
@@ -96,7 +109,7 @@ def run_now(actor: Actor, task: Task, *, bizdate: date, at: time, comment: str =
         "task.run_now",
         workspace=task.workspace,
         obj=("task", task.number, task.name),
-        params={"instance": instance.pk, "bizdate": bizdate.isoformat(), "comment": comment},
+        params={"instance": instance.pk, "comment": comment, **asked},
         address=actor.address,
     )
     advance.place([instance.pk], {State.NOT_RUN}, operation=operation.pk)

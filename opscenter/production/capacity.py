@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from opscenter.base import heartbeat, sql
 from opscenter.base.models import Process
 from opscenter.production.models import ResourceGroup
+from opscenter.production.node_types import HTTP
 from opscenter.production.rules.explain import Parallel
-from opscenter.production.rules.states import State
+from opscenter.production.rules.states import Kind, State
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,39 @@ def usage(groups: Collection[int]) -> dict[int, Usage]:
 def groups_with_room(groups: Collection[int]) -> set[int]:
     """Those of the groups that can take one more run."""
     return {pk for pk, found in usage(groups).items() if found.has_room}
+
+
+@dataclass(frozen=True)
+class Lack:
+    """What keeps a ready instance from starting: it needs a worker, or a courier of which none is alive; its task has its
+    maximum of parallel runs."""
+
+    by_worker: bool
+    uncalled: bool
+    at_maximum: bool
+
+
+def lacks(instances: Collection[int]) -> dict[int, Lack]:
+    """For instances that wait for resources."""
+    if not instances:
+        return {}
+    rows = sql.rows(
+        f"""SELECT i.id, i.needs_worker, i.node_type = '{HTTP.code}' AND i.kind < {Kind.SKIP:d}, i.task_id,
+                CASE WHEN i.limited THEN t.max_parallel END
+            FROM production_taskinstance i JOIN production_task t ON t.id = i.task_id WHERE i.id = ANY(%(ids)s::bigint[])""",
+        {"ids": list(instances)},
+    )
+    full = at_maximum({task: limit for *_one, task, limit in rows if limit is not None})
+    no_courier = any(row[2] for row in rows) and not heartbeat.alive(Process.Kind.COURIER).exists()
+    return {
+        pk: Lack(by_worker, by_courier and no_courier, limit is not None and task in full)
+        for pk, by_worker, by_courier, task, limit in rows
+    }
+
+
+def at_maximum(limits: Mapping[int, int]) -> set[int]:
+    """Those of these tasks, given with their maximum of parallel runs, that have it."""
+    return {task for task, found in parallel_runs(limits).items() if found.running >= found.limit}
 
 
 RUNS_SHOWN = 5

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Count
@@ -28,6 +28,9 @@ from opscenter.production.rules.states import WAITING, Kind, State
 
 OCCUPANTS_SHOWN = 5
 """Instances that hold a slot, told by name; those that began first."""
+
+AT_ONCE = timedelta(seconds=15)
+"""What needs nobody to run it succeeds long before."""
 
 _COMMANDS = (
     TriggerCommand.Status.HELD,
@@ -90,8 +93,10 @@ class _Facts:
     attempts: dict[int, Attempt] = field(default_factory=dict)
     calls: dict[int, HttpCall] = field(default_factory=dict)
     frozen_since: dict[int, datetime] = field(default_factory=dict)
+    paused: set[int] = field(default_factory=set)
     parallel: dict[int, Parallel] = field(default_factory=dict)
     scheduler: bool = True
+    courier: bool = True
 
 
 def _explain(instances: Sequence[TaskInstance], in_full: bool) -> dict[int, Explanation]:
@@ -111,14 +116,16 @@ def _gather(instances: Sequence[TaskInstance], in_full: bool) -> _Facts:
     facts.usage = capacity.usage({i.resource_group_id for i in instances if _has_not_run(i)})
     facts.parallel = capacity.parallel_runs({i.task_id: limit for i in instances if (limit := _limit(i)) is not None})
     facts.calls = _calls([i.pk for i in instances if i.node_type == HTTP.code and i.state == State.RUNNING])
-    if any(_is_overdue(i, facts.now) for i in instances):
+    if any(_is_overdue(i, facts) for i in instances):
         facts.scheduler = heartbeat.alive(Process.Kind.SCHEDULER).exists()
+    if any(_by_courier(i) and i.state in (*WAITING, State.RUNNING) for i in instances):
+        facts.courier = heartbeat.alive(Process.Kind.COURIER).exists()
     if in_full:
         facts.occupants = _occupants([pk for pk, one in facts.usage.items() if one.used >= one.slots])
         ids = [i.pk for i in instances]
         facts.met_since = {pk: at for pk, at in _rows(_MET_SINCE, ids) if at is not None}
         facts.attempts = {a.instance_id: a for a in Attempt.objects.filter(instance__in=ids).order_by("number")}
-        facts.frozen_since = _frozen_since([i.pk for i in instances if i.frozen])
+        facts.frozen_since, facts.paused = _frozen_since([i.pk for i in instances if i.frozen])
     return facts
 
 
@@ -164,11 +171,17 @@ def _calls(ids: list[int]) -> dict[int, HttpCall]:
 _CALL_WORDS = {HttpCall.Phase.POLL: "polling", HttpCall.Phase.POLLING: "asking"}
 
 
-def _frozen_since(ids: list[int]) -> dict[int, datetime]:
+_FREEZES = ("instance.frozen", "backfill.paused")
+
+
+def _frozen_since(ids: list[int]) -> tuple[dict[int, datetime], set[int]]:
+    """Since when each is frozen; those that the pause of their backfill froze."""
     if not ids:
-        return {}
-    found = Transition.objects.filter(instance__in=ids, reason__code="instance.frozen").order_by("at")
-    return {transition.instance_id: transition.at for transition in found}
+        return {}, set()
+    found = list(Transition.objects.filter(instance__in=ids, reason__code__in=_FREEZES).order_by("at"))
+    last = {one.instance_id: one for one in found}
+    paused = {pk for pk, one in last.items() if one.reason and one.reason["code"] == "backfill.paused"}
+    return {pk: one.at for pk, one in last.items()}, paused
 
 
 def _has_not_run(instance: TaskInstance) -> bool:
@@ -177,16 +190,23 @@ def _has_not_run(instance: TaskInstance) -> bool:
     return state in WAITING or (state is State.FAILURE and instance.attempt == 0)
 
 
-def _is_overdue(instance: TaskInstance, now: datetime) -> bool:
-    """A moment at which the scheduler moves it has come."""
-    by_time = instance.state in (State.WAIT_TIME, State.FAILURE)
-    return by_time and instance.due_at is not None and instance.due_at <= now
+def _is_overdue(instance: TaskInstance, facts: _Facts) -> bool:
+    """A moment at which the scheduler moves it has come, or it should long have succeeded where it stands."""
+    if instance.state in (State.WAIT_TIME, State.FAILURE):
+        return instance.due_at is not None and instance.due_at <= facts.now
+    command = facts.commands.get(instance.pk)
+    is_held = command is not None and command.status == TriggerCommand.Status.HELD
+    is_open = instance.state == State.WAIT_RESOURCE or (instance.state == State.WAIT_TRIGGER and is_held)
+    return is_open and not (instance.needs_worker or _by_courier(instance)) and facts.now - instance.state_at > AT_ONCE
+
+
+def _by_courier(instance: TaskInstance) -> bool:
+    return instance.node_type == HTTP.code and not Kind(instance.kind).is_dry_run
 
 
 def _limit(instance: TaskInstance) -> int | None:
     """The maximum of parallel runs that the instance will count against, or counts against."""
-    runs = instance.needs_worker or (instance.node_type == HTTP.code and not Kind(instance.kind).is_dry_run)
-    return instance.task.max_parallel if runs else None
+    return instance.task.max_parallel if instance.needs_worker or _by_courier(instance) else None
 
 
 def _awaits_trigger(instance: TaskInstance) -> bool:
@@ -212,6 +232,7 @@ def _snapshot(instance: TaskInstance, facts: _Facts) -> InstanceSnapshot:
         created_at=instance.created_at,
         kind=Kind.SKIP if skipped else Kind(instance.kind),
         frozen=instance.frozen,
+        is_paused=pk in facts.paused,
         frozen_since=facts.frozen_since.get(pk, instance.created_at if instance.kind == Kind.PAUSE else None),
         task_frozen=instance.task.recurrence == Recurrence.PAUSE,
         task_offline=instance.task.status == Task.Status.OFFLINE,
@@ -243,6 +264,8 @@ def _snapshot(instance: TaskInstance, facts: _Facts) -> InstanceSnapshot:
         reruns_left=instance.reruns_left,
         set_success=state is State.SUCCESS and reason is not None and reason.code == "instance.set_success",
         scheduler=facts.scheduler,
+        by_courier=_by_courier(instance),
+        courier=facts.courier,
         calls=_CALL_WORDS.get(HttpCall.Phase(call.phase), "request") if call else "",
         poll_at=call.due_at if call and call.phase == HttpCall.Phase.POLL else None,
     )

@@ -11,14 +11,17 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Count, Min, QuerySet
+from django.db.models import Case, Count, Min, Q, QuerySet, When
 from django.db.models.expressions import RawSQL
 
+from opscenter.base import heartbeat
+from opscenter.base.models import Process
 from opscenter.production import capacity
-from opscenter.production.models import Environment, ResourceGroup, TaskInstance
+from opscenter.production.models import Environment, ResourceGroup, Task, TaskInstance
+from opscenter.production.node_types import HTTP
 from opscenter.production.roots import COLUMNS, culprits
 from opscenter.production.rules.remedies import Cause, Culprit
-from opscenter.production.rules.states import WAITING, State
+from opscenter.production.rules.states import WAITING, Kind, State
 from opscenter.workspaces.models import Tenant, Workspace
 
 MOST_CULPRITS = 200
@@ -64,6 +67,7 @@ class HoldUp:
         held: how many of the list wait for it, directly or through others.
         own: how many of the list it is the reason of without others between: those that wait for a slot or for time.
         culprit: the instance that is to blame; its workspace, its task's owner, and since when it is so.
+        task: number and name of the task whose maximum of parallel runs is the reason.
         group, slots: the resource group, where that is the reason, and how large it is.
         at: when the first of them goes on by itself.
     """
@@ -75,6 +79,7 @@ class HoldUp:
     workspace: int = 0
     owner: int = 0
     since: datetime | None = None
+    task: tuple[int, str] | None = None
     group: str = ""
     slots: int = 0
     at: datetime | None = None
@@ -124,10 +129,13 @@ def holdups(
             n=Count("pk"), first=Min("not_before"), since=Min("state_at")
         )
     )
+    if not counted:  # filters that can match nothing make no statement that could be walked from
+        return HoldUps(0, (), 0, False)
     usage = capacity.usage(set(ResourceGroup.objects.filter(tenant=tenant).values_list("pk", flat=True)))
+    ready = _ready(waiting, usage) if any(row[0] == State.WAIT_RESOURCE for row in counted) else []
     short = [pk for pk, one in usage.items() if not one.has_room]
     held, reached, is_capped = _held(waiting, tenant, Environment(environment), day or now.date(), day is None, short)
-    reasons = [*_of_culprits(held), *_of_groups(counted, held, usage), *_of_themselves(counted)]
+    reasons = [*_of_culprits(held), *_of_groups(ready, held, usage), *_of_themselves(counted)]
     not_run = sum(row[3] for row in counted if row[0] == State.NOT_RUN and not row[1])
     order = list(Cause)
     reasons.sort(key=lambda one: (order.index(one.cause) >= order.index(Cause.FULL), -one.count))
@@ -181,23 +189,46 @@ def _of_culprits(held: dict[int, int]) -> list[HoldUp]:
     ]
 
 
-def _of_groups(
-    counted: Sequence[tuple[Any, ...]], held: dict[int, int], usage: dict[int, capacity.Usage]
-) -> list[HoldUp]:
-    """What waits for slots, by group; and what waits for those."""
-    found: dict[int, HoldUp] = {}
-    for state, frozen, group, n, _first, since in counted:
-        if state == State.WAIT_RESOURCE and not frozen and group in usage:
-            one = usage[group]
+def _ready(waiting: "QuerySet[TaskInstance]", usage: dict[int, capacity.Usage]) -> list[HoldUp]:
+    """What waits for resources, by what it lacks: fewer runs of its task, a courier, or a slot of its group."""
+    found = waiting.filter(state=State.WAIT_RESOURCE, frozen=False).annotate(
+        calls=Q(node_type=HTTP.code, kind__lt=Kind.SKIP), limiting=Case(When(limited=True, then="task"))
+    )
+    rows = list(
+        found.values_list("limiting", "calls", "needs_worker", "resource_group").annotate(
+            n=Count("pk"), since=Min("state_at")
+        )
+    )
+    limiting = Task.objects.exclude(max_parallel=None).in_bulk({row[0] for row in rows} - {None})
+    full = capacity.at_maximum({pk: task.max_parallel for pk, task in limiting.items() if task.max_parallel})
+    no_courier = any(row[1] for row in rows) and not heartbeat.alive(Process.Kind.COURIER).exists()
+    told: dict[tuple[Any, ...], HoldUp] = {}
+    for task, calls, by_worker, group, n, since in rows:
+        one = usage[group] if by_worker else None
+        if task in full:
+            kind = HoldUp(Cause.PARALLEL, task=(limiting[task].number, limiting[task].name))
+        elif one is not None:
             cause = Cause.STARTING if one.has_room else Cause.FULL if one.workers else Cause.UNSERVED
-            found[group] = HoldUp(cause, own=n, group=one.name, slots=one.slots, since=since)
+            kind = HoldUp(cause, group=one.name, slots=one.slots)
+        else:
+            kind = HoldUp(Cause.UNCALLED if calls and no_courier else Cause.STARTING)
+        known = told.setdefault((kind.cause, kind.task, kind.group), kind)
+        earliest = min(filter(None, (known.since, since)))
+        told[kind.cause, kind.task, kind.group] = replace(known, own=known.own + n, since=earliest)
+    return list(told.values())
+
+
+def _of_groups(ready: Sequence[HoldUp], held: dict[int, int], usage: dict[int, capacity.Usage]) -> list[HoldUp]:
+    """The same, with what waits for what waits for slots."""
+    found = {one.group: one for one in ready if one.group}
+    others = [one for one in ready if not one.group]
     for label, count in held.items():
         if label < 0:
             one = usage[-label]
             cause = Cause.FULL if one.workers else Cause.UNSERVED
-            known = found.get(-label, HoldUp(cause, group=one.name, slots=one.slots))
-            found[-label] = replace(known, held=count)
-    return list(found.values())
+            known = found.get(one.name, HoldUp(cause, group=one.name, slots=one.slots))
+            found[one.name] = replace(known, held=count)
+    return [*others, *found.values()]
 
 
 def _of_themselves(counted: Sequence[tuple[Any, ...]]) -> list[HoldUp]:

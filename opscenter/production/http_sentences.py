@@ -45,6 +45,12 @@ for _code, _text in {
         "Attempt %(attempt)s sends its request, or waits for the service's answer to it."
     ),
     "explain.http_request.short": gettext_lazy("Waits for the service's answer"),
+    "explain.resources_uncalled": gettext_lazy("A courier sends its request, and no courier is running."),
+    "explain.resources_uncalled.short": gettext_lazy("No courier is running"),
+    "explain.http_uncalled": gettext_lazy(
+        "Attempt %(attempt)s is under way at the service, but no courier is running that would ask for the result."
+    ),
+    "explain.http_uncalled.short": gettext_lazy("No courier is running"),
     "explain.http_asking": gettext_lazy("Attempt %(attempt)s is asking the service for the result."),
     "explain.http_asking.short": gettext_lazy("Asks the service for the result"),
 }.items():

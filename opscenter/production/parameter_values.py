@@ -164,7 +164,7 @@ def _sources(task: Task, version: TaskVersion | None, family: WorkflowInstance |
         node=version.parameters if version is not None else "",
         overrides=overrides,
         task=task.number,
-        run_wins=family is not None and family.type == WorkflowInstance.Type.MANUAL,
+        run_wins=family is not None and WorkflowInstance.Type(family.type).is_manual,
         code=version.content if version is not None and is_shared else "",
     )
 

@@ -1,6 +1,6 @@
 """Up the chain: what at the bottom keeps instances from starting. Found by one bounded walk over the edges."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from opscenter.base import sql
@@ -66,17 +66,15 @@ def _by_start(rows: Sequence[tuple[Any, ...]]) -> dict[int, list[Culprit]]:
 def culprits(rows: Iterable[tuple[Any, ...]]) -> list[Culprit]:
     """Culprits of rows that begin with COLUMNS, with what their resource groups have room for."""
     rows = list(rows)
-    usage = capacity.usage(_groups(rows))
-    return [_culprit(row, usage) for row in rows]
+    ready = [row for row in rows if row[2] == State.WAIT_RESOURCE]
+    lacks = capacity.lacks({row[0] for row in ready})
+    usage = capacity.usage({row[7] for row in ready if lacks[row[0]].by_worker})
+    return [_culprit(row, usage, lacks.get(row[0])) for row in rows]
 
 
-def _groups(rows: Collection[tuple[Any, ...]]) -> set[int]:
-    return {row[7] for row in rows if row[2] == State.WAIT_RESOURCE}
-
-
-def _culprit(row: tuple[Any, ...], usage: dict[int, capacity.Usage]) -> Culprit:
+def _culprit(row: tuple[Any, ...], usage: dict[int, capacity.Usage], lack: capacity.Lack | None) -> Culprit:
     pk, name, state, frozen, reason, due_at, not_before, group, turn = row[:9]
-    known = usage.get(group)
+    known = usage.get(group) if lack is not None and lack.by_worker else None
     return Culprit(
         pk,
         name,
@@ -87,5 +85,7 @@ def _culprit(row: tuple[Any, ...], usage: dict[int, capacity.Usage]) -> Culprit:
         not_before=not_before,
         room=known.has_room if known else None,
         served=known is None or known.workers > 0,
+        at_maximum=lack is not None and lack.at_maximum,
+        called=lack is None or not lack.uncalled,
         turn=turn or "",
     )

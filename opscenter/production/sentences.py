@@ -44,6 +44,10 @@ for _code, _text in {
         "The task was frozen when this instance was generated, so the instance was born frozen. "
         "It does not run, and what comes after it waits."
     ),
+    "explain.paused": gettext_lazy(
+        "Its backfill is paused. It goes on when somebody resumes the backfill, or unfreezes it."
+    ),
+    "explain.paused.short": gettext_lazy("Its backfill is paused"),
     "explain.born_frozen.short": gettext_lazy("Born frozen: its task was frozen"),
     "explain.time_none": gettext_lazy("It was asked to run at once; it waits for no time."),
     "explain.trigger_fired": gettext_lazy("An external system triggered it."),
@@ -74,6 +78,10 @@ for _code, _text in {
     "explain.run_waiting.short": gettext_lazy("Waits for its conditions"),
     "explain.run_next": gettext_lazy("All conditions are met. It starts within seconds."),
     "explain.run_next.short": gettext_lazy("Starts within seconds"),
+    "explain.run_unreleased": gettext_lazy(
+        "All conditions are met, and it needs no worker; but no scheduler is running that would let it pass."
+    ),
+    "explain.run_unreleased.short": gettext_lazy("No scheduler: it does not go on"),
     "explain.claimed": gettext_lazy("A worker took it and is starting attempt %(attempt)s."),
     "explain.claimed.short": gettext_lazy("Starting"),
     "explain.running.short": gettext_lazy("Attempt %(attempt)s is running"),

@@ -65,6 +65,8 @@ _snapshots = st.builds(
     reruns_left=st.integers(0, 2),
     set_success=st.booleans(),
     scheduler=st.booleans(),
+    by_courier=st.booleans(),
+    courier=st.booleans(),
 )
 
 
@@ -145,6 +147,11 @@ PARAMS = {
     "instance.missed": {"from": NOW.isoformat(), "until": NOW.isoformat()},
     "instance.frozen": {"user": "mei"},
     "instance.unfrozen": {"user": "mei"},
+    "backfill.paused": {"user": "mei"},
+    "backfill.resumed": {"user": "mei"},
+    "backfill.stopped": {"user": "mei"},
+    "backfill.stopped_by_failure": {"instance": 7},
+    "backfill.went_on": {"bizdate": "2026-11-20"},
 }
 
 

@@ -70,6 +70,27 @@ def test_chosen_tasks_are_run_together(cast: Cast) -> None:
     assert WorkflowInstance.objects.get().task_instances.count() == 2
 
 
+def test_parameters_of_a_run_are_for_all_tasks_or_for_one(cast: Cast) -> None:
+    workflow = cast.workflow("on_demand")
+    first = cast.task("first", trigger="Manual", cron="", workflow=workflow)
+    address = url(cast, "manual_task_workflow_run", number=workflow.number)
+    text = f"day=$bizdate\n{first.number}: region='two words'\nmore=1\n {first.number}：other=2"
+    as_user(cast.operator).post(address, {"bizdate": "2026-03-14", "parameters": text})
+    assert WorkflowInstance.objects.get().parameters == {
+        "workflow": {"day": "$bizdate", "more": "1"},
+        "tasks": {str(first.number): {"region": "two words", "other": "2"}},
+    }
+
+
+@pytest.mark.parametrize("text", ["day", "7: day=1", "day=$nonsense", "a b=1", "x=1 x=2"])
+def test_parameters_that_cannot_be_are_told_at_their_field(cast: Cast, text: str) -> None:
+    task = cast.task("first", trigger="Manual", cron="")
+    asked = {"id": [task.pk], "bizdate": "2026-03-14", "parameters": text}
+    answer = as_user(cast.operator).post(url(cast, "manual_task_run"), asked)
+    assert (answer.status_code, set(answer.context["form"].errors)) == (422, {"parameters"})
+    assert not WorkflowInstance.objects.exists()
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [({"bizdate": "tomorrow"}, "valid date"), ({"bizdate": "1999-01-01"}, "ten years"), ({}, "required")],

@@ -7,6 +7,7 @@ import pytest
 from django.utils import timezone
 
 from opscenter.console.cron_words import in_words
+from opscenter.operations.models import Operation
 from opscenter.production.models import Task, WorkflowInstance
 from opscenter.production.rules.states import State
 from tests.cast import Cast
@@ -201,6 +202,14 @@ class TestRunNow:
         assert f"{instance.scheduled_at:%Y-%m-%d %H:%M:%S}" == "2026-11-11 05:30:00"
         assert answer["Location"] == url(cast, "instance", pk=instance.pk)
 
+    def test_it_takes_parameters_of_this_run(self, cast: Cast) -> None:
+        task = cast.task("orders", version={"parameters": "day=$bizdate"})
+        self.ask(cast, cast.operator, task, parameters="day=${yyyymm}\nregion='two words'")
+        family = WorkflowInstance.objects.get()
+        assert family.parameters == {"tasks": {str(task.number): {"day": "${yyyymm}", "region": "two words"}}}
+        operation = as_user(cast.operator).get(url(cast, "operation", pk=Operation.objects.get().pk))
+        assert f"{task.number}: day=&#x27;${{yyyymm}}&#x27;" in operation.content.decode()
+
     @pytest.mark.parametrize(
         ("field", "value"),
         [
@@ -212,6 +221,9 @@ class TestRunNow:
             ("at", ""),
             ("comment", "x" * 1001),
             ("comment", "a\x00"),
+            ("parameters", "day"),
+            ("parameters", "day=$nonsense"),
+            ("parameters", "day='two\nlines'"),
         ],
     )
     def test_a_wrong_value_is_told_at_its_field(self, cast: Cast, field: str, value: str) -> None:

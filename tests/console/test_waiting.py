@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from opscenter.base import clock, heartbeat
 from opscenter.base.models import Process
-from opscenter.production import holdups, listings
+from opscenter.production import holdups, listings, roots
 from opscenter.production.models import InstanceEdge, TaskInstance, WorkflowInstance
 from opscenter.production.rules.remedies import Cause
 from opscenter.production.rules.states import WAITING, State
@@ -97,6 +97,60 @@ def test_groups_without_worker_and_full_ones_are_to_blame_for_all_behind_them(ca
     cast.group.save()
     cast.instance(cast.task("holder"), State.RUNNING)
     assert counts(told(cast)) == {"full default": 3}
+
+
+def test_a_task_at_its_maximum_holds_up_its_own_instances_and_not_the_group(cast: Cast) -> None:
+    heartbeat.register(Process.Kind.WORKER, {"groups": None})
+    task = cast.task("limited", max_parallel=1)
+    cast.instance(task, State.RUNNING, limited=True)
+    for day in (1, 2):
+        cast.instance(
+            task, State.WAIT_RESOURCE, limited=True, period=day, scheduled_at=clock.now() - timedelta(days=day)
+        )
+    cast.instance(cast.task("free"), State.WAIT_RESOURCE)
+    found = told(cast)
+    assert [(one.cause, one.task, one.group, one.own) for one in found.reasons] == [
+        (Cause.PARALLEL, (task.number, "limited"), "", 2),
+        (Cause.STARTING, None, "default", 1),
+    ]
+    html = as_user(cast.operator).get(url(cast, "instance_waiting"), DAY).content.decode()
+    assert "2 instances of “limited” wait for other runs of the task to end." in html
+    assert f"task={task.number}" in html
+
+
+def test_calls_wait_for_no_worker_but_for_a_courier(cast: Cast) -> None:
+    call = cast.instance(cast.task("call", "http"), State.WAIT_RESOURCE)
+    after = waiting(cast, "after", call)
+    found = told(cast)
+    assert (counts(found), found.others) == ({"uncalled": 1}, 1)
+    html = as_user(cast.operator).get(url(cast, "instance_waiting"), DAY).content.decode()
+    assert "1 HTTP node is ready, but no courier is alive." in html and "Start a courier." in html
+    html = as_user(cast.operator).get(url(cast, "instance", pk=call.pk)).content.decode()
+    assert "A courier sends its request, and no courier is running." in html
+    assert "Whoever runs Opscenter on its hosts can do that." in html
+    assert [one.cause for one in roots.blocking([after.pk])[after.pk]] == [Cause.UNCALLED]
+    heartbeat.register(Process.Kind.COURIER)
+    assert counts(told(cast)) == {"starting": 1}
+    assert [one.cause for one in roots.blocking([after.pk])[after.pk]] == [Cause.STARTING]
+
+
+def test_an_upstream_whose_task_is_at_its_maximum_is_said_to_wait_for_that(cast: Cast) -> None:
+    task = cast.task("limited", max_parallel=1)
+    cast.instance(task, State.RUNNING, limited=True)
+    next_one = cast.instance(task, State.WAIT_RESOURCE, limited=True, scheduled_at=clock.now())
+    after = waiting(cast, "after", next_one)
+    assert [one.cause for one in roots.blocking([after.pk])[after.pk]] == [Cause.PARALLEL]
+
+
+def test_what_needs_nobody_says_when_no_scheduler_lets_it_pass(cast: Cast) -> None:
+    stuck = cast.instance(
+        cast.task("gate", "virtual"), State.WAIT_RESOURCE, state_at=clock.now() - timedelta(minutes=1)
+    )
+    page = url(cast, "instance", pk=stuck.pk)
+    html = as_user(cast.operator).get(page).content.decode()
+    assert "no scheduler is running that would let it pass" in html and "Start a scheduler." in html
+    heartbeat.register(Process.Kind.SCHEDULER)
+    assert "It starts within seconds." in as_user(cast.operator).get(page).content.decode()
 
 
 def test_a_culprit_of_another_workspace_or_an_earlier_day_is_found_and_not_opened_to_strangers(cast: Cast) -> None:

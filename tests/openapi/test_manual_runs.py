@@ -72,6 +72,24 @@ def test_the_older_api_runs_a_workflow_or_some_of_its_nodes(wire: Wire, cast: Ca
     assert {entry["DagType"] for entry in listed["Data"]["Instances"]} == {"BUSINESS_PROCESS_DAG"}
 
 
+def test_parameters_of_one_run(wire: Wire, cast: Cast, scene: dict[str, Any]) -> None:
+    number, workflow = scene["a"].number, scene["workflow"].number
+    given = {"WorkflowParameters": '{"day": "${yyyymm}"}', "TaskParameters": f'{{"{number}": "a=1 b=\'two words\'"}}'}
+    stored = {"workflow": {"day": "${yyyymm}"}, "tasks": {str(number): {"a": "1", "b": "two words"}}}
+    made = create(wire, cast, "ManualWorkflow", WorkflowId=workflow, **given)
+    assert made[0].workflow_instance.parameters == stored
+    days = {"BizDate": "2026-11-20 00:00:00"}
+    asked = {"ProjectName": cast.workspace.name, "ProjectEnv": "PROD", "FlowName": "by_hand", **days}
+    older = wire.call(
+        "RunManualDagNodes",
+        V2020,
+        **asked,
+        DagParameters=given["WorkflowParameters"],
+        NodeParameters=f"{{{number}: \"a=1 b='two words'\"}}",
+    )
+    assert WorkflowInstance.objects.get(pk=older["DagId"]).parameters == stored
+
+
 def test_tasks_say_how_they_are_triggered(wire: Wire, cast: Cast, scene: dict[str, Any]) -> None:
     daily = cast.task("daily")
 
@@ -93,7 +111,13 @@ def test_tasks_say_how_they_are_triggered(wire: Wire, cast: Cast, scene: dict[st
         ("Manual", {"DefaultRunProperties": {"RootTaskIds": [1]}}, "Invalid.Task.NotExist"),
         ("Manual", {"DefaultRunProperties": None}, "MissingDefaultRunProperties.RootTaskIds"),
         ("Manual", {"Periods": DAY | {"StartTime": "01:00:00"}}, "InvalidPeriods.StartTime"),
-        ("Manual", {"TaskParameters": '{"1": "a=b"}'}, "InvalidTaskParameters"),
+        ("Manual", {"TaskParameters": '{"1": "a=b"}'}, "Invalid.Operation.Request"),
+        ("Manual", {"TaskParameters": '{"1": "a"}'}, "InvalidTaskParameters"),
+        ("Manual", {"TaskParameters": '["a=b"]'}, "InvalidTaskParameters"),
+        ("Manual", {"TaskParameters": '{"a": "a=b"}'}, "InvalidTaskParameters"),
+        ("ManualWorkflow", {"WorkflowParameters": '{"a": 1}'}, "InvalidWorkflowParameters"),
+        ("ManualWorkflow", {"WorkflowParameters": "a"}, "InvalidWorkflowParameters"),
+        ("ManualWorkflow", {"WorkflowParameters": '{"a": "$nonsense"}'}, "Invalid.Operation.Request"),
     ],
 )
 def test_runs_that_cannot_be(
@@ -117,7 +141,9 @@ def test_runs_that_cannot_be(
         ({"ExcludeNodeIds": "1"}, "InvalidExcludeNodeIds"),
         ({"IncludeNodeIds": "one"}, "InvalidIncludeNodeIds"),
         ({"IncludeNodeIds": "1"}, "Invalid.Operation.Request"),
-        ({"NodeParameters": '{"1": "a=b"}'}, "InvalidNodeParameters"),
+        ({"NodeParameters": '{"1": "a=b"}'}, "Invalid.Operation.Request"),
+        ({"NodeParameters": "a=b"}, "InvalidNodeParameters"),
+        ({"DagParameters": '{"a": null}'}, "InvalidDagParameters"),
     ],
 )
 def test_older_runs_that_cannot_be(

@@ -321,6 +321,18 @@ def test_smoke_test(wire: Wire, cast: Cast) -> None:
         "RunSmokeTest", V2020, NodeId=task.number, ProjectEnv="PROD", Bizdate="2026-11-20 00:00:00", Name="n"
     )
     assert WorkflowInstance.objects.get(pk=older["Data"]).type == "SmokeTest"
+    for text in ("day=$bizdate b=2", f'{{{task.number}: "day=$bizdate b=2"}}'):
+        with_parameters = wire.call(
+            "RunSmokeTest", V2020, NodeId=task.number, ProjectEnv="PROD", Bizdate="2026-11-20 00:00:00", Name="n",
+            NodeParams=text,
+        )  # fmt: skip
+        stored = WorkflowInstance.objects.get(pk=with_parameters["Data"]).parameters
+        assert stored == {"tasks": {str(task.number): {"day": "$bizdate", "b": "2"}}}
+    operation = wire.call("CreateWorkflowInstances", **smoke(cast, task.number, WorkflowParameters="day=1"))
+    (made,) = wire.call("GetCreateWorkflowInstancesResult", OperationId=operation["OperationId"])["Result"][
+        "WorkflowInstanceIds"
+    ]
+    assert WorkflowInstance.objects.get(pk=made).parameters == {"workflow": {"day": "1"}}
     hidden = Wire(cast.stranger).try_call("GetCreateWorkflowInstancesResult", OperationId=operation_id)
     assert (hidden.status, hidden.code) == (404, "Invalid.WorkflowInstance.OperationNotExist")
 
@@ -330,7 +342,8 @@ def test_smoke_test(wire: Wire, cast: Cast) -> None:
     [
         ({"Type": "TriggerWorkflow"}, "InvalidType"),
         ({"AutoStartEnabled": False}, "InvalidAutoStartEnabled"),
-        ({"TaskParameters": '{"1": "a=b"}'}, "InvalidTaskParameters"),
+        ({"TaskParameters": '{"1": "a=b"}'}, "Invalid.Operation.Request"),
+        ({"TaskParameters": "a=b"}, "InvalidTaskParameters"),
         ({"DefaultRunProperties": {"RootTaskIds": [1, 2]}}, "InvalidDefaultRunProperties.RootTaskIds"),
         ({"DefaultRunProperties": {}}, "MissingDefaultRunProperties.RootTaskIds"),
         (

@@ -32,6 +32,7 @@ READY = InstanceSnapshot(
     used=1,
     workers=1,
 )
+CALL = replace(READY, needs_worker=False, by_courier=True, used=4, workers=0)
 TRIGGER = replace(READY, state=State.WAIT_TRIGGER, needs_worker=False, awaits_trigger=True)
 FAILED_UP = Upstream(1, "load", State.FAILURE)
 FROZEN_UP = Upstream(2, "check", State.NOT_RUN, frozen=True)
@@ -78,7 +79,18 @@ HEADLINES = [
     (READY, {"state": State.SUCCESS, "kind": Kind.EXPIRED}, "explain.succeeded_expired"),
     (READY, {"state": State.SUCCESS, "kind": Kind.MISSED}, "explain.succeeded_missed"),
     (READY, {"state": State.SUCCESS, "set_success": True, "attempt": 2}, "explain.succeeded_by_hand"),
+    (READY, {"needs_worker": False, "scheduler": False}, "explain.run_unreleased"),
+    (READY, {"scheduler": False}, "explain.run_next"),
+    (CALL, {}, "explain.run_next"),
+    (CALL, {"scheduler": False}, "explain.run_next"),
+    (CALL, {"courier": False}, "explain.resources_uncalled"),
+    (CALL, {"courier": False, "state": State.NOT_RUN, "upstream_unmet": 1}, "explain.upstream_unmet"),
+    (CALL, {"courier": False, "state": State.RUNNING, "calls": "polling", "attempt": 1}, "explain.http_uncalled"),
+    (CALL, {"state": State.RUNNING, "calls": "polling", "attempt": 1}, "explain.http_polling"),
+    (CALL, {"courier": False, "state": State.FAILURE, "attempt": 1}, "explain.failed"),
+    (CALL, {"courier": False, "state": State.SUCCESS, "attempt": 1}, "explain.succeeded_ran"),
     (TRIGGER, {}, "explain.trigger_none"),
+    (TRIGGER, {"command_held_until": NOW + HOUR, "scheduler": False}, "explain.run_unreleased"),
     (TRIGGER, {"state": State.NOT_RUN, "upstream_unmet": 1}, "explain.upstream_unmet"),
     (TRIGGER, {"command_expired_at": NOW - HOUR}, "explain.trigger_expired"),
     (TRIGGER, {"command_held_until": NOW - HOUR}, "explain.trigger_expired"),
@@ -225,6 +237,8 @@ CAUSES = [  # what an upstream is like, why it does not succeed, what helps
     ({"state": State.WAIT_RESOURCE, "room": False}, Cause.FULL, ["add_slots", "wait"]),
     ({"state": State.WAIT_RESOURCE, "room": True}, Cause.STARTING, ["wait"]),
     ({"state": State.WAIT_RESOURCE}, Cause.STARTING, ["wait"]),
+    ({"state": State.WAIT_RESOURCE, "at_maximum": True, "served": False}, Cause.PARALLEL, ["wait"]),
+    ({"state": State.WAIT_RESOURCE, "called": False}, Cause.UNCALLED, ["start_courier"]),
     ({"state": State.WAIT_TIME}, Cause.TIME, ["wait"]),
     ({"state": State.NOT_RUN}, Cause.WAITING, ["look"]),
     *[({"state": state}, Cause.RUNNING, ["wait"]) for state in sorted(LIVE)],
@@ -378,6 +392,9 @@ SNAPSHOTS = st.builds(
     next_rerun_at=MOMENTS,
     reruns_left=st.integers(0, 2),
     set_success=st.booleans(),
+    scheduler=st.booleans(),
+    by_courier=st.booleans(),
+    courier=st.booleans(),
 )
 
 
@@ -387,7 +404,7 @@ def test_every_instance_has_an_explanation(snapshot):
     conditions = explanation.conditions
     assert explanation.headline in [one.reason for one in conditions]
     assert all(one.reason.code.startswith("explain.") for one in conditions)
-    on_something = set(WHO) - {"wait", "add_slots", "start_worker", "start_scheduler"}
+    on_something = set(WHO) - {"wait", "add_slots", "start_worker", "start_courier", "start_scheduler"}
     assert all(
         bool(remedy.targets) is (remedy.operation in on_something) for one in conditions for remedy in one.remedies
     )
@@ -401,7 +418,9 @@ def test_what_waits_is_explained_by_its_first_unmet_condition(snapshot):
     if snapshot.state in WAITING:
         unmet = [one for one in explanation.conditions if not one.met]
         assert explanation.headline == unmet[0].reason
-        assert run.reason.code == ("explain.run_next" if all(one.met for one in gates) else "explain.run_waiting")
+        by_nobody = not (snapshot.needs_worker or snapshot.by_courier or snapshot.scheduler)
+        ready = "explain.run_unreleased" if by_nobody else "explain.run_next"
+        assert run.reason.code == (ready if all(one.met for one in gates) else "explain.run_waiting")
     else:
         assert explanation.headline == run.reason
         assert run.met is (snapshot.state is State.SUCCESS)

@@ -19,6 +19,7 @@ from opscenter.base.reasons import Forbidden, Invalid, Refused, say
 from opscenter.console import live
 from opscenter.console.access import ConsoleRequest, actor, go, here, in_workspace, permitted
 from opscenter.console.filters import latest_bizdate, query_string
+from opscenter.console.override_forms import OverridesField
 from opscenter.console.questions import CommentForm, ask, back_url
 from opscenter.console.views.tasks import listing
 from opscenter.operations import manual_run
@@ -38,7 +39,12 @@ class BizdateForm(CommentForm):
         widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}),
         help_text=gettext_lazy("The day whose data the run is for; the scheduled day is the day after."),
     )
-    field_order = ("bizdate", "comment")
+    parameters = OverridesField(
+        gettext_lazy(
+            "Of this run alone: name=value for all tasks; on a line of its own “task id: name=value” for one of them."
+        )
+    )
+    field_order = ("bizdate", "parameters", "comment")
 
 
 @in_workspace
@@ -74,7 +80,7 @@ def workflow_list(request: ConsoleRequest) -> HttpResponse:
         }
         for one in found
     ]
-    context = {"rows": rows, "tabs": _tabs(request, "workflows"), "import_url": here(request, "import")}
+    context = {"rows": rows, "tabs": _tabs(request, "workflows"), "import_url": here(request, "workflow_import")}
     return live.whole(request, "console/manual/workflows.html", context)
 
 
@@ -164,11 +170,11 @@ def _run(
     form = BizdateForm(request.POST) if request.method == "POST" else BizdateForm(initial={"bizdate": bizdate})
     if request.method == "POST" and form.is_valid():
         try:
-            family = run({"bizdate": form.cleaned_data["bizdate"], "comment": form.cleaned_data["comment"]})
+            family = run({name: form.cleaned_data[name] for name in ("bizdate", "parameters", "comment")})
         except Forbidden:
             raise
         except Refused as error:
-            form.add_error(None, str(error))
+            form.add_error("parameters" if error.reason.params.get("field") == "parameters" else None, str(error))
         else:
             messages.success(request, _("%(task)s was started.") % {"task": family.name})
             return go(request, here(request, "manual_instance_list") + query_string({"run": family.pk}))

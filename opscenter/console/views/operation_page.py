@@ -22,7 +22,7 @@ from opscenter.console.operation_parts import operation_url
 from opscenter.console.operation_rows import results_of, title_for
 from opscenter.console.operation_words import RUNS
 from opscenter.console.questions import ReasonForm, ask, back_url
-from opscenter.operations import checked, extension_messages, jobs
+from opscenter.operations import checked, extension_messages, jobs, run_parameters
 from opscenter.operations.arguments import arguments_of
 from opscenter.operations.models import Operation
 from opscenter.operations.permits import missing
@@ -49,7 +49,8 @@ def operation(request: ConsoleRequest, pk: int) -> HttpResponse:
         return answer
     context |= {
         "results": results_of(request, found),
-        "arguments": arguments_in_words(found.code, arguments_of(found)),
+        "arguments": arguments_in_words(found.code, arguments_of(found))
+        or run_parameters.in_words(found.params.get("parameters")),
         "csv_url": here(request, "operation_results_csv", pk=pk),
         "zone": request.workspace.tenant.time_zone,
         "again": _again(request, found),

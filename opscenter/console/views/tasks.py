@@ -21,6 +21,7 @@ from opscenter.console.filters import TaskFilters, latest_bizdate, query_string
 from opscenter.console.instance_rows import rows_of
 from opscenter.console.operation_parts import batch_buttons, buttons
 from opscenter.console.operation_rows import freezes_of, history_of, open_operation
+from opscenter.console.override_forms import AssignmentsField
 from opscenter.console.questions import CommentForm, ask
 from opscenter.engine.generate import isolated_on
 from opscenter.operations import smoke_test
@@ -54,7 +55,7 @@ def listing(request: ConsoleRequest, trigger: Task.Trigger, **frame: Any) -> Htt
         "filters": filters,
         "is_narrowed": bool(kept),
         "clear_url": request.path,
-        "import_url": here(request, "import"),
+        "import_url": here(request, "workflow_import"),
         "is_manual": trigger == Task.Trigger.MANUAL,
         **frame,
     }
@@ -120,10 +121,15 @@ def run_now(request: ConsoleRequest, number: int) -> HttpResponse:
         data = form.cleaned_data
         try:
             family = smoke_test.run_now(
-                actor(request), found, bizdate=data["bizdate"], at=data["at"], comment=data["comment"]
+                actor(request),
+                found,
+                bizdate=data["bizdate"],
+                at=data["at"],
+                parameters={"tasks": {str(number): data["parameters"]}},
+                comment=data["comment"],
             )
         except Invalid as error:
-            form.add_error("bizdate", str(error))
+            form.add_error(error.reason.params.get("field", "bizdate"), str(error))
         else:
             messages.success(request, _("%(task)s was started.") % {"task": found.name})
             return go(request, here(request, "instance", pk=family.task_instances.get().pk))
@@ -157,7 +163,10 @@ class RunForm(CommentForm):
         widget=forms.TimeInput(format="%H:%M:%S", attrs={"type": "time", "step": "1"}),
         help_text=gettext_lazy("It is not waited for."),
     )
-    field_order = ("bizdate", "at", "comment")
+    parameters = AssignmentsField(
+        gettext_lazy("Of this run alone, before those that are deployed: name=value other='two words'")
+    )
+    field_order = ("bizdate", "at", "parameters", "comment")
 
 
 def _task(request: ConsoleRequest, number: int) -> Task:

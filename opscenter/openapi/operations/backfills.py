@@ -1,14 +1,12 @@
 """Backfills: CreateWorkflowInstances of the type SupplementData, and RunCycleDagNodes of the older API."""
 
-import json
-import re
 import uuid
 from collections.abc import Mapping
 from datetime import time
 from typing import Any
 
 from opscenter.base.reasons import say
-from opscenter.openapi import finding
+from opscenter.openapi import finding, overrides
 from opscenter.openapi.errors import invalid, missing
 from opscenter.openapi.fields import Boolean, Day, Env, Integer, Items, Json, Request, Structure, Text, TimeOfDay, Word
 from opscenter.openapi.operations.instances_2020 import envelope
@@ -19,7 +17,6 @@ from opscenter.operations.backfill_request import BackfillRequest
 from opscenter.operations.models import Operation
 from opscenter.production.models import Backfill, TaskInstance, WorkflowInstance
 from opscenter.production.rules.backfill import DateRange, Mode, Order
-from opscenter.production.rules.parameters import ParameterError, parse_assignments
 from opscenter.workspaces.models import Workspace
 from opscenter.workspaces.roles import Permission
 
@@ -99,7 +96,7 @@ def run_cycle_dag_nodes(actor: Actor, args: Args) -> Args:
             end=args["BizEndTime"],
             groups=groups,
             immediately=args["StartFutureInstanceImmediately"],
-            parameters={"workflow": {}, "tasks": _of_tasks("NodeParams", args["NodeParams"])},
+            parameters={"tasks": overrides.of_tasks("NodeParams", args["NodeParams"])},
             alert=alert,
         ),
     )
@@ -139,10 +136,7 @@ def create(actor: Actor, workspace: Workspace, args: Args) -> Args:
             run_window=_window(policy),
             priority=properties.get("Priority"),
             resource_group=properties.get("RuntimeResource") or "",
-            parameters={
-                "workflow": _of_workflow(args["WorkflowParameters"]),
-                "tasks": _of_tasks("TaskParameters", args["TaskParameters"]),
-            },
+            parameters=overrides.of_run(args),
             alert={"type": alert["Type"], "notice": alert["NoticeType"]} if alert else None,
             autostart=args["AutoStartEnabled"],
         ),
@@ -245,39 +239,3 @@ def _numbers(name: str, text: str | None) -> tuple[int, ...]:
     if not all(part.isascii() and part.isdigit() and len(part) < 19 for part in parts):
         raise invalid(name, "It must be node ids, separated by commas.")
     return tuple(dict.fromkeys(int(part) for part in parts))
-
-
-def _of_tasks(name: str, text: str | None) -> dict[str, dict[str, str]]:
-    """``{"1001": "key1=value key2=value"}``; ids without quotes are read too, since the documents print them so."""
-    given = _object(name, re.sub(r"([{,]\s*)([0-9]+)(\s*:)", r'\1"\2"\3', text or "") or None)
-    if not all(key.isascii() and key.isdigit() and isinstance(value, str) for key, value in given.items()):
-        raise invalid(name, 'It must be like {"1001": "key1=value1 key2=value2"}.')
-    return {key: _assigned(name, value) for key, value in given.items()}
-
-
-def _of_workflow(text: str | None) -> dict[str, str]:
-    """``{"key": "value"}``, or ``key=value`` as other kinds of runs have it."""
-    name = "WorkflowParameters"
-    if text and not text.lstrip().startswith("{"):
-        return _assigned(name, text)
-    given = _object(name, text)
-    if not all(isinstance(value, str) for value in given.values()):
-        raise invalid(name, 'It must be like {"key1": "value1"}.')
-    return {str(key): str(value) for key, value in given.items()}
-
-
-def _object(name: str, text: str | None) -> Mapping[str, Any]:
-    try:
-        given = json.loads(text or "{}")
-    except (ValueError, RecursionError):
-        given = None
-    if not isinstance(given, Mapping):
-        raise invalid(name, "It must be an object as JSON text.")
-    return given
-
-
-def _assigned(name: str, text: str) -> dict[str, str]:
-    try:
-        return parse_assignments(text)
-    except ParameterError as error:
-        raise invalid(name, str(error)) from None

@@ -4,7 +4,7 @@ from datetime import date, time, timedelta
 from zoneinfo import ZoneInfo
 
 from opscenter.base import clock
-from opscenter.openapi import finding
+from opscenter.openapi import finding, overrides
 from opscenter.openapi.errors import fault, invalid, missing
 from opscenter.openapi.fields import Day, Env, Integer, Request, Text
 from opscenter.openapi.registry import Args, operation
@@ -35,9 +35,10 @@ class RunManualDagNodes(Request):
 @operation("2020-05-18", "RunManualDagNodes", RunManualDagNodes, Permission.TEST_TASK)
 def run_manual_dag_nodes(actor: Actor, args: Args) -> Args:
     """Run a manually triggered workflow, or some of its nodes; answers with the id of the workflow instance."""
-    for name in ("DagParameters", "NodeParameters"):
-        if args[name] not in (None, "", "{}"):
-            raise invalid(name, "A run has the parameters that are deployed; leave this out.")
+    parameters = {
+        "workflow": overrides.of_workflow("DagParameters", args["DagParameters"]),
+        "tasks": overrides.of_tasks("NodeParameters", args["NodeParameters"]),
+    }
     workspace = _workspace(actor, args["ProjectName"], args["ProjectId"])
     workflow = ProductionWorkflow.objects.filter(
         workspace=workspace, environment=args["ProjectEnv"], name=args["FlowName"]
@@ -47,7 +48,9 @@ def run_manual_dag_nodes(actor: Actor, args: Args) -> Args:
     include, exclude = (_numbers(name, args[name]) for name in ("IncludeNodeIds", "ExcludeNodeIds"))
     if exclude and not include:
         raise invalid("ExcludeNodeIds", "It goes with IncludeNodeIds; name there what is to run.")
-    made = manual_run.run_workflow(actor, workflow, bizdate=_day(args), include=include, exclude=exclude)
+    made = manual_run.run_workflow(
+        actor, workflow, bizdate=_day(args), include=include, exclude=exclude, parameters=parameters
+    )
     return {"DagId": made.pk}
 
 
@@ -56,6 +59,7 @@ def create(actor: Actor, workspace: Workspace, args: Args, kind: WorkflowInstanc
     bizdate = _only_day(args["Periods"], workspace)
     roots = list(dict.fromkeys((args["DefaultRunProperties"] or {}).get("RootTaskIds") or []))
     named = {"bizdate": bizdate, "name": args["Name"], "comment": args["Comment"] or ""}
+    named |= {"parameters": overrides.of_run(args)}
     if kind is WorkflowInstance.Type.MANUAL_WORKFLOW:
         found = ProductionWorkflow.objects.filter(
             number=args["WorkflowId"], workspace=workspace, environment=args["EnvType"]

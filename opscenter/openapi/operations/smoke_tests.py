@@ -5,7 +5,7 @@ from datetime import date, time
 from zoneinfo import ZoneInfo
 
 from opscenter.engine import generate
-from opscenter.openapi import finding
+from opscenter.openapi import finding, overrides
 from opscenter.openapi.errors import fault, invalid, missing
 from opscenter.openapi.fields import Boolean, Day, Env, Integer, Items, Request, Structure, Text, TimeOfDay
 from opscenter.openapi.operations import backfills, manual_runs
@@ -68,8 +68,6 @@ def create_workflow_instances(actor: Actor, args: Args) -> Args:
         return backfills.create(actor, finding.workspace(actor, args["ProjectId"]), args)
     if not args["AutoStartEnabled"]:
         raise invalid("AutoStartEnabled", "A run starts at once; leave this out.")
-    for name in ("TaskParameters", "WorkflowParameters"):
-        _refuse_parameters(name, args[name])
     workspace = finding.workspace(actor, args["ProjectId"])
     if kind in manual_runs.TYPES:
         made = manual_runs.create(actor, workspace, args, manual_runs.TYPES[kind])
@@ -83,7 +81,9 @@ def create_workflow_instances(actor: Actor, args: Args) -> Args:
     periods = args["Periods"]
     bizdate = _only_day(periods["BizDates"])
     at = _time_of_day(task, bizdate, periods["StartTime"], periods["EndTime"])
-    made = run_now(actor, task, bizdate=bizdate, at=at, comment=args["Comment"] or args["Name"])
+    made = run_now(
+        actor, task, bizdate=bizdate, at=at, parameters=overrides.of_run(args), comment=args["Comment"] or args["Name"]
+    )
     return {"OperationId": str(uuid.UUID(int=made.pk))}
 
 
@@ -107,16 +107,11 @@ def get_create_workflow_instances_result(actor: Actor, args: Args) -> Args:
 @operation("2020-05-18", "RunSmokeTest", RunSmokeTest, Permission.TEST_TASK)
 def run_smoke_test(actor: Actor, args: Args) -> Args:
     """The same by the older API; answers with the id of the workflow instance."""
-    _refuse_parameters("NodeParams", args["NodeParams"])
     task = finding.task(actor, args["NodeId"], args["ProjectEnv"])
-    at = _time_of_day(task, args["Bizdate"], time.min, time.max)
-    return envelope(run_now(actor, task, bizdate=args["Bizdate"], at=at, comment=args["Name"]).pk)
-
-
-def _refuse_parameters(name: str, value: str | None) -> None:
-    """Parameters of one run are not known here; leaving them out silently would run something else than was asked."""
-    if value not in (None, "{}"):
-        raise invalid(name, "A run has the parameters that are deployed; leave this out.")
+    bizdate = args["Bizdate"]
+    at = _time_of_day(task, bizdate, time.min, time.max)
+    parameters = {"tasks": overrides.of_node("NodeParams", args["NodeParams"], task.number)}
+    return envelope(run_now(actor, task, bizdate=bizdate, at=at, parameters=parameters, comment=args["Name"]).pk)
 
 
 def _only_root(numbers: list[int] | None) -> int:

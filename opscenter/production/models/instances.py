@@ -20,6 +20,11 @@ class WorkflowInstance(models.Model):
         SMOKE_TEST = "SmokeTest", _("Smoke test")
         BACKFILL = "SupplementData", _("Backfill")
 
+        @property
+        def is_manual(self) -> bool:
+            """Somebody ran what is triggered manually."""
+            return self in (self.MANUAL, self.MANUAL_WORKFLOW)
+
     workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="workflow_instances")
     environment = models.CharField(max_length=4, choices=Environment.choices)
     type = models.CharField(max_length=16, choices=Type.choices)

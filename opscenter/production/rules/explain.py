@@ -5,7 +5,7 @@ Conditions come in the order in which an instance passes them: ``not_frozen``, `
 Reasons are codes with parameters; a headline's code with ``.short`` behind it is its short form for lists, with the same
 parameters.
 
-* not frozen: ``explain.not_frozen``; ``explain.frozen``, ``explain.born_frozen``
+* not frozen: ``explain.not_frozen``; ``explain.frozen``, ``explain.born_frozen``, ``explain.paused``
 * upstream: ``explain.upstream_met`` (total), ``explain.upstream_passed`` (as below; it did not wait for them);
   ``explain.upstream_unmet`` (total, unmet, succeeded, blocking: id, name, state, frozen; roots: the same and cause,
   what those in turn wait for, at the bottom of the chain)
@@ -18,10 +18,12 @@ parameters.
   ``explain.parallel_passed`` (limit; it runs or has run)
 * resources: ``explain.resources_not_needed``, ``explain.resources_taken``, ``explain.resources_free``;
   ``explain.resources_unserved``, ``explain.resources_full`` (each but the first: group, slots, used, workers,
-  occupants: id, name)
-* run: ``explain.run_waiting``, ``explain.run_next``, ``explain.claimed``, ``explain.running``, ``explain.checking``,
+  occupants: id, name); ``explain.resources_uncalled`` (a courier runs it, and none is alive)
+* run: ``explain.run_waiting``, ``explain.run_next``, ``explain.run_unreleased`` (it needs nobody but a scheduler, and none
+  is there), ``explain.claimed``, ``explain.running``, ``explain.checking``,
   ``explain.checking_condition`` (the last four: attempt, worker); ``explain.http_request``, ``explain.http_asking``,
-  ``explain.http_polling`` (attempt, at); ``explain.failed``, ``explain.failed_rerun``,
+  ``explain.http_polling`` (attempt, at), ``explain.http_uncalled`` (attempt; no courier is alive);
+  ``explain.failed``, ``explain.failed_rerun``,
   ``explain.failed_overdue`` (its rerun is due, and no scheduler is there)
   (attempt, result, exit_code, at, reruns_left); ``explain.succeeded_`` + how (attempt): see ``Success``
 """
@@ -93,6 +95,7 @@ class InstanceSnapshot:
         task_id: target of operations on the task.
         state_since: since when it is in its state.
         frozen, frozen_since: of the instance; since when, if that is known.
+        is_paused: the pause of its backfill froze it.
         created_at: when it was generated.
         task_frozen: instances that are generated from now on are born frozen.
         task_offline: the task was taken out of production.
@@ -117,6 +120,8 @@ class InstanceSnapshot:
         next_rerun_at, reruns_left: automatic reruns; when the next is due and how many are left.
         set_success: a person set it to succeeded.
         scheduler: a scheduler is alive; without one nothing that waits for a moment goes on.
+        by_courier: a courier runs it, not a worker.
+        courier: one is alive.
         calls: of a running HTTP node: ``request``, ``asking`` or ``polling``.
         poll_at: when it polls next.
     """
@@ -130,6 +135,7 @@ class InstanceSnapshot:
     kind: Kind = Kind.NORMAL
     frozen: bool = False
     frozen_since: datetime | None = None
+    is_paused: bool = False
     task_frozen: bool = False
     task_offline: bool = False
     upstream_total: int = 0
@@ -160,6 +166,8 @@ class InstanceSnapshot:
     reruns_left: int = 0
     set_success: bool = False
     scheduler: bool = True
+    by_courier: bool = False
+    courier: bool = True
     calls: str = ""
     poll_at: datetime | None = None
 
@@ -212,6 +220,8 @@ def _not_frozen(snapshot: InstanceSnapshot) -> Condition:
     if not snapshot.frozen:
         return Condition("not_frozen", True, Reason("explain.not_frozen"))
     code = "explain.born_frozen" if snapshot.kind is Kind.PAUSE else "explain.frozen"
+    if snapshot.is_paused:
+        code = "explain.paused"
     remedies = [Remedy("unfreeze", (snapshot.id,))]
     if snapshot.task_frozen:
         remedies.append(Remedy("unfreeze_task", (snapshot.task_id,)))
@@ -297,6 +307,10 @@ def _parallel(snapshot: InstanceSnapshot, parallel: Parallel) -> Condition:
 
 
 def _resources(snapshot: InstanceSnapshot) -> Condition:
+    if snapshot.by_courier and not snapshot.courier and snapshot.state in WAITING:
+        uncalled = Reason("explain.resources_uncalled")
+        since = snapshot.state_since if snapshot.state is State.WAIT_RESOURCE else None
+        return Condition("resources", False, uncalled, since, (Remedy("start_courier"),))
     never_ran = snapshot.state is State.SUCCESS and snapshot.attempt == 0
     if never_ran or not (snapshot.needs_worker or snapshot.awaits_trigger):
         return Condition("resources", True, Reason("explain.resources_not_needed"))
@@ -333,9 +347,15 @@ def _run(snapshot: InstanceSnapshot, ready: bool) -> Condition:
         params_of_run = {"attempt": snapshot.attempt, "worker": snapshot.worker}
         since = snapshot.state_since if state is State.CLAIMED else snapshot.started_at or snapshot.state_since
         reason = Reason(f"explain.{state.name.lower()}", params_of_run)
+        if snapshot.calls and not snapshot.courier:
+            uncalled = Reason("explain.http_uncalled", {"attempt": snapshot.attempt})
+            return Condition("run", False, uncalled, since, (Remedy("start_courier"), Remedy("stop", (snapshot.id,))))
         if snapshot.calls:
             reason = Reason(f"explain.http_{snapshot.calls}", {"attempt": snapshot.attempt, "at": snapshot.poll_at})
         return Condition("run", False, reason, since, (Remedy("stop", (snapshot.id,)), Remedy("wait")))
+    if ready and not (snapshot.needs_worker or snapshot.by_courier or snapshot.scheduler):
+        unreleased = Reason("explain.run_unreleased")
+        return Condition("run", False, unreleased, snapshot.state_since, (Remedy("start_scheduler"),))
     if ready:
         return Condition("run", False, Reason("explain.run_next"), snapshot.state_since, (Remedy("wait"),))
     return Condition("run", False, Reason("explain.run_waiting"))

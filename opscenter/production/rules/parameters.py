@@ -114,9 +114,14 @@ def parse_assignments(text: str) -> dict[str, str]:
     return {one.name: one.expression for one in read_assignments(text)}
 
 
+def is_assignable(text: str) -> bool:
+    """Whether an assignment can give it a value: a name, or a position."""
+    return len(text) <= LONGEST_NAME and _NAME.fullmatch(text) is not None
+
+
 def is_name(text: str) -> bool:
     """Whether a parameter can be called so by name; positions (1, 2, ...) are no names."""
-    return len(text) <= LONGEST_NAME and _NAME.fullmatch(text) is not None and not text.isdigit()
+    return is_assignable(text) and not text.isdigit()
 
 
 def is_date(text: str) -> bool:

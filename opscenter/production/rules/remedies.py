@@ -33,6 +33,7 @@ WHO: dict[str, Who] = {
     "stop": Who.OPERATORS,
     "publish": Who.PUBLISHERS,
     "start_worker": Who.HOSTS,
+    "start_courier": Who.HOSTS,
     "start_scheduler": Who.HOSTS,
     "add_slots": Who.TENANT_ADMINS,
     "look": Who.OPERATORS,
@@ -76,14 +77,18 @@ class Cause(StrEnum):
     RERUN = "rerun"
     UNTRIGGERED = "untriggered"
     UNSERVED = "unserved"
+    UNCALLED = "uncalled"
     FULL = "full"
+    PARALLEL = "parallel"
     STARTING = "starting"
     TIME = "time"
     RUNNING = "running"
     WAITING = "waiting"
 
 
-NEED_SOMEBODY = frozenset({Cause.FROZEN, Cause.FAILED, Cause.STOPPED, Cause.UNTRIGGERED, Cause.UNSERVED})
+NEED_SOMEBODY = frozenset(
+    {Cause.FROZEN, Cause.FAILED, Cause.STOPPED, Cause.UNTRIGGERED, Cause.UNSERVED, Cause.UNCALLED}
+)
 """Causes that do not pass by themselves."""
 
 _REMEDIES: dict[Cause, tuple[str, ...]] = {
@@ -93,7 +98,9 @@ _REMEDIES: dict[Cause, tuple[str, ...]] = {
     Cause.RERUN: ("rerun", "set_success", "wait"),
     Cause.UNTRIGGERED: ("trigger",),
     Cause.UNSERVED: ("start_worker",),
+    Cause.UNCALLED: ("start_courier",),
     Cause.FULL: ("add_slots", "wait"),
+    Cause.PARALLEL: ("wait",),
     Cause.STARTING: ("wait",),
     Cause.TIME: ("wait",),
     Cause.RUNNING: ("wait",),
@@ -112,6 +119,8 @@ class Culprit:
         not_before: when it may start at the earliest.
         room: whether its resource group can take it; None where nobody looked.
         served: whether a live worker serves that group.
+        at_maximum: its task has its maximum of parallel runs.
+        called: a courier that would call its service is alive.
         turn: of a backfill's turn: the business date that it waits for.
     """
 
@@ -124,6 +133,8 @@ class Culprit:
     not_before: datetime | None = None
     room: bool | None = None
     served: bool = True
+    at_maximum: bool = False
+    called: bool = True
     turn: str = ""
 
     @property
@@ -136,13 +147,22 @@ class Culprit:
                 return Cause.RERUN
             return Cause.STOPPED if self.stopped else Cause.FAILED
         if self.state is State.WAIT_RESOURCE:
-            if not self.served:
-                return Cause.UNSERVED
-            return Cause.FULL if self.room is False else Cause.STARTING
+            return self._lacks
         if self.state in LIVE:
             return Cause.RUNNING
         waits = {State.WAIT_TRIGGER: Cause.UNTRIGGERED, State.WAIT_TIME: Cause.TIME}
         return waits.get(self.state, Cause.WAITING)
+
+    @property
+    def _lacks(self) -> Cause:
+        """What it needs to start, in the order of an instance's conditions."""
+        if self.at_maximum:
+            return Cause.PARALLEL
+        if not self.served:
+            return Cause.UNSERVED
+        if not self.called:
+            return Cause.UNCALLED
+        return Cause.FULL if self.room is False else Cause.STARTING
 
     @property
     def remedies(self) -> tuple[Remedy, ...]:
