@@ -166,7 +166,11 @@ def _instances(ids: Sequence[int]) -> dict[int, _Known]:
         {"ids": sorted(set(ids))},
     )
     families: dict[int, Family] = {}
-    return {row[0]: _Known(*row[1:7], families.setdefault(row[7], Family(*row[7:]))) for row in rows}
+    found = {}
+    for pk, node, node_type, kind, frozen, created_at, began_waiting_at, *family in rows:
+        one = families.setdefault(family[0], Family(*family))
+        found[pk] = _Known(node, node_type, kind, frozen, created_at, began_waiting_at, one)
+    return found
 
 
 def _of_instances(changed: Sequence[_Changed], found: Mapping[int, _Known], workspace: Workspace) -> list[Notice]:

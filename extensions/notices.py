@@ -32,6 +32,10 @@ class Notice:
     types: Collection[str] = ()
     at: datetime | None = None
 
+    def own_types(self) -> Collection[str]:
+        """The node types, as ``lifecycle.among`` asks for them."""
+        return self.types
+
 
 def tell(
     workspace: Workspace, environment: str, notices: Sequence[Notice], *, operator: User | None = None
@@ -43,7 +47,7 @@ def tell(
     for notice in notices:
         if notice.point not in by_point:
             by_point[notice.point] = lifecycle.listeners(workspace, notice.point)
-        asked = lifecycle.among(by_point[notice.point], notice.point, lambda notice=notice: notice.types)
+        asked = lifecycle.among(by_point[notice.point], notice.point, notice.own_types)
         if asked:
             told.append((_event(workspace, environment, notice, operator, now), notice.subject, asked))
     Event.objects.bulk_create([event for event, _subject, _asked in told], batch_size=500)

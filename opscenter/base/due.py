@@ -38,7 +38,7 @@ def loop(
     stop: Event,
     still: Callable[[], bool],
     *,
-    rest: float = 0.0,
+    rest: Callable[[], float] | None = None,
 ) -> None:
     """Run due work until ``stop`` is set or ``still()`` says that it is no longer ours.
 
@@ -52,8 +52,8 @@ def loop(
         while not stop.is_set() and still():
             nearest = _pass(sources)
             listener.wait(_seconds_until(nearest))
-            if rest:
-                stop.wait(rest)
+            if rest is not None:
+                stop.wait(rest())
     finally:
         listener.close()
 

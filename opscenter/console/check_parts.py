@@ -168,7 +168,7 @@ def _sent_of(checks: Sequence[int]) -> dict[int, Sent]:
     latest = list(Delivery.objects.filter(of_check__in=checks).order_by("of_check", "-pk").distinct("of_check"))
     tries = DeliveryTry.objects.filter(delivery__in=latest).order_by("delivery", "-number").distinct("delivery")
     last = {one.delivery_id: one for one in tries}
-    return {delivery.of_check_id: _sent(delivery, last.get(delivery.pk)) for delivery in latest}
+    return {one.of_check_id: _sent(one, last.get(one.pk)) for one in latest if one.of_check_id is not None}
 
 
 def _sent(delivery: Delivery, last: DeliveryTry | None) -> Sent:

@@ -64,12 +64,11 @@ GROUPS: tuple[Group, ...] = (
     Group(
         _("Authoring"),
         (
-            Item("console:import", "console:import", _("Import"), "upload", "g p"),
             Item("console:workflow_list", "console:workflow", _("Workflows"), "workflow", "g w"),
             Item("console:resource_list", "console:resource", _("Resources"), "package", "g r"),
-            Item("console:extension_list", "console:extension", _("My extensions"), "puzzle", "g x"),
             Item("console:data_source_list", "console:data_source", _("Data sources"), "database", "g d"),
             Item("console:parameter_list", "console:parameter", _("Parameters"), "code", "g v"),
+            Item("console:extension_list", "console:extension", _("My extensions"), "puzzle", "g x"),
         ),
     ),
     Group(
@@ -79,6 +78,11 @@ GROUPS: tuple[Group, ...] = (
             Item("console:member_list", "console:member", _("Members & roles"), "users", "g m"),
             Item("console:group_list", "console:group", _("Resource groups"), "layers", "g o"),
             Item("console:enablement_list", "console:enablement", _("Extensions"), "shield", "g c"),
+        ),
+    ),
+    Group(
+        _("History"),
+        (
             Item("console:operation_list", "console:operation", _("Operation history"), "history", "g h"),
             Item("console:audit_list", "console:audit", _("Audit trail"), "scroll-text", "g a"),
         ),

@@ -150,21 +150,21 @@ WORDS: dict[str, Words] = {
     "pause_backfill": Words(
         _("Pause backfills"),
         "circle-pause",
-        "",
+        "p",
         ngettext_lazy("Pause %(n)s backfill", "Pause %(n)s backfills", "n"),
         _("Whatever has not started is frozen until the backfill is resumed; what runs goes on to its end."),
     ),
     "resume_backfill": Words(
         _("Resume backfills"),
         "play",
-        "",
+        "n",
         ngettext_lazy("Resume %(n)s backfill", "Resume %(n)s backfills", "n"),
         _("It goes on where it was paused, or starts. What somebody froze by hand stays frozen."),
     ),
     "stop_backfill": Words(
         _("Stop backfills"),
         "circle-stop",
-        "",
+        "s",
         ngettext_lazy("Stop %(n)s backfill", "Stop %(n)s backfills", "n"),
         _(
             "What runs is ended, with all its processes; what waits does not start, and what is not made yet is not made. "
@@ -174,7 +174,7 @@ WORDS: dict[str, Words] = {
     "rerun_backfill": Words(
         _("Rerun what failed in backfills"),
         "rotate-ccw",
-        "",
+        "r",
         ngettext_lazy("Rerun what failed in %(n)s backfill", "Rerun what failed in %(n)s backfills", "n"),
         _("Everything of it that failed or was stopped runs again, in its order. What succeeded stays as it is."),
     ),

@@ -219,7 +219,7 @@ def mark_passed(actor: Actor, workspace: Workspace, check_id: int, comment: str)
 
 def _asked_in(check: Check) -> int | None:
     """The workspace in which the check's operation was asked for."""
-    found = Operation.objects.filter(pk=check.event.operation).values_list("workspace", flat=True)
+    found = Operation.objects.filter(pk=check.event.operation or 0).values_list("workspace", flat=True)
     return found.first()
 
 

@@ -29,10 +29,8 @@ MOST_TESTS = 10
 
 
 @transaction.atomic
-def send_test(actor: Actor, code: str, point: str) -> Check | Delivery:
+def send_test(actor: Actor, code: str, point: str) -> Check:
     """Send a message as the extension point would, of a task in the test workspace; its verdict decides nothing.
-
-    At a regular point there is nothing to answer: the delivery is all there is.
 
     ``data`` says ``"isTest": true``; everything else is as in earnest: signature, retries, answer limit, verdict.
 
@@ -41,18 +39,11 @@ def send_test(actor: Actor, code: str, point: str) -> Check | Delivery:
         Invalid: the extension does not listen to the extension point.
         Refused: it is disabled, or too many test messages wait for their answers.
     """
-    extension = locked(actor, code)
-    require_change(actor, extension)
-    if point not in extension.points or point not in POINTS:
-        raise Invalid("extension.point_unbound", field="point", extension=extension.name, point=point[:64])
-    if extension.status == Extension.Status.DISABLED:
-        raise Refused("delivery.disabled", extension=extension.name)
+    extension = _testable(actor, code, point, is_regular=False)
     open_tests = Check.objects.filter(extension=extension, state=Check.State.CHECKING, event__operation=None)
     if open_tests.count() >= MOST_TESTS:
         raise Refused("extension.too_many_tests", most=MOST_TESTS)
     workspace = Workspace.objects.select_related("tenant").get(pk=extension.test_workspace_id)
-    if POINTS[point].is_regular:
-        return _tell(actor, extension, point, workspace)
     data, name = _sample(point, workspace)
     listener = _listener(extension, workspace)
     event = checks.open_event(
@@ -69,9 +60,17 @@ def send_test(actor: Actor, code: str, point: str) -> Check | Delivery:
     return event.checks.select_related("extension").get()
 
 
-def _tell(actor: Actor, extension: Extension, point: str, workspace: Workspace) -> Delivery:
-    """A regular event about nothing, to this extension alone."""
+@transaction.atomic
+def tell_test(actor: Actor, code: str, point: str) -> Delivery:
+    """Tell the extension, and nobody else, of a regular event about nothing; there is nothing to answer.
+
+    Raises:
+        NotFound, Forbidden, Invalid: as ``send_test``.
+        Refused: nothing is sent to it.
+    """
+    extension = _testable(actor, code, point, is_regular=True)
     deliveries.refuse_unsent(extension)
+    workspace = Workspace.objects.select_related("tenant").get(pk=extension.test_workspace_id)
     now = clock.now()
     event = Event(point=point, tenant=workspace.tenant, workspace=workspace, environment=Environment.PROD, at=now)
     event.operator = actor.user
@@ -81,6 +80,17 @@ def _tell(actor: Actor, extension: Extension, point: str, workspace: Workspace) 
     notify.notify(notify.NOTICES)
     record(actor, "extension.test", extension, {"point": point})
     return made
+
+
+def _testable(actor: Actor, code: str, point: str, *, is_regular: bool) -> Extension:
+    """The extension, locked, if the actor may test it at this point."""
+    extension = locked(actor, code)
+    require_change(actor, extension)
+    if point not in extension.points or point not in POINTS or POINTS[point].is_regular is not is_regular:
+        raise Invalid("extension.point_unbound", field="point", extension=extension.name, point=point[:64])
+    if extension.status == Extension.Status.DISABLED:
+        raise Refused("delivery.disabled", extension=extension.name)
+    return extension
 
 
 def _sample(point: str, workspace: Workspace) -> tuple[dict[str, Any], str]:

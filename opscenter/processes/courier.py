@@ -12,6 +12,7 @@ from extensions.courier import REST, Courier
 from extensions.outbox import Lane
 from opscenter.base import due, notify, sql
 from opscenter.base.models import Process
+from opscenter.base.pressure import Pressure
 from opscenter.engine.http_courier import HttpCourier
 from opscenter.operations import checked
 from opscenter.processes.beating import Beating
@@ -19,7 +20,9 @@ from opscenter.processes.beating import Beating
 logger = structlog.get_logger(__name__)
 
 _NICER = 19
-"""Regular events take what processor time others leave: nobody waits for them."""
+_BUSY, _BUSY_REST = 0.7, 2.0
+"""Regular events take what processor time others leave: nobody waits for them. Where the processors are wanted by others for
+so much of the time, there are so many seconds between their rounds: the kernel weighs sessions, so being nice is not enough."""
 
 
 def run(stop: Event) -> None:
@@ -50,9 +53,14 @@ def _tell(stop: Event) -> None:
     except OSError as error:
         logger.warning("courier.priority", error=str(error))
     try:
+        pressure = Pressure()
+
+        def rest() -> float:
+            return _BUSY_REST if pressure.since_last() > _BUSY else REST
+
         with Courier(_nobody_waits, lane=Lane.NOTICES) as courier:
             sources = [due.Source("changes", Changes().run), due.Source("notices", courier.send_due)]
-            due.loop(sources, [notify.NOTICES], stop, lambda: True, rest=REST)
+            due.loop(sources, [notify.NOTICES], stop, lambda: True, rest=rest)
     finally:
         connection.close()
 

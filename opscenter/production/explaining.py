@@ -93,6 +93,7 @@ class _Facts:
     attempts: dict[int, Attempt] = field(default_factory=dict)
     calls: dict[int, HttpCall] = field(default_factory=dict)
     frozen_since: dict[int, datetime] = field(default_factory=dict)
+    paused: set[int] = field(default_factory=set)
     parallel: dict[int, Parallel] = field(default_factory=dict)
     scheduler: bool = True
     courier: bool = True
@@ -124,7 +125,7 @@ def _gather(instances: Sequence[TaskInstance], in_full: bool) -> _Facts:
         ids = [i.pk for i in instances]
         facts.met_since = {pk: at for pk, at in _rows(_MET_SINCE, ids) if at is not None}
         facts.attempts = {a.instance_id: a for a in Attempt.objects.filter(instance__in=ids).order_by("number")}
-        facts.frozen_since = _frozen_since([i.pk for i in instances if i.frozen])
+        facts.frozen_since, facts.paused = _frozen_since([i.pk for i in instances if i.frozen])
     return facts
 
 
@@ -170,11 +171,17 @@ def _calls(ids: list[int]) -> dict[int, HttpCall]:
 _CALL_WORDS = {HttpCall.Phase.POLL: "polling", HttpCall.Phase.POLLING: "asking"}
 
 
-def _frozen_since(ids: list[int]) -> dict[int, datetime]:
+_FREEZES = ("instance.frozen", "backfill.paused")
+
+
+def _frozen_since(ids: list[int]) -> tuple[dict[int, datetime], set[int]]:
+    """Since when each is frozen; those that the pause of their backfill froze."""
     if not ids:
-        return {}
-    found = Transition.objects.filter(instance__in=ids, reason__code="instance.frozen").order_by("at")
-    return {transition.instance_id: transition.at for transition in found}
+        return {}, set()
+    found = list(Transition.objects.filter(instance__in=ids, reason__code__in=_FREEZES).order_by("at"))
+    last = {one.instance_id: one for one in found}
+    paused = {pk for pk, one in last.items() if one.reason and one.reason["code"] == "backfill.paused"}
+    return {pk: one.at for pk, one in last.items()}, paused
 
 
 def _has_not_run(instance: TaskInstance) -> bool:
@@ -235,6 +242,7 @@ def _snapshot(instance: TaskInstance, facts: _Facts) -> InstanceSnapshot:
         created_at=instance.created_at,
         kind=Kind.SKIP if skipped else Kind(instance.kind),
         frozen=instance.frozen,
+        is_paused=pk in facts.paused,
         frozen_since=facts.frozen_since.get(pk, instance.created_at if instance.kind == Kind.PAUSE else None),
         task_frozen=instance.task.recurrence == Recurrence.PAUSE,
         task_offline=instance.task.status == Task.Status.OFFLINE,

@@ -44,6 +44,10 @@ for _code, _text in {
         "The task was frozen when this instance was generated, so the instance was born frozen. "
         "It does not run, and what comes after it waits."
     ),
+    "explain.paused": gettext_lazy(
+        "Its backfill is paused. It goes on when somebody resumes the backfill, or unfreezes it."
+    ),
+    "explain.paused.short": gettext_lazy("Its backfill is paused"),
     "explain.born_frozen.short": gettext_lazy("Born frozen: its task was frozen"),
     "explain.time_none": gettext_lazy("It was asked to run at once; it waits for no time."),
     "explain.trigger_fired": gettext_lazy("An external system triggered it."),

@@ -28,7 +28,7 @@ def cast() -> Cast:
 
 
 def _import(cast: Cast, text: str = DOCUMENT, **more: Any) -> Any:
-    return as_user(cast.developer).post(url(cast, "import"), {"document": text, **more})
+    return as_user(cast.developer).post(url(cast, "workflow_import"), {"document": text, **more})
 
 
 def _publish_address(cast: Cast) -> str:
@@ -48,9 +48,9 @@ def test_pasted_text_and_a_file_become_the_same_drafts(cast: Cast) -> None:
 
 
 def test_the_example_in_the_form_is_a_document(cast: Cast) -> None:
-    assert EXAMPLE.splitlines()[1].strip() in as_user(cast.developer).get(url(cast, "import")).content.decode().replace(
-        "&quot;", '"'
-    )
+    assert EXAMPLE.splitlines()[1].strip() in as_user(cast.developer).get(
+        url(cast, "workflow_import")
+    ).content.decode().replace("&quot;", '"')
     assert _import(cast, EXAMPLE).status_code == 200
     assert Node.objects.get().name == "report"
 
@@ -78,7 +78,7 @@ def test_a_refused_document_comes_back_with_each_place_and_reason(cast: Cast) ->
     ],
 )
 def test_what_is_no_text_is_refused_at_its_field(cast: Cast, values: dict[str, Any], field: str) -> None:
-    answer = as_user(cast.developer).post(url(cast, "import"), values)
+    answer = as_user(cast.developer).post(url(cast, "workflow_import"), values)
     assert answer.status_code == 422
     assert field in answer.context["form"].errors
 

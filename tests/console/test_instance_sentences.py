@@ -147,6 +147,11 @@ PARAMS = {
     "instance.missed": {"from": NOW.isoformat(), "until": NOW.isoformat()},
     "instance.frozen": {"user": "mei"},
     "instance.unfrozen": {"user": "mei"},
+    "backfill.paused": {"user": "mei"},
+    "backfill.resumed": {"user": "mei"},
+    "backfill.stopped": {"user": "mei"},
+    "backfill.stopped_by_failure": {"instance": 7},
+    "backfill.went_on": {"bizdate": "2026-11-20"},
 }
 
 

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from django.db import connection
 
@@ -40,7 +41,7 @@ def last_try(delivery: Delivery) -> DeliveryTry:
 
 
 @contextmanager
-def courier(on_unreachable: Callable[[int], None] = lambda check: None, **options: float) -> Iterator[Courier]:
+def courier(on_unreachable: Callable[[int], None] = lambda check: None, **options: Any) -> Iterator[Courier]:
     """A courier at work, as its process runs it."""
     stop = threading.Event()
     made = Courier(on_unreachable, **{"patience": 0.2, **options})

@@ -151,6 +151,7 @@ class TestStatus:
             instance.workflow_instance_id,
         )
         assert (last["appId"], last["dagType"], last["flowId"]) == (cast.workspace.pk, 0, 1)
+        assert instance.finished_at is not None and instance.started_at is not None
         assert last["finishTime"] == last["modifyTime"] == round(instance.finished_at.timestamp() * 1000)
         assert last["beginRunningTime"] == round(instance.started_at.timestamp() * 1000)
 

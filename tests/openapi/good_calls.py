@@ -48,10 +48,10 @@ def rerun_instance(cast: Cast) -> TaskInstance:
     return made
 
 
-def backfill(cast: Cast, task: Task) -> Backfill:
+def backfill(cast: Cast, task: Task, **how: Any) -> Backfill:
     """One that the administrator asked for, of one date."""
     day = DateRange(BIZDATE, BIZDATE)
-    asked = BackfillRequest(mode=Mode.CURRENT, roots=(task.number,), ranges=(day,))
+    asked = BackfillRequest(mode=Mode.CURRENT, roots=(task.number,), ranges=(day,), **how)
     return backfills.job_of(
         backfills.ask(Actor(cast.admin, AuditEntry.Face.CONSOLE), cast.workspace, task.environment, asked)
     )
@@ -75,7 +75,7 @@ def calls(cast: Cast, instance: TaskInstance, guard: Guard) -> dict[Key, dict[st
     first, second, third, fourth, fifth = (cast.task(name) for name in ("first", "second", "third", "fourth", "fifth"))
     passed, failed = (verdict(guard.asked()), verdict(guard.asked(), "FAIL"))
     failed["CheckMessage"] = "Not at night"
-    job = backfill(cast, cast.task("sixth"))
+    job, ready = backfill(cast, cast.task("sixth")), backfill(cast, cast.task("seventh"), autostart=False)
     freeze = {"Trigger": {"Recurrence": "Pause"}}
     spare = ResourceGroup.objects.create(tenant=cast.tenant, name="spare", slots=2, created_by=cast.admin)
     spare.associations.create(workspace=cast.workspace)
@@ -110,6 +110,7 @@ def calls(cast: Cast, instance: TaskInstance, guard: Guard) -> dict[Key, dict[st
         (V2024, "CreateWorkflowInstances"): smoke,
         (V2024, "GetWorkflowInstance"): {"Id": instance.workflow_instance_id},
         (V2024, "ListWorkflowInstances"): {"ProjectId": project, "BizDate": day},
+        (V2024, "StartWorkflowInstances"): {"Ids": [ready.dates.get().family_id]},
         (V2020, "GetDag"): {"DagId": job.dates.get().family_id, "ProjectEnv": "PROD"},
         (V2020, "ListDags"): {"OpSeq": job.operation, "ProjectEnv": "PROD"},
         (V2020, "RunCycleDagNodes"): {

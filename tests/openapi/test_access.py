@@ -13,7 +13,7 @@ from opscenter.openapi import middleware  # noqa: F401  registers the operations
 from opscenter.openapi.registry import ApiOperation, all_operations
 from opscenter.openapi.signature import Sent
 from opscenter.operations.models import Operation
-from opscenter.production.models import Task, TaskInstance
+from opscenter.production.models import Backfill, Task, TaskInstance
 from opscenter.production.rules.states import State
 from opscenter.workspaces.models import AuditEntry, Member, Workspace, WorkspaceRole
 from opscenter.workspaces.roles import OWNABLE, ROLES, Permission, granted
@@ -108,6 +108,7 @@ def test_members(scene: Scene, role: str, own: bool) -> None:
     user = scene.cast.user("somebody", role)
     if own:
         Task.objects.update(owner=user)
+        Backfill.objects.update(created_by=user)
 
     def expected(operation: ApiOperation) -> str:
         if operation.action in ("UpdateWorkbenchEventResult", "CallbackExtension"):
@@ -130,6 +131,7 @@ def test_members_with_a_role_of_the_workspaces_own(scene: Scene, half: int, own:
     user = scene.cast.user("somebody", role.code)
     if own:
         Task.objects.update(owner=user)
+        Backfill.objects.update(created_by=user)
 
     def expected(operation: ApiOperation) -> str:
         if operation.action in ("UpdateWorkbenchEventResult", "CallbackExtension"):

@@ -170,6 +170,12 @@ def test_run_policy_alert_and_the_rest_are_kept(cast: Guarded, line: list[Task],
     found, job = create(wire, **given, AutoStartEnabled=False, WorkflowParameters='{"x": "1"}')
     assert found["Status"] == "Created"
     assert job.state == Backfill.State.READY
+    started = wire.call("StartWorkflowInstances", Ids=[*found["WorkflowInstanceIds"], 12])["SuccessInfo"]
+    assert [one["Success"] for one in started.values()] == [True, True, False]
+    job.refresh_from_db()
+    assert job.state == Backfill.State.STARTED
+    again = wire.call("StartWorkflowInstances", Ids=found["WorkflowInstanceIds"][:1])["SuccessInfo"]
+    assert [one["Message"] for one in again.values()] == ["The backfill is not paused."]
     asked = job.request
     assert (asked["order"], asked["groups"], asked["immediately"]) == ("desc", 3, True)
     assert asked["run_window"] == [time(1).isoformat(), time(5).isoformat(), True]

@@ -62,6 +62,7 @@ def test_a_paused_job_starts_nothing_and_goes_on_where_it_was(cast: Guarded, lin
     assert do(cast, "pause", job) is None
     assert job.is_paused
     assert ready(job) == set()
+    assert explain_instance(get(job, D[0], "a")).headline.code == "explain.paused"
     assert do(cast, "pause", job) == "backfill.paused_already"
     assert do(cast, "resume", job) is None
     assert do(cast, "resume", job) == "backfill.not_paused"

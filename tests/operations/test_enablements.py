@@ -290,7 +290,7 @@ def test_who_may_send_a_message_again(cast: Troupe, guard: Extension, who: str) 
         entry = AuditEntry.objects.get()
         assert (entry.action, entry.params["message"]) == (
             "extension.replay",
-            str(delivery.of_check.event_id),
+            str(delivery.event_id),
         )
         return
     with pytest.raises(NotFound) as error:

@@ -278,10 +278,11 @@ def serve() -> None:
         lab_events,
         lab_jobs,
         lab_million,
+        lab_night,
         lab_scheduling,
     )
 
-    more = (lab_chaos, lab_checks, lab_deliveries, lab_events, lab_jobs, lab_million, lab_scheduling)
+    more = (lab_chaos, lab_checks, lab_deliveries, lab_events, lab_jobs, lab_million, lab_night, lab_scheduling)
     known = (*COMMANDS, *(command for one in more for command in one.COMMANDS))
     commands: dict[str, Any] = {f.__name__: f for f in known}
     for line in sys.stdin:

@@ -61,7 +61,7 @@ def _imported(request: ConsoleRequest, report: importing.ImportReport) -> HttpRe
         "rows": [(node, states.get(node.pk, "unchanged")) for node in report.nodes],
         "warnings": [_place(problem) for problem in report.warnings],
         "drafts_url": _url_of(request, report.workflow),
-        "import_url": here(request, "import"),
+        "import_url": here(request, "workflow_import"),
     }
     return render(request, "console/authoring/imported.html", context)
 
@@ -82,7 +82,7 @@ def workflow_list(request: ConsoleRequest) -> HttpResponse:
         "new_parameters": {workflow.pk for workflow in with_new_parameters(found)},
         "loose": Node.objects.filter(workspace=request.workspace, workflow=None).count(),
         "loose_url": here(request, "workflow_loose_nodes"),
-        "import_url": here(request, "import"),
+        "import_url": here(request, "workflow_import"),
         "why_not": why_not(request, Permission.DEVELOP),
     }
     return render(request, "console/authoring/workflows.html", context)
@@ -125,7 +125,7 @@ def _drafts_page(request: ConsoleRequest, workflow: Workflow | None) -> HttpResp
         or ("" if pending or new_parameters else _("Everything here is published as it is.")),
         "actions": [{"label": _("Publish"), "icon": "upload", "url": publish_url, "why_not": missing}],
         "list_url": here(request, "workflow_list"),
-        "import_url": here(request, "import"),
+        "import_url": here(request, "workflow_import"),
         "why_not_import": why_not(request, Permission.DEVELOP),
         "http_url": here(request, "workflow_http_node_add", pk=workflow.pk) if workflow is not None else "",
     }

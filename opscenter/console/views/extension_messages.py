@@ -10,6 +10,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from extensions.envelope import shown_of
 from extensions.models import Check, Delivery, DeliveryTry
+from extensions.points import POINTS
 from opscenter.base.reasons import Invalid
 from opscenter.console import extension_log as log
 from opscenter.console import live
@@ -39,12 +40,11 @@ def send_test(request: ConsoleRequest, code: str) -> HttpResponse:
     form = TestMessageForm(request.POST if request.method == "POST" else None, points=extension.points)
     if request.method == "POST" and form.is_valid():
         try:
-            made = extension_messages.send_test(actor(request), code, form.cleaned_data["point"])
+            address = _sent(request, code, form.cleaned_data["point"])
         except Invalid as error:
             refuse(form, error)
         else:
-            page = "extension_test" if isinstance(made, Check) else "extension_delivery"
-            return go(request, here(request, page, code=code, pk=made.pk))
+            return go(request, address)
     return ask(
         request,
         title=_("Send “%(extension)s” a test message?") % {"extension": extension},
@@ -57,6 +57,14 @@ def send_test(request: ConsoleRequest, code: str) -> HttpResponse:
         back=here(request, "extension", code=code),
         form=form,
     )
+
+
+def _sent(request: ConsoleRequest, code: str, point: str) -> str:
+    """Send it; the page that shows what becomes of it."""
+    if point in POINTS and POINTS[point].is_regular:
+        delivered = extension_messages.tell_test(actor(request), code, point)
+        return here(request, "extension_delivery", code=code, pk=delivered.pk)
+    return here(request, "extension_test", code=code, pk=extension_messages.send_test(actor(request), code, point).pk)
 
 
 @require_safe

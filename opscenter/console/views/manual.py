@@ -80,7 +80,7 @@ def workflow_list(request: ConsoleRequest) -> HttpResponse:
         }
         for one in found
     ]
-    context = {"rows": rows, "tabs": _tabs(request, "workflows"), "import_url": here(request, "import")}
+    context = {"rows": rows, "tabs": _tabs(request, "workflows"), "import_url": here(request, "workflow_import")}
     return live.whole(request, "console/manual/workflows.html", context)
 
 

@@ -55,7 +55,7 @@ def listing(request: ConsoleRequest, trigger: Task.Trigger, **frame: Any) -> Htt
         "filters": filters,
         "is_narrowed": bool(kept),
         "clear_url": request.path,
-        "import_url": here(request, "import"),
+        "import_url": here(request, "workflow_import"),
         "is_manual": trigger == Task.Trigger.MANUAL,
         **frame,
     }

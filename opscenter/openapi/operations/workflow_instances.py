@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import Max, Min, QuerySet
 
+from opscenter.base.reasons import Refused
 from opscenter.openapi import finding
 from opscenter.openapi.errors import fault
 from opscenter.openapi.fields import Env, Integer, Items, Milliseconds, Request, Text, Word, local_day
@@ -14,6 +15,7 @@ from opscenter.openapi.operations.instances_2020 import envelope
 from opscenter.openapi.paging import Paged, SortBy, page
 from opscenter.openapi.registry import Args, operation
 from opscenter.openapi.wording import DAG_TYPE_2020, day_milliseconds, given, milliseconds
+from opscenter.operations import door
 from opscenter.operations.actor import Actor
 from opscenter.production import backfill_counts
 from opscenter.production.backfill_counts import Counts, Standing
@@ -45,6 +47,11 @@ class ListWorkflowInstances(Paged):
     UnifiedWorkflowInstanceId = Integer(required=False)
     WorkflowId = Integer(required=False)
     SortBy = SortBy(_SORTED, "Id Desc")
+
+
+class StartWorkflowInstances(Request):
+    Ids = Items(Integer(), most=100)
+    Comment = Text(required=False)
 
 
 class GetDag(Request):
@@ -85,6 +92,33 @@ def list_workflow_instances(actor: Actor, args: Args) -> Args:
     return {"PagingInfo": page(found.order_by(*args["SortBy"]), args, "WorkflowInstances", _shapes_2024)}
 
 
+@operation("2024-05-18", "StartWorkflowInstances", StartWorkflowInstances, Permission.OPERATE_INSTANCE)
+def start_workflow_instances(actor: Actor, args: Args) -> Args:
+    """Start, or resume, the backfills that these workflow instances belong to; all business dates of one go together."""
+    families = _visible(actor).in_bulk(args["Ids"])
+    done: dict[int, str] = {}
+    return {
+        "SuccessInfo": {str(pk): _started(actor, families.get(pk), args["Comment"] or "", done) for pk in args["Ids"]}
+    }
+
+
+def _started(actor: Actor, family: WorkflowInstance | None, comment: str, done: dict[int, str]) -> Args:
+    """What became of one; ``done``: of each job, why it was not, and nothing if it was."""
+    date = getattr(family, "backfill_date", None)
+    if family is None or date is None:
+        words = "There is no such workflow instance of a backfill, or you are not a member of its workspace."
+        return {"Success": False, "Message": words}
+    job = date.backfill
+    if job.pk not in done:
+        try:
+            operation = door.apply("resume_backfill", actor, job.workspace, job.environment, [job.pk], comment=comment)
+            door.raise_if_refused(operation)
+            done[job.pk] = ""
+        except Refused as error:
+            done[job.pk] = str(error)
+    return {"Success": False, "Message": done[job.pk]} if done[job.pk] else {"Success": True, "Message": ""}
+
+
 @operation("2020-05-18", "GetDag", GetDag, Permission.VIEW)
 def get_dag(actor: Actor, args: Args) -> Args:
     """A run that somebody asked for; scheduled ones have no such details."""
@@ -104,9 +138,9 @@ def list_dags(actor: Actor, args: Args) -> Args:
 
 def _visible(actor: Actor) -> "QuerySet[WorkflowInstance]":
     found = WorkflowInstance.objects.filter(workspace__members__user=actor.user)
-    return found.select_related("workspace__tenant", "workflow__owner", "created_by", "backfill_date__backfill").defer(
-        "backfill_date__backfill__plan"
-    )
+    return found.select_related(
+        "workspace__tenant", "workflow__owner", "created_by", "backfill_date__backfill__workspace"
+    ).defer("backfill_date__backfill__plan")
 
 
 def _asked_for(actor: Actor) -> "QuerySet[WorkflowInstance]":

@@ -5,7 +5,7 @@ Conditions come in the order in which an instance passes them: ``not_frozen``, `
 Reasons are codes with parameters; a headline's code with ``.short`` behind it is its short form for lists, with the same
 parameters.
 
-* not frozen: ``explain.not_frozen``; ``explain.frozen``, ``explain.born_frozen``
+* not frozen: ``explain.not_frozen``; ``explain.frozen``, ``explain.born_frozen``, ``explain.paused``
 * upstream: ``explain.upstream_met`` (total), ``explain.upstream_passed`` (as below; it did not wait for them);
   ``explain.upstream_unmet`` (total, unmet, succeeded, blocking: id, name, state, frozen; roots: the same and cause,
   what those in turn wait for, at the bottom of the chain)
@@ -95,6 +95,7 @@ class InstanceSnapshot:
         task_id: target of operations on the task.
         state_since: since when it is in its state.
         frozen, frozen_since: of the instance; since when, if that is known.
+        is_paused: the pause of its backfill froze it.
         created_at: when it was generated.
         task_frozen: instances that are generated from now on are born frozen.
         task_offline: the task was taken out of production.
@@ -134,6 +135,7 @@ class InstanceSnapshot:
     kind: Kind = Kind.NORMAL
     frozen: bool = False
     frozen_since: datetime | None = None
+    is_paused: bool = False
     task_frozen: bool = False
     task_offline: bool = False
     upstream_total: int = 0
@@ -218,6 +220,8 @@ def _not_frozen(snapshot: InstanceSnapshot) -> Condition:
     if not snapshot.frozen:
         return Condition("not_frozen", True, Reason("explain.not_frozen"))
     code = "explain.born_frozen" if snapshot.kind is Kind.PAUSE else "explain.frozen"
+    if snapshot.is_paused:
+        code = "explain.paused"
     remedies = [Remedy("unfreeze", (snapshot.id,))]
     if snapshot.task_frozen:
         remedies.append(Remedy("unfreeze_task", (snapshot.task_id,)))
