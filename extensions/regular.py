@@ -1,5 +1,5 @@
 """What regular events say: of instances and workflow instances whose status changed, of operations that were done, of tasks
-that were deployed, changed and undeployed (spec/extensions.md 4.5, 4.8, 4.9, 4.11)."""
+that were deployed, changed and undeployed (spec/extensions.md 4.5 to 4.9, 4.11)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -133,6 +133,37 @@ def instances_operated(
     }
 
 
+def dependencies_removed(
+    instance: int, upstream: Sequence[int], operator: User, workspace: int, tenant: int, at: datetime
+) -> dict[str, Any]:
+    """delete-task-instance-dependencies: one instance, and what it does not wait for any more."""
+    return {
+        "taskInstanceId": instance,
+        "upstreamTaskInstanceIds": list(upstream),
+        "operator": str(operator.uid),
+        "operationTime": _milliseconds(at),
+        "appId": workspace,
+        "tenantId": tenant,
+        "blockBusiness": False,
+    }
+
+
+def instances_removed(ids: Sequence[int], owner: int, workspace: int, tenant: int, at: datetime) -> dict[str, Any]:
+    """expired-task-instances-deleted: old instances of one owner's tasks.
+
+    Args:
+        owner: the owner's uid.
+    """
+    return {
+        "deletedTaskInstanceIds": list(ids),
+        "owner": str(owner),
+        "operationTime": _milliseconds(at),
+        "appId": workspace,
+        "tenantId": tenant,
+        "blockBusiness": False,
+    }
+
+
 def node(task: Task, operator: User | None) -> dict[str, Any]:
     """node-change-created, -updated and -deleted: a task as it is now. There are no baselines: their id is 0."""
     version = task.version
@@ -179,6 +210,10 @@ def sample(point: Point, workspace: Workspace, operator: User, at: datetime) -> 
         case About.WORKFLOW:
             zone = ZoneInfo(workspace.tenant.time_zone)
             return dag_status(family, State.SUCCESS, workspace.pk, workspace.tenant_id, zone)
+        case About.DEPENDENCIES:
+            return dependencies_removed(0, [], operator, workspace.pk, workspace.tenant_id, at)
+        case About.REMOVED:
+            return instances_removed([], operator.uid, workspace.pk, workspace.tenant_id, at)
         case _:
             return instances_operated([], operator, workspace.pk, workspace.tenant_id, PRODUCTION)
 

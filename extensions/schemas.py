@@ -78,6 +78,23 @@ _REGULAR: Mapping[About, Members] = {
         "taskIds": _NUMBERS,
         "tenantId": _NUMBER,
     },
+    About.DEPENDENCIES: {
+        "taskInstanceId": _NUMBER,
+        "upstreamTaskInstanceIds": _NUMBERS,
+        "operator": _TEXT,
+        "operationTime": _NUMBER,
+        "appId": _NUMBER,
+        "tenantId": _NUMBER,
+        "blockBusiness": {"const": False},
+    },
+    About.REMOVED: {
+        "deletedTaskInstanceIds": _NUMBERS,
+        "owner": _TEXT,
+        "operationTime": _NUMBER,
+        "appId": _NUMBER,
+        "tenantId": _NUMBER,
+        "blockBusiness": {"const": False},
+    },
     About.STATUS: {
         "taskId": _NUMBER,
         "nodeId": _NUMBER,
