@@ -224,6 +224,18 @@ def test_it_can_be_asked_for_again(cast: Guarded, line: list[Task]) -> None:
     assert re.search(r'<option value="7" selected', dialog)
 
 
+def test_who_may_only_look_is_told_why(cast: Guarded, line: list[Task]) -> None:
+    lacking = 'aria-disabled="true" title="You lack the permission'
+    html = as_user(cast.visitor).get(url(cast, "backfill_list")).content.decode()
+    assert lacking in html
+    assert "Nothing has been backfilled yet" in html
+    assert url(cast, "backfill_new") not in html
+    job = backfill(cast, line[0])
+    html = as_user(cast.visitor).get(url(cast, "backfill", pk=job.pk)).content.decode()
+    assert html.count(lacking) == 5
+    assert "like=" not in html
+
+
 def test_a_job_of_another_workspace_does_not_exist_here(cast: Guarded, line: list[Task]) -> None:
     job = backfill(cast, line[0])
     assert as_user(cast.stranger).get(url(cast, "backfill", pk=job.pk)).status_code == 404

@@ -119,6 +119,7 @@ def backfill(request: ConsoleRequest, pk: int) -> HttpResponse:
         ],
         "instances_url": instances_url(request, job),
         "again_url": here(request, "backfill_new") + query_string({"like": job.pk}),
+        "again_why_not": _why_not(request),
         "crumbs": [(_("Backfills"), here(request, "backfill_list"))],
         "poll_url": request.path + "?live=1",
         "every": live.QUICK if moving else None,
