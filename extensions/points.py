@@ -13,6 +13,8 @@ class About(Enum):
 
     TASKS = "tasks"
     INSTANCES = "instances"
+    DEPENDENCIES = "dependencies"
+    REMOVED = "removed instances"
     BACKFILL = "backfill"
     STATUS = "status"
     WORKFLOW = "workflow"
@@ -40,6 +42,8 @@ class Point:
 _NODE_CHANGE = ("node-change", _("Node change"), About.TASKS)
 _BACKFILL = ("backfill-data-operate", _("Backfill operation"), About.BACKFILL)
 _INSTANCE_CHANGE = ("instance-change", _("Instance change"), About.INSTANCES)
+_DEPENDENCIES = (*_INSTANCE_CHANGE[:2], About.DEPENDENCIES)
+_REMOVED = (*_INSTANCE_CHANGE[:2], About.REMOVED)
 _STATUS_CHANGES = ("instance-status-changes", _("Instance status change"), About.STATUS)
 _DAG_STATUS = ("dag-status-changes", _("Workflow status change"), About.WORKFLOW)
 
@@ -106,6 +110,18 @@ POINTS: dict[str, Point] = {
             _INSTANCE_CHANGE,
         ),
         _regular("kill-instance", "InstanceChange:KillInstance", _("Instances stopped"), _INSTANCE_CHANGE),
+        _regular(
+            "delete-task-instance-dependencies",
+            "InstanceChange:DeleteTaskInstanceDependencies",
+            _("Dependencies of instances removed"),
+            _DEPENDENCIES,
+        ),
+        _regular(
+            "expired-task-instances-deleted",
+            "InstanceChange:ExpiredTaskInstancesDeleted",
+            _("Old instances removed"),
+            _REMOVED,
+        ),
     )
 }
 

@@ -1,5 +1,5 @@
 """What regular events say: of instances and workflow instances whose status changed, of operations that were done, of tasks
-that were deployed, changed and undeployed (spec/extensions.md 4.5, 4.8, 4.9, 4.11)."""
+that were deployed, changed and undeployed (spec/extensions.md 4.5 to 4.9, 4.11)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,10 +22,11 @@ STATUS: Mapping[State, int] = {
 _SCHEDULER_TYPE = {Recurrence.NORMAL: "NORMAL", Recurrence.PAUSE: "PAUSE", Recurrence.SKIP: "SKIP"}
 _DAG_TYPE = {
     WorkflowInstance.Type.NORMAL: 0,
+    WorkflowInstance.Type.MANUAL: 1,
     WorkflowInstance.Type.SMOKE_TEST: 2,
     WorkflowInstance.Type.BACKFILL: 3,
+    WorkflowInstance.Type.MANUAL_WORKFLOW: 5,
 }
-_MANUAL_TASK, _MANUAL_WORKFLOW = 1, 5
 _PLAIN_FLOW = "ATCLOUD_FLOW"
 """DataWorks' name of the workflow of what is in none."""
 
@@ -46,8 +47,6 @@ class Family:
 
     @property
     def dag_type(self) -> int:
-        if self.type == WorkflowInstance.Type.MANUAL:
-            return _MANUAL_TASK if self.flow is None else _MANUAL_WORKFLOW
         return _DAG_TYPE[WorkflowInstance.Type(self.type)]
 
     @property
@@ -134,6 +133,37 @@ def instances_operated(
     }
 
 
+def dependencies_removed(
+    instance: int, upstream: Sequence[int], operator: User, workspace: int, tenant: int, at: datetime
+) -> dict[str, Any]:
+    """delete-task-instance-dependencies: one instance, and what it does not wait for any more."""
+    return {
+        "taskInstanceId": instance,
+        "upstreamTaskInstanceIds": list(upstream),
+        "operator": str(operator.uid),
+        "operationTime": _milliseconds(at),
+        "appId": workspace,
+        "tenantId": tenant,
+        "blockBusiness": False,
+    }
+
+
+def instances_removed(ids: Sequence[int], owner: int, workspace: int, tenant: int, at: datetime) -> dict[str, Any]:
+    """expired-task-instances-deleted: old instances of one owner's tasks.
+
+    Args:
+        owner: the owner's uid.
+    """
+    return {
+        "deletedTaskInstanceIds": list(ids),
+        "owner": str(owner),
+        "operationTime": _milliseconds(at),
+        "appId": workspace,
+        "tenantId": tenant,
+        "blockBusiness": False,
+    }
+
+
 def node(task: Task, operator: User | None) -> dict[str, Any]:
     """node-change-created, -updated and -deleted: a task as it is now. There are no baselines: their id is 0."""
     version = task.version
@@ -142,7 +172,7 @@ def node(task: Task, operator: User | None) -> dict[str, Any]:
         "nodeName": task.name,
         "programType": NODE_TYPES[task.node_type].wire,
         "cronExpress": version.cron if version else "",
-        "schedulerType": _SCHEDULER_TYPE[Recurrence(task.recurrence)],
+        "schedulerType": _scheduler_type(task),
         "ownerId": str(task.owner.uid),
         "operator": "" if operator is None else str(operator.uid),
         "priority": task.priority,
@@ -154,6 +184,12 @@ def node(task: Task, operator: User | None) -> dict[str, Any]:
         "tenantId": task.workspace.tenant_id,
         "blockBusiness": False,
     }
+
+
+def _scheduler_type(task: Task) -> str:
+    """A manual task that is not frozen has a word of its own."""
+    is_manual = task.trigger == Task.Trigger.MANUAL and task.recurrence != Recurrence.PAUSE
+    return "MANUAL" if is_manual else _SCHEDULER_TYPE[Recurrence(task.recurrence)]
 
 
 def _milliseconds(at: datetime) -> int:
@@ -174,6 +210,10 @@ def sample(point: Point, workspace: Workspace, operator: User, at: datetime) -> 
         case About.WORKFLOW:
             zone = ZoneInfo(workspace.tenant.time_zone)
             return dag_status(family, State.SUCCESS, workspace.pk, workspace.tenant_id, zone)
+        case About.DEPENDENCIES:
+            return dependencies_removed(0, [], operator, workspace.pk, workspace.tenant_id, at)
+        case About.REMOVED:
+            return instances_removed([], operator.uid, workspace.pk, workspace.tenant_id, at)
         case _:
             return instances_operated([], operator, workspace.pk, workspace.tenant_id, PRODUCTION)
 

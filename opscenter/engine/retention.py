@@ -4,7 +4,7 @@ A day of instances goes when its number of days is over and nothing of it is ali
 and none is what an instance outside of that day still waits for. Logs go earlier, under the same rule but the last part.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -13,7 +13,9 @@ from zoneinfo import ZoneInfo
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
+from extensions import notices, regular
 from extensions.models import Check, Delivery, DeliveryTry, Event
+from extensions.notices import Notice
 from opscenter.base import clock, sql
 from opscenter.production.models import Environment, TriggerCommand
 from opscenter.production.rules.states import State
@@ -152,14 +154,35 @@ def _old_instances(workspace: Workspace) -> Iterator[Old | None]:
 def _remove_instances(old: Old) -> int:
     _, until = _first_kept(old.workspace, old.workspace.keep_instances)
     found = sql.rows(
-        f"""SELECT i.id, i.workflow_instance_id FROM production_taskinstance i
-            WHERE {_OF_DAY} AND {_QUIET} AND {_NOT_NEEDED} ORDER BY i.id LIMIT {BATCH} FOR UPDATE SKIP LOCKED""",
+        f"""SELECT i.id, i.workflow_instance_id, u.uid, i.node_type FROM production_taskinstance i
+            JOIN production_task t ON t.id = i.task_id JOIN workspaces_user u ON u.id = t.owner_id
+            WHERE {_OF_DAY} AND {_QUIET} AND {_NOT_NEEDED} ORDER BY i.id LIMIT {BATCH} FOR UPDATE OF i SKIP LOCKED""",
         {"workspace": old.workspace.pk, "environment": old.environment, "day": old.day, "until": until},
     )
     values = {"ids": [row[0] for row in found], "families": sorted({row[1] for row in found})}
     for statement in _WITH_INSTANCES:
         sql.rows(statement, values)
+    if old.environment == Environment.PROD:
+        _tell(old.workspace, [(row[0], row[2], row[3]) for row in found])
     return len(found)
+
+
+def _tell(workspace: Workspace, removed: Iterable[tuple[int, int, str]]) -> None:
+    """Subscribers learn which instances of production are gone: a message for each owner of their tasks."""
+    by_owner: dict[int, list[tuple[int, str]]] = {}
+    for instance, owner, node_type in removed:
+        by_owner.setdefault(owner, []).append((instance, node_type))
+    now = clock.now()
+    told = [
+        Notice(
+            "expired-task-instances-deleted",
+            regular.instances_removed([pk for pk, _ in some], owner, workspace.pk, workspace.tenant_id, now),
+            f"w{workspace.pk}",
+            {node_type for _, node_type in some},
+        )
+        for owner, some in by_owner.items()
+    ]
+    notices.tell(workspace, Environment.PROD, told)
 
 
 _ATTEMPTS = "SELECT id FROM production_attempt WHERE instance_id = ANY(%(ids)s::bigint[])"

@@ -9,6 +9,7 @@ from django.utils.translation import ngettext
 from opscenter.base import notify
 from opscenter.base.reasons import Invalid, Reason, sentence
 from opscenter.engine import wiring
+from opscenter.operations import telling
 from opscenter.operations.arguments import Arguments, Values, arguments_of, only
 from opscenter.operations.models import Operation
 from opscenter.production.models import InstanceEdge, TaskInstance
@@ -59,7 +60,12 @@ def remove(instances: Sequence[TaskInstance], operation: Operation) -> None:
     Whoever ends an upstream locks the instance too, so its edge is either met before or gone: it is counted once.
     """
     ids = [i.pk for i in instances]
-    InstanceEdge.objects.filter(downstream__in=ids, upstream__in=arguments_of(operation)["upstream"]).delete()
+    edges = InstanceEdge.objects.filter(downstream__in=ids, upstream__in=arguments_of(operation)["upstream"])
+    removed: dict[int, list[int]] = {}
+    for down, up in edges.order_by("upstream").values_list("downstream_id", "upstream_id"):
+        removed.setdefault(down, []).append(up)
+    edges.delete()
+    telling.of_dependencies(removed, instances, operation)
     wiring.recount(ids)
     notify.notify(notify.DUE)
 

@@ -17,7 +17,7 @@ from opscenter.base import clock, notify
 from opscenter.base.due import Source
 from opscenter.base.reasons import Forbidden, Invalid, Reason, Refused, sentence
 from opscenter.engine.locks import lock_with_downstream, repeated
-from opscenter.operations import reruns
+from opscenter.operations import reruns, telling
 from opscenter.operations.arguments import Arguments, Values, arguments_of, only
 from opscenter.operations.dependencies import numbers
 from opscenter.operations.downstream import within
@@ -146,10 +146,15 @@ def _edges(upstream: set[int], values: Values) -> "QuerySet[InstanceEdge]":
 
 def _put_back(ids: set[int], operation: Operation) -> None:
     """Stop what runs, rerun what has ended; locks are held. Targets that are back count as done."""
-    found = TaskInstance.objects.filter(pk__in=ids).select_related("task", "version").defer("version__content")
-    reruns.stop([one for one in found if State(one.state) in LIVE], operation)
+    found = TaskInstance.objects.filter(pk__in=ids).select_related("task", "version", "workspace__tenant")
+    found = found.defer("version__content")
+    running = [one for one in found if State(one.state) in LIVE]
+    reruns.stop(running, operation)
     now = list(found.all())  # a claim that was not started has failed at once
-    reruns.rerun([one for one in now if State(one.state) not in LIVE], operation)
+    back = [one for one in now if State(one.state) not in LIVE]
+    reruns.rerun(back, operation)
+    telling.of_instances(telling.KILLED, running, operation)
+    telling.of_instances(telling.RERUN, back, operation)
     live = {one.pk for one in now if State(one.state) in LIVE}
     targets = operation.targets.filter(object_type="instance")
     targets.filter(object_id__in=live).update(done=None)

@@ -96,6 +96,8 @@ OPERATIONS: dict[str, OperationSpec] = {
             WAITING | ENDED,
             arguments=DOWNSTREAM,
             on_all=False,
+            point="pre-rerun-instance",
+            event="rerun-instance",
         ),
         OperationSpec(
             "set_success",
@@ -131,6 +133,7 @@ OPERATIONS: dict[str, OperationSpec] = {
             danger=True,
             arguments=UPSTREAM,
             on_all=False,
+            event="delete-task-instance-dependencies",
         ),
         OperationSpec(
             "set_priority",

@@ -1,32 +1,68 @@
 """Telling subscribers what was done to production: regular events, written in the transaction that does it."""
 
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from extensions import notices, regular
 from extensions.notices import Notice
+from opscenter.base import clock
 from opscenter.operations.models import Operation
-from opscenter.operations.registry import OperationSpec
-from opscenter.production.models import Environment, Task
+from opscenter.production.models import Environment, Task, TaskInstance
 from opscenter.workspaces.models import User, Workspace
 
+if TYPE_CHECKING:
+    from opscenter.operations.registry import OperationSpec
+
+KILLED, RERUN, PARTED = "kill-instance", "rerun-instance", "delete-task-instance-dependencies"
 CREATED, UPDATED, DELETED = "node-change-created", "node-change-updated", "node-change-deleted"
 
 
-def done(spec: OperationSpec, operation: Operation, objects: Sequence[Any]) -> None:
+def done(spec: "OperationSpec", operation: Operation, objects: Sequence[Any]) -> None:
     """An operation was done to these tasks or instances."""
     if not spec.event:
         return
     if spec.object_type == "task":
         of_tasks(spec.event, [one.pk for one in objects], operation.actor)
         return
-    workspace = operation.workspace
-    data = regular.instances_operated(
-        [one.pk for one in objects], operation.actor, workspace.pk, workspace.tenant_id, operation.environment
-    )
-    # one message about many instances: it is in order with other operations, not with each instance's own changes
-    notice = Notice(spec.event, data, f"w{workspace.pk}", {one.node_type for one in objects})
-    notices.tell(workspace, operation.environment, [notice], operator=operation.actor)
+    if spec.event != PARTED:  # that one says what they were parted from, and is told by who knows it
+        of_instances(spec.event, objects, operation)
+
+
+def of_instances(event: str, instances: Sequence[TaskInstance], operation: Operation) -> None:
+    """Something was done to these instances, of any workspaces: one message for each workspace."""
+    by_workspace: dict[Workspace, list[TaskInstance]] = {}
+    for one in instances:
+        by_workspace.setdefault(one.workspace, []).append(one)
+    for workspace, some in by_workspace.items():
+        ids = [one.pk for one in some]
+        data = regular.instances_operated(
+            ids, operation.actor, workspace.pk, workspace.tenant_id, operation.environment
+        )
+        # one message about many instances: it is in order with other operations, not with each instance's own changes
+        notice = Notice(event, data, f"w{workspace.pk}", {one.node_type for one in some})
+        notices.tell(workspace, operation.environment, [notice], operator=operation.actor)
+
+
+def of_dependencies(removed: Mapping[int, Sequence[int]], instances: Sequence[TaskInstance], by: Operation) -> None:
+    """Instances do not wait for these any more. Only production is told of.
+
+    Args:
+        removed: instance -> the upstream instances that it waited for.
+    """
+    workspace, now = by.workspace, clock.now()
+    if by.environment != Environment.PROD:
+        return
+    told = [
+        Notice(
+            PARTED,
+            regular.dependencies_removed(one.pk, removed[one.pk], by.actor, workspace.pk, workspace.tenant_id, now),
+            f"i{one.pk}",
+            [one.node_type],
+        )
+        for one in instances
+        if removed.get(one.pk)
+    ]
+    notices.tell(workspace, by.environment, told, operator=by.actor)
 
 
 def of_tasks(event: str, ids: Collection[int], by: User | None) -> None:

@@ -14,12 +14,12 @@ from extensions.envelope import body_of
 from extensions.models import Change, Delivery, Enablement, Event, Extension, Watch
 from extensions.notices import Notice
 from opscenter.base import clock
-from opscenter.engine import advance
+from opscenter.engine import advance, retention
 from opscenter.operations import enablements, telling
 from opscenter.operations import extensions as operations
 from opscenter.operations.enablements import Settings
-from opscenter.production.models import TaskInstance, Transition, WorkflowInstance
-from opscenter.production.rules.states import State
+from opscenter.production.models import InstanceEdge, Task, TaskInstance, Transition, WorkflowInstance
+from opscenter.production.rules.states import Kind, State
 from opscenter.production.transitions import transition
 from opscenter.workspaces.models import AuditEntry, Workspace
 from tests.cast import MIDNIGHT
@@ -45,6 +45,25 @@ INSTANCE_STATUS: dict[str, Any] = {  # spec/extensions.md 4.8
     "beginWaitResTime": 1772383001000,
     "beginRunningTime": 1772383002000,
     "finishTime": 1772384576000,
+}
+PARTED: dict[str, Any] = {  # 4.6
+    "eventCode": "delete-task-instance-dependencies",
+    "upstreamTaskInstanceIds": [524000000035, 524000000098],
+    "taskInstanceId": 524000000149,
+    "appId": 12056,
+    "tenantId": 283780110656,
+    "blockBusiness": False,
+    "operator": "1918273645546735",
+    "operationTime": 1772417700123,
+}
+REMOVED: dict[str, Any] = {  # 4.7
+    "eventCode": "expired-task-instances-deleted",
+    "deletedTaskInstanceIds": [524000000035, 524000000498],
+    "appId": 12056,
+    "tenantId": 283780110656,
+    "blockBusiness": False,
+    "owner": "1918273645546735",
+    "operationTime": 1772417700123,
 }
 DAG_STATUS: dict[str, Any] = {  # 4.9
     "eventCode": "dag-status-changes",
@@ -173,6 +192,12 @@ class TestStatus:
         assert Change.objects.count() == 1
         assert [data["taskId"] for data in told(STATUS)] == [one.pk for one in some]
 
+    @pytest.mark.parametrize("kind", list(Kind))
+    def test_every_kind_of_instance_is_one_that_dataworks_knows(self, cast: Guarded, kind: Kind) -> None:
+        subscribed(cast, STATUS)
+        move(cast.instance(cast.task(), kind=kind), State.WAIT_RESOURCE, State.RUNNING)
+        assert [data["taskType"] for data in told(STATUS)] == [3 if kind == 8 else kind]
+
     def test_development_is_not_told_of(self, cast: Guarded) -> None:
         subscribed(cast, STATUS)
         move(cast.instance(cast.task(environment="Dev")), State.WAIT_RESOURCE, State.RUNNING)
@@ -252,12 +277,15 @@ class TestWorkflows:
         move(cast.instance(cast.task()), State.WAIT_RESOURCE, State.RUNNING)
         assert told() == []
 
-    @pytest.mark.parametrize(("kind", "number"), [("Manual", 1), ("SmokeTest", 2), ("SupplementData", 3)])
-    def test_kinds_have_their_numbers(self, cast: Guarded, kind: str, number: int) -> None:
+    @pytest.mark.parametrize(
+        ("kind", "number"), [("Manual", 1), ("SmokeTest", 2), ("SupplementData", 3), ("ManualWorkflow", 5)]
+    )
+    def test_every_kind_has_its_number(self, cast: Guarded, kind: str, number: int) -> None:
         subscribed(cast, DAG)
         (one,) = self.family(cast, kind, 1)
         move(one, State.NOT_RUN, State.WAIT_RESOURCE, State.RUNNING)
         assert [data["dagType"] for data in told(DAG)] == [number]
+        assert len(WorkflowInstance.Type) == 5, "the scheduled ones are told of by their instances alone"
 
 
 # operations
@@ -272,6 +300,30 @@ class TestOperations:
         assert kinds(data) == kinds(RERUN)
         assert (data["taskIds"], data["projectType"]) == ([good.pk], "PROD"), "what was refused is not told"
         assert data["operator"] == str(cast.operator.uid)
+
+    def test_what_an_instance_waits_for_no_more(self, cast: Guarded) -> None:
+        subscribed(cast, "delete-task-instance-dependencies")
+        first, second, kept, below = (cast.instance(cast.task(str(n)), State.NOT_RUN) for n in range(4))
+        for up in (first, second, kept):
+            InstanceEdge.objects.create(upstream=up, downstream=below, bizdate=below.bizdate)
+        cast.ask("remove_dependencies", [below], arguments={"upstream": [first.pk, second.pk]})
+        (data,) = told()
+        assert kinds(data) == kinds(PARTED)
+        assert (data["taskInstanceId"], data["upstreamTaskInstanceIds"]) == (below.pk, [first.pk, second.pk])
+
+    def test_what_retention_removed(self, cast: Guarded) -> None:
+        subscribed(cast, "expired-task-instances-deleted")
+        day = clock.now() - timedelta(days=400)
+        mine, theirs = (cast.instance(cast.task(name), State.SUCCESS) for name in ("mine", "theirs"))
+        Task.objects.filter(pk=theirs.task_id).update(owner=cast.developer)
+        TaskInstance.objects.update(bizdate=day.date(), state_at=day)
+        assert retention.remove_batch(retention.Old(cast.workspace, "instances", 2, "Prod", day.date())) == 2
+        messages = told()
+        assert [kinds(data) for data in messages] == [kinds(REMOVED)] * 2
+        assert {data["owner"]: data["deletedTaskInstanceIds"] for data in messages} == {
+            str(mine.task.owner.uid): [mine.pk],
+            str(cast.developer.uid): [theirs.pk],
+        }
 
     def test_in_development_too(self, cast: Guarded) -> None:
         subscribed(cast, "freeze-instance")
@@ -297,6 +349,12 @@ class TestOperations:
         assert kinds(frozen) == kinds(NODE)
         assert (frozen["schedulerType"], thawed["schedulerType"]) == ("PAUSE", "NORMAL")
         assert (frozen["nodeId"], frozen["programType"]) == (task.number, "DIDE_SHELL")
+
+    def test_a_manual_task_says_so(self, cast: Guarded) -> None:
+        subscribed(cast, "node-change-updated")
+        task = cast.task(trigger=Task.Trigger.MANUAL)
+        telling.of_tasks(telling.UPDATED, [task.pk], cast.operator)
+        assert [data["schedulerType"] for data in told()] == ["MANUAL"]
 
     def test_tasks_of_production_alone(self, cast: Guarded) -> None:
         subscribed(cast, "node-change-deleted")

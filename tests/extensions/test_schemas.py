@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,16 +16,19 @@ from extensions import changes, lifecycle
 from extensions.envelope import Backfill, backfill, body_for, body_of
 from extensions.models import Check, Delivery
 from extensions.points import POINTS
+from opscenter.base import clock
+from opscenter.engine import retention
 from opscenter.operations import telling
 from opscenter.operations.asking import ask
 from opscenter.operations.models import Operation
 from opscenter.operations.registry import OPERATIONS
-from opscenter.production.models import WorkflowInstance
+from opscenter.production.models import InstanceEdge, TaskInstance, WorkflowInstance
 from opscenter.production.rules.states import State
 from opscenter.production.transitions import transition
 from opscenter.workspaces.models import Workspace
 from tests.operations.guarded import Guarded
 from tests.operations.test_instance_checks import BEFORE
+from tests.operations.test_instance_checks import ask as ask_for
 
 pytestmark = pytest.mark.django_db
 TYPES = {"string": str, "integer": int, "boolean": bool, "object": dict, "array": list}
@@ -79,9 +82,9 @@ def schema(code: str) -> dict[str, Any]:
 def everything(cast: Guarded) -> None:
     """Something happens at every extension point and of every regular event."""
     for code, (state, frozen) in BEFORE.items():
-        cast.ask(code, [cast.instance(cast.task(code), state, frozen=frozen)])
+        ask_for(cast, code, cast.instance(cast.task(code), state, frozen=frozen))
         dev = cast.instance(cast.task(code, environment="Dev"), state, frozen=frozen)
-        cast.ask(code, [dev], environment="Dev")
+        ask_for(cast, code, dev, environment="Dev")
     cast.freeze(cast.task("a", node_type="virtual"))
     cast.unfreeze(cast.task("b", recurrence="Pause"))
     for event in (telling.CREATED, telling.UPDATED, telling.DELETED):
@@ -89,6 +92,13 @@ def everything(cast: Guarded) -> None:
     one = cast.instance(cast.task("c"), State.NOT_RUN, kind_of_run=WorkflowInstance.Type.BACKFILL)
     for before, after in ((State.NOT_RUN, State.WAIT_RESOURCE), (State.WAIT_RESOURCE, State.RUNNING)):
         assert transition([one.pk], {before}, after)
+    parted = cast.instance(cast.task("e"), State.NOT_RUN)
+    InstanceEdge.objects.create(upstream=one, downstream=parted, bizdate=one.bizdate)
+    cast.ask("remove_dependencies", [parted], arguments={"upstream": [one.pk]})
+    day = clock.now() - timedelta(days=400)
+    old = cast.instance(cast.task("f"), State.SUCCESS)
+    TaskInstance.objects.filter(pk=old.pk).update(bizdate=day.date(), state_at=day)
+    assert retention.remove_batch(retention.Old(cast.workspace, "instances", 1, "Prod", day.date())) == 1
     elsewhere = Workspace.objects.create(tenant=cast.tenant, name="elsewhere")
     periods = [(date(2026, 1, 1), date(2026, 1, 3))]
     asked = Backfill("P_c", one.task.number, cast.workspace.pk, [one.task.number], [], periods, groups=2)

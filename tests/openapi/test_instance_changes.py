@@ -4,8 +4,12 @@ from typing import Any
 
 import pytest
 
+from extensions.models import Check, Enablement, Extension
+from extensions.tokens import token_of
+from opscenter.operations import checked
 from opscenter.production.models import InstanceEdge, TaskInstance, WorkflowInstance
 from opscenter.production.rules.states import State
+from opscenter.workspaces.models import User
 from tests.cast import BIZDATE, Cast, usable_group
 from tests.openapi.wire import Wire
 
@@ -109,6 +113,33 @@ def test_what_failed_of_a_run_and_all_behind_it(wire: Wire, cast: Cast, run: dic
     assert states(run) == {"a": State.SUCCESS, "b": State.WAIT_RESOURCE, "c": State.NOT_RUN}
     result = wire.call("GetRerunWorkflowInstancesResult", **made)["Result"]
     assert result == {"Status": "Success"}
+
+
+@pytest.mark.parametrize("is_with_downstream", [False, True])
+def test_a_rerun_that_extensions_are_asked_about_has_not_run_yet(
+    wire: Wire, cast: Cast, run: dict[str, TaskInstance], is_with_downstream: bool
+) -> None:
+    owner = User.objects.create_user("guard", "ask-me-first-1", tenant=cast.tenant)
+    guard = Extension.objects.create(
+        tenant=cast.tenant,
+        name="guard",
+        owner=owner,
+        points=["pre-rerun-instance"],
+        webhook_url="https://guard.example.com/",
+        status=Extension.Status.ONLINE,
+        test_workspace=cast.workspace,
+    )
+    Enablement.objects.create(extension=guard, workspace=cast.workspace, is_enabled=True)
+    before = states(run)
+    asked = {"RerunDownstreamEnabled": is_with_downstream, "TaskInstanceStatuses": ["Failure"]}
+    made = rerun(wire, cast, run, Filter=asked)
+    assert states(run) == before
+    assert wire.call("GetRerunWorkflowInstancesResult", **made)["Result"] == {"Status": "NotRun"}
+    check = Check.objects.get()
+    checked.answer_by_token(check.pk, token_of(check), Check.Verdict.FAIL, "not at night")
+    result = wire.call("GetRerunWorkflowInstancesResult", **made)["Result"]
+    assert result["Status"] == "Failure" and "not at night" in result["FailureMessage"]
+    assert states(run) == before
 
 
 def test_only_what_matches(wire: Wire, cast: Cast, run: dict[str, TaskInstance]) -> None:

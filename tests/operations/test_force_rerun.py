@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from extensions.models import Enablement, Event, Extension
 from opscenter.base.reasons import Forbidden, Invalid, Refused, say
 from opscenter.engine import advance
 from opscenter.operations import force_rerun
@@ -220,6 +221,24 @@ def test_it_is_written_down_with_what_was_asked_for(scene: Scene) -> None:
     force(scene, made[0])
     entry = AuditEntry.objects.get()
     assert (entry.action, entry.params["arguments"]["start"]) == ("instance.force_rerun", "self")
+
+
+def test_subscribers_are_told_what_was_stopped_and_what_is_rerun(scene: Scene) -> None:
+    made = lattice(scene, [DONE, DONE, RUNS], [(0, 1), (0, 2)])
+    started(made[2])
+    guarded = Extension.objects.create(
+        tenant=scene.tenant,
+        name="listener",
+        owner=scene.user,
+        points=["rerun-instance", "kill-instance"],
+        webhook_url="https://listener.example.com/",
+        status=Extension.Status.ONLINE,
+        test_workspace=scene.workspace,
+    )
+    Enablement.objects.create(extension=guarded, workspace=scene.workspace, is_enabled=True)
+    force(scene, made[0])
+    said = {event.point: event.message["data"]["taskIds"] for event in Event.objects.all()}
+    assert said == {"rerun-instance": [made[0].pk, made[1].pk], "kill-instance": [made[2].pk]}
 
 
 def test_an_operator_may_not(scene: Scene) -> None:

@@ -9,8 +9,9 @@ from extensions.envelope import body_for
 from extensions.models import Event
 from extensions.points import POINTS
 from opscenter.operations.door import asked_first
+from opscenter.operations.models import Operation
 from opscenter.operations.registry import OPERATIONS, operations_on
-from opscenter.production.models import TaskInstance
+from opscenter.production.models import InstanceEdge, TaskInstance
 from opscenter.production.rules.states import State
 from tests.operations.guarded import Guarded, check_of, say, status_of, told
 
@@ -18,6 +19,7 @@ pytestmark = pytest.mark.django_db
 BEFORE: dict[str, tuple[State, bool]] = {
     "stop": (State.WAIT_RESOURCE, False),
     "rerun": (State.FAILURE, False),
+    "rerun_downstream": (State.FAILURE, False),
     "set_success": (State.FAILURE, False),
     "freeze": (State.WAIT_TIME, False),
     "unfreeze": (State.WAIT_TIME, True),
@@ -44,6 +46,13 @@ def instance(cast: Guarded, code: str, environment: str = "Prod") -> TaskInstanc
     return cast.instance(cast.task(code, environment=environment), state, frozen=frozen)
 
 
+def ask(cast: Guarded, code: str, *instances: TaskInstance, **how: Any) -> Operation:
+    """Ask for an operation; a rerun with chosen downstream starts from all of them."""
+    if code == "rerun_downstream":
+        how["arguments"] = {"start": [one.pk for one in instances]}
+    return cast.ask(code, instances, **how)
+
+
 def changed(one: TaskInstance) -> bool:
     """Whether anything was done to it."""
     before = (one.state, one.frozen)
@@ -52,9 +61,10 @@ def changed(one: TaskInstance) -> bool:
 
 
 def test_the_operations_that_dataworks_asks_about_have_a_point_and_an_event() -> None:
-    specs = {code: spec for code, spec in operations_on("instance").items() if spec.point or spec.event}
-    assert set(specs) == set(BEFORE)
-    for spec in specs.values():
+    specs = operations_on("instance")
+    assert {code for code, spec in specs.items() if spec.point} == set(BEFORE)
+    assert {code for code, spec in specs.items() if spec.event} == {*BEFORE, "remove_dependencies"}
+    for spec in (specs[code] for code in BEFORE):
         assert not POINTS[spec.point].is_regular and spec.point == f"pre-{spec.event}"
         assert POINTS[spec.event].is_regular
 
@@ -63,7 +73,7 @@ def test_the_operations_that_dataworks_asks_about_have_a_point_and_an_event() ->
 def test_it_waits_and_is_done_when_they_agree(cast: Guarded, code: str) -> None:
     cast.extension(points=[OPERATIONS[code].point])
     one = instance(cast, code)
-    operation = cast.ask(code, [one])
+    operation = ask(cast, code, one)
     assert operation.status == "checking" and not changed(one)
     say(check_of(operation), "OK")
     assert status_of(operation) == "applied" and changed(one)
@@ -73,7 +83,7 @@ def test_it_waits_and_is_done_when_they_agree(cast: Guarded, code: str) -> None:
 def test_a_fail_blocks_it(cast: Guarded, code: str) -> None:
     cast.extension(points=[OPERATIONS[code].point])
     one = instance(cast, code)
-    operation = cast.ask(code, [one])
+    operation = ask(cast, code, one)
     say(check_of(operation), "FAIL", "not now")
     assert status_of(operation) == "blocked" and not changed(one)
     assert told(operation) == {one.pk: "operation.blocked"}
@@ -83,8 +93,8 @@ def test_a_fail_blocks_it(cast: Guarded, code: str) -> None:
 def test_nobody_is_asked_in_development_nor_at_another_point(cast: Guarded, code: str) -> None:
     cast.extension(points=[OPERATIONS[code].point])
     one = instance(cast, code, "Dev")
-    assert cast.ask(code, [one], environment="Dev").status == "applied"
-    others = [spec for spec in OPERATIONS.values() if spec.code != code]
+    assert ask(cast, code, one, environment="Dev").status == "applied"
+    others = [spec for spec in OPERATIONS.values() if spec.point != OPERATIONS[code].point]
     assert all(not asked_first(spec, cast.workspace, "Prod") for spec in others)
     assert not Event.objects.exists()
 
@@ -99,6 +109,16 @@ def test_the_message_is_as_documented(cast: Guarded) -> None:
     assert data["extensionBizName"] == "dwd_order_hour +1"
     assert {name: type(data[name]) for name in SAMPLE} == {name: type(value) for name, value in SAMPLE.items()}
     assert set(data) - set(SAMPLE) == {"blockBusiness", "callbackUrl", "callbackToken"}
+
+
+def test_a_rerun_with_downstream_names_all_that_it_reruns(cast: Guarded) -> None:
+    cast.extension(points=["pre-rerun-instance"])
+    first, below = (cast.instance(cast.task(name), State.SUCCESS) for name in ("first", "below"))
+    InstanceEdge.objects.create(upstream=first, downstream=below, bizdate=below.bizdate, met=True)
+    operation = cast.ask("rerun_downstream", [first, below], arguments={"start": [first.pk]})
+    assert json.loads(body_for(check_of(operation)))["data"]["taskIds"] == [first.pk, below.pk]
+    say(check_of(operation), "OK")
+    assert status_of(operation) == "applied" and changed(first) and changed(below)
 
 
 def test_what_ran_on_meanwhile_is_judged_again(cast: Guarded) -> None:

@@ -92,7 +92,8 @@ def rerun_workflow_instances(actor: Actor, args: Args) -> Args:
 
 @operation("2024-05-18", "GetRerunWorkflowInstancesResult", GetRerunWorkflowInstancesResult, Permission.VIEW)
 def get_rerun_workflow_instances_result(actor: Actor, args: Args) -> Args:
-    """What became of a rerun: a failure names the first reason why an instance was left as it is."""
+    """What became of a rerun: a failure names the first reason why an instance was left as it is. Until extensions have
+    agreed, nothing was done."""
     try:
         number = uuid.UUID(args["OperationId"]).int
     except ValueError:
@@ -104,6 +105,8 @@ def get_rerun_workflow_instances_result(actor: Actor, args: Args) -> Args:
             "Invalid.WorkflowInstance.OperationNotExist",
             detail=f"There is no operation {args['OperationId']}, or you are not a member of its workspace.",
         )
+    if done.status in (Operation.Status.CHECKING, Operation.Status.RUNNING):
+        return {"Result": {"Status": "NotRun"}}
     refused = done.targets.filter(done=False).order_by("pk").first()
     if refused is None or refused.reason is None:
         return {"Result": {"Status": "Success"}}
