@@ -22,10 +22,11 @@ STATUS: Mapping[State, int] = {
 _SCHEDULER_TYPE = {Recurrence.NORMAL: "NORMAL", Recurrence.PAUSE: "PAUSE", Recurrence.SKIP: "SKIP"}
 _DAG_TYPE = {
     WorkflowInstance.Type.NORMAL: 0,
+    WorkflowInstance.Type.MANUAL: 1,
     WorkflowInstance.Type.SMOKE_TEST: 2,
     WorkflowInstance.Type.BACKFILL: 3,
+    WorkflowInstance.Type.MANUAL_WORKFLOW: 5,
 }
-_MANUAL_TASK, _MANUAL_WORKFLOW = 1, 5
 _PLAIN_FLOW = "ATCLOUD_FLOW"
 """DataWorks' name of the workflow of what is in none."""
 
@@ -46,8 +47,6 @@ class Family:
 
     @property
     def dag_type(self) -> int:
-        if self.type == WorkflowInstance.Type.MANUAL:
-            return _MANUAL_TASK if self.flow is None else _MANUAL_WORKFLOW
         return _DAG_TYPE[WorkflowInstance.Type(self.type)]
 
     @property
@@ -173,7 +172,7 @@ def node(task: Task, operator: User | None) -> dict[str, Any]:
         "nodeName": task.name,
         "programType": NODE_TYPES[task.node_type].wire,
         "cronExpress": version.cron if version else "",
-        "schedulerType": _SCHEDULER_TYPE[Recurrence(task.recurrence)],
+        "schedulerType": _scheduler_type(task),
         "ownerId": str(task.owner.uid),
         "operator": "" if operator is None else str(operator.uid),
         "priority": task.priority,
@@ -185,6 +184,12 @@ def node(task: Task, operator: User | None) -> dict[str, Any]:
         "tenantId": task.workspace.tenant_id,
         "blockBusiness": False,
     }
+
+
+def _scheduler_type(task: Task) -> str:
+    """A manual task that is not frozen has a word of its own."""
+    is_manual = task.trigger == Task.Trigger.MANUAL and task.recurrence != Recurrence.PAUSE
+    return "MANUAL" if is_manual else _SCHEDULER_TYPE[Recurrence(task.recurrence)]
 
 
 def _milliseconds(at: datetime) -> int:

@@ -59,7 +59,7 @@ _REGULAR: Mapping[About, Members] = {
         "nodeName": _TEXT,
         "programType": _TEXT,
         "cronExpress": _TEXT,
-        "schedulerType": {"enum": ["NORMAL", "PAUSE", "SKIP"]},
+        "schedulerType": {"enum": ["NORMAL", "MANUAL", "PAUSE", "SKIP"]},
         "ownerId": _TEXT,
         "operator": _TEXT,
         "priority": _NUMBER,

@@ -132,7 +132,7 @@ class Remedies:
             for one in found
             if self._member(one.workspace_id) is not None
         ]
-        if condition.code == "resources":
+        if "group" in condition.reason.params:
             links.append({"name": _("Resource groups"), "url": here(self._request, "group_list")})
         return links
 

@@ -125,7 +125,8 @@ def _make_dry(ids: Iterable[int], began: datetime, ended: datetime) -> int:
 
 
 def run_after_all(ids: Collection[int]) -> None:
-    """Those of these instances that were missed and became dry runs are ordinary ones again: somebody wants them run."""
+    """Those of these instances that were missed and became dry runs are ordinary ones again: somebody wants them run. One that
+    is ready succeeds in this moment, and is left alone."""
     by_worker = [code for code, node_type in NODE_TYPES.items() if node_type.needs_worker]
-    missed = TaskInstance.objects.filter(pk__in=ids, kind=Kind.MISSED)
+    missed = TaskInstance.objects.filter(pk__in=ids, kind=Kind.MISSED).exclude(state=State.WAIT_RESOURCE)
     missed.update(kind=Kind.NORMAL, needs_worker=Q(node_type__in=by_worker))

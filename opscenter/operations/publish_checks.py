@@ -148,6 +148,7 @@ class Upstreams:
         """The candidates that are in production already, each with its task."""
         by_number = {candidate.number: candidate for candidate in self.candidates}
         tasks = Task.objects.filter(number__in=by_number, environment=self.environment).order_by("number")
+        tasks = tasks.select_related("resource_group")
         return [(by_number[task.number], task) for task in tasks]
 
     @cached_property

@@ -11,13 +11,19 @@ from opscenter.production.models import ResourceGroup
 
 
 def group_problems(upstreams: Upstreams) -> list[PublishProblem]:
-    """Nodes whose resource group does not exist, or may not be used by the workspace."""
+    """Nodes whose resource group does not exist, or may not be used by the workspace: the one that the task will have, which
+    was changed in production, perhaps."""
     known = ResourceGroup.objects.filter(tenant=upstreams.workspace.tenant)
     names = set(known.values_list("name", flat=True))
     usable = set(known.usable_in(upstreams.workspace).values_list("name", flat=True))
+    kept = {
+        candidate.number: task.resource_group.name
+        for candidate, task in upstreams.own_tasks
+        if not candidate.sets("resource_group")
+    }
     found = []
     for candidate in upstreams.candidates:
-        name = candidate.definition.resource_group or ResourceGroup.DEFAULT
+        name = kept.get(candidate.number) or candidate.definition.resource_group or ResourceGroup.DEFAULT
         if name not in usable:
             code = "publish.group_not_associated" if name in names else "publish.group_unknown"
             told = {"group": name, "usable": sorted(usable), "workspace": str(upstreams.workspace)}

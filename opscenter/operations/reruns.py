@@ -45,7 +45,7 @@ def rerun(instances: Sequence[TaskInstance], operation: Operation) -> None:
     ).update(status=TriggerCommand.Status.SPENT, settled_at=clock.now())
     of_version = TaskVersion.objects.filter(pk=OuterRef("version_id")).values("rerun_times")
     TaskInstance.objects.filter(pk__in=ended).update(reruns_left=Subquery(of_version))
-    misfires.run_after_all(ended)
+    misfires.run_after_all(ids)
     advance.place(ended, ENDED, operation=operation.pk)
     notify.notify(notify.DUE)  # one that needs no worker succeeds again by the scheduler's next wave
 

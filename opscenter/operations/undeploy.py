@@ -72,6 +72,7 @@ def _run_dry(tasks: Sequence[Task], operation: Operation) -> None:
     TaskInstance.objects.filter(pk__in=ids).update(
         kind=Kind.SKIP,
         needs_worker=False,
+        limited=False,
         due_at=Case(When(state=State.WAIT_RESOURCE, then=Value(None)), default=F("due_at")),
     )
     now = clock.now()

@@ -1,7 +1,7 @@
 """Fills the snapshots that rules.explain looks at, by a fixed number of queries, however many the instances."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -200,6 +200,16 @@ def _is_overdue(instance: TaskInstance, facts: _Facts) -> bool:
     return is_open and not (instance.needs_worker or _by_courier(instance)) and facts.now - instance.state_at > AT_ONCE
 
 
+def _parallel(instance: TaskInstance, facts: _Facts) -> Parallel | None:
+    """The other runs of a limited task: it may have been taken itself since its row was read."""
+    found = facts.parallel.get(instance.task_id)
+    if found is None or _limit(instance) is None:
+        return None
+    others = tuple((pk, at) for pk, at in found.runs if pk != instance.pk)
+    is_own = instance.state not in (State.CLAIMED, State.RUNNING) and len(others) < len(found.runs)
+    return replace(found, running=found.running - 1, runs=others) if is_own else found
+
+
 def _by_courier(instance: TaskInstance) -> bool:
     return instance.node_type == HTTP.code and not Kind(instance.kind).is_dry_run
 
@@ -247,7 +257,7 @@ def _snapshot(instance: TaskInstance, facts: _Facts) -> InstanceSnapshot:
         command_held_since=command.received_at if command and status == TriggerCommand.Status.HELD else None,
         command_expired_at=command.held_until if command and status == TriggerCommand.Status.EXPIRED else None,
         triggered_at=command.settled_at if command and status == TriggerCommand.Status.FIRED else None,
-        parallel=facts.parallel.get(instance.task_id) if _limit(instance) is not None else None,
+        parallel=_parallel(instance, facts),
         needs_worker=instance.needs_worker,
         group=instance.resource_group.name,
         slots=instance.resource_group.slots,

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from opscenter.base import clock, heartbeat
 from opscenter.base.models import Process
-from opscenter.production import holdups, listings, roots
+from opscenter.production import explaining, holdups, listings, roots
 from opscenter.production.models import InstanceEdge, TaskInstance, WorkflowInstance
-from opscenter.production.rules.remedies import Cause
+from opscenter.production.rules.remedies import Cause, Remedy
 from opscenter.production.rules.states import WAITING, State
 from opscenter.workspaces.models import Member
 from tests.cast import BIZDATE, Cast
@@ -128,6 +128,8 @@ def test_calls_wait_for_no_worker_but_for_a_courier(cast: Cast) -> None:
     html = as_user(cast.operator).get(url(cast, "instance", pk=call.pk)).content.decode()
     assert "A courier sends its request, and no courier is running." in html
     assert "Whoever runs Opscenter on its hosts can do that." in html
+    condition = next(one for one in explaining.explain_instance(call).conditions if one.code == "resources")
+    assert condition.remedies == (Remedy("start_courier"),)
     assert [one.cause for one in roots.blocking([after.pk])[after.pk]] == [Cause.UNCALLED]
     heartbeat.register(Process.Kind.COURIER)
     assert counts(told(cast)) == {"starting": 1}
@@ -140,6 +142,13 @@ def test_an_upstream_whose_task_is_at_its_maximum_is_said_to_wait_for_that(cast:
     next_one = cast.instance(task, State.WAIT_RESOURCE, limited=True, scheduled_at=clock.now())
     after = waiting(cast, "after", next_one)
     assert [one.cause for one in roots.blocking([after.pk])[after.pk]] == [Cause.PARALLEL]
+
+
+def test_an_instance_does_not_wait_for_itself(cast: Cast) -> None:
+    heartbeat.register(Process.Kind.WORKER, {"groups": None})
+    instance = cast.instance(cast.task("limited", max_parallel=1), State.WAIT_RESOURCE, limited=True)
+    TaskInstance.objects.update(state=State.CLAIMED)  # a worker takes it after the page has read its row
+    assert explaining.explain_instance(instance).headline.code == "explain.run_next"
 
 
 def test_what_needs_nobody_says_when_no_scheduler_lets_it_pass(cast: Cast) -> None:

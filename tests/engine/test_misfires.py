@@ -17,6 +17,7 @@ from opscenter.production.models import (
     Attendance,
     Environment,
     GenerationRun,
+    InstanceEdge,
     Task,
     TaskDependency,
     TaskInstance,
@@ -229,6 +230,20 @@ def test_who_reruns_a_missed_instance_wants_it_run(outage: Outage, node_type: st
     apply("rerun", Actor(outage.user, AuditEntry.Face.CONSOLE), outage.workspace, "Prod", [missed.pk])
     missed.refresh_from_db()
     assert (missed.kind, missed.needs_worker, missed.state) == (Kind.NORMAL, runs, State.WAIT_RESOURCE)
+
+
+def test_who_reruns_something_with_a_missed_instance_behind_it_wants_that_run_too(outage: Outage) -> None:
+    Member.objects.create(workspace=outage.workspace, user=outage.user, roles=["role_project_admin"])
+    (before,) = outage.hourly("All", 4)
+    (missed,) = outage.hourly("None", 3)
+    InstanceEdge.objects.create(upstream=before, downstream=missed, bizdate=missed.bizdate)
+    TaskInstance.objects.filter(pk=before.pk).update(state=State.FAILURE)
+    TaskInstance.objects.filter(pk=missed.pk).update(state=State.NOT_RUN, unmet=1, kind=Kind.MISSED, needs_worker=False)
+    ids, arguments = [before.pk, missed.pk], {"start": [before.pk]}
+    actor = Actor(outage.user, AuditEntry.Face.CONSOLE)
+    apply("rerun_downstream", actor, outage.workspace, "Prod", ids, arguments=arguments)
+    missed.refresh_from_db()
+    assert (missed.kind, missed.needs_worker, missed.state) == (Kind.NORMAL, True, State.NOT_RUN)
 
 
 def test_an_off_day_in_between_is_no_latest_run(outage: Outage) -> None:

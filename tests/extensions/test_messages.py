@@ -11,9 +11,11 @@ from extensions import lifecycle
 from extensions.envelope import Backfill, backfill, body_for, nodes
 from extensions.models import Check, Enablement, Extension
 from extensions.points import POINTS
+from opscenter.base.reasons import NotFound
+from opscenter.operations import checked
 from opscenter.operations.asking import ask
 from opscenter.operations.models import Operation, OperationTarget
-from opscenter.workspaces.models import Workspace
+from opscenter.workspaces.models import Member, Workspace
 from tests.operations.guarded import Guarded, checks_of, say, status_of
 
 pytestmark = pytest.mark.django_db
@@ -165,6 +167,17 @@ class TestOverSeveralWorkspaces:
         assert status_of(operation) == "blocked"
         here.refresh_from_db()
         assert here.state == "ended"
+
+    def test_who_manages_extensions_in_the_other_may_pass_its_check(self, cast: Guarded, other: Workspace) -> None:
+        """Both are asked where the operation was asked for; each check is its own workspace's to pass."""
+        Extension.objects.update(allows_mark_passed=True)
+        _operation, (_here, there) = self.checks(cast, other)
+        Member.objects.create(workspace=other, user=cast.operator, roles=["role_project_admin"])
+        with pytest.raises(NotFound):
+            checked.mark_passed(cast.actor(cast.admin), cast.workspace, there.pk, "")
+        checked.mark_passed(cast.actor(cast.operator), cast.workspace, there.pk, "agreed")
+        there.refresh_from_db()
+        assert there.state == "passed"
 
     def test_an_extension_that_both_have_enabled_answers_for_each(self, cast: Guarded, other: Workspace) -> None:
         Enablement.objects.create(extension=Extension.objects.get(name="here"), workspace=other, is_enabled=True)

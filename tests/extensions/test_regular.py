@@ -19,7 +19,7 @@ from opscenter.operations import enablements, telling
 from opscenter.operations import extensions as operations
 from opscenter.operations.enablements import Settings
 from opscenter.production.models import InstanceEdge, Task, TaskInstance, Transition, WorkflowInstance
-from opscenter.production.rules.states import State
+from opscenter.production.rules.states import Kind, State
 from opscenter.production.transitions import transition
 from opscenter.workspaces.models import AuditEntry, Workspace
 from tests.cast import MIDNIGHT
@@ -192,6 +192,12 @@ class TestStatus:
         assert Change.objects.count() == 1
         assert [data["taskId"] for data in told(STATUS)] == [one.pk for one in some]
 
+    @pytest.mark.parametrize("kind", list(Kind))
+    def test_every_kind_of_instance_is_one_that_dataworks_knows(self, cast: Guarded, kind: Kind) -> None:
+        subscribed(cast, STATUS)
+        move(cast.instance(cast.task(), kind=kind), State.WAIT_RESOURCE, State.RUNNING)
+        assert [data["taskType"] for data in told(STATUS)] == [3 if kind == 8 else kind]
+
     def test_development_is_not_told_of(self, cast: Guarded) -> None:
         subscribed(cast, STATUS)
         move(cast.instance(cast.task(environment="Dev")), State.WAIT_RESOURCE, State.RUNNING)
@@ -271,12 +277,15 @@ class TestWorkflows:
         move(cast.instance(cast.task()), State.WAIT_RESOURCE, State.RUNNING)
         assert told() == []
 
-    @pytest.mark.parametrize(("kind", "number"), [("Manual", 1), ("SmokeTest", 2), ("SupplementData", 3)])
-    def test_kinds_have_their_numbers(self, cast: Guarded, kind: str, number: int) -> None:
+    @pytest.mark.parametrize(
+        ("kind", "number"), [("Manual", 1), ("SmokeTest", 2), ("SupplementData", 3), ("ManualWorkflow", 5)]
+    )
+    def test_every_kind_has_its_number(self, cast: Guarded, kind: str, number: int) -> None:
         subscribed(cast, DAG)
         (one,) = self.family(cast, kind, 1)
         move(one, State.NOT_RUN, State.WAIT_RESOURCE, State.RUNNING)
         assert [data["dagType"] for data in told(DAG)] == [number]
+        assert len(WorkflowInstance.Type) == 5, "the scheduled ones are told of by their instances alone"
 
 
 # operations
@@ -340,6 +349,12 @@ class TestOperations:
         assert kinds(frozen) == kinds(NODE)
         assert (frozen["schedulerType"], thawed["schedulerType"]) == ("PAUSE", "NORMAL")
         assert (frozen["nodeId"], frozen["programType"]) == (task.number, "DIDE_SHELL")
+
+    def test_a_manual_task_says_so(self, cast: Guarded) -> None:
+        subscribed(cast, "node-change-updated")
+        task = cast.task(trigger=Task.Trigger.MANUAL)
+        telling.of_tasks(telling.UPDATED, [task.pk], cast.operator)
+        assert [data["schedulerType"] for data in told()] == ["MANUAL"]
 
     def test_tasks_of_production_alone(self, cast: Guarded) -> None:
         subscribed(cast, "node-change-deleted")

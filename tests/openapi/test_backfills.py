@@ -117,6 +117,14 @@ def test_the_official_client_of_2024(cast: Guarded, line: list[Task], live_serve
         )
     ).body.paging_info
     assert [one.id for one in listed.workflow_instances] == [family.pk]
+    inside = client.list_task_instances(
+        m24.ListTaskInstancesRequest(
+            project_id=cast.workspace.pk,
+            bizdate=round(datetime(2026, 11, 3, tzinfo=UTC).timestamp() * 1000),
+            workflow_instance_id=result.workflow_instance_ids[2],
+        )
+    ).body.paging_info.task_instances
+    assert {one.task_name for one in inside} == {"a", "b", "c"}
 
 
 def test_the_official_client_of_2020(cast: Guarded, line: list[Task], live_server: Any) -> None:
@@ -141,6 +149,10 @@ def test_the_official_client_of_2020(cast: Guarded, line: list[Task], live_serve
     assert job.request["parameters"]["tasks"] == {str(line[0].number): {"a": "123", "b": "456"}}
     dag = client.get_dag(m20.GetDagRequest(dag_id=answer.data[0], project_env="PROD")).body.data
     assert (dag.type, dag.status, dag.name) == ("SUPPLY_DATA", "RUNNING", "xm_test")
+    inside = client.list_instances(
+        m20.ListInstancesRequest(project_id=cast.workspace.pk, project_env="PROD", dag_id=answer.data[1])
+    ).body.data.instances
+    assert {one.node_name for one in inside} == {"a", "b", "c"}
     dags = client.list_dags(m20.ListDagsRequest(op_seq=dag.op_seq, project_env="PROD")).body.data.dags
     assert [one.dag_id for one in dags] == answer.data
     assert [one.status for one in dags] == ["RUNNING", "CREATED"]

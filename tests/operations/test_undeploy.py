@@ -7,7 +7,7 @@ import pytest
 
 from opscenter.base import clock
 from opscenter.base.reasons import say as say_reason
-from opscenter.engine import advance, generate
+from opscenter.engine import advance, attempts, generate
 from opscenter.operations.models import Operation
 from opscenter.production.models import Task, TaskDependency, TaskInstance, Transition, TriggerCommand
 from opscenter.production.rules.states import Kind, State
@@ -34,6 +34,23 @@ def offline(*tasks: Task) -> list[bool]:
 def why(operation: Operation, task: Task) -> str:
     reason: dict[str, Any] = operation.targets.get(object_id=task.pk).reason or {}
     return say_reason(reason["code"], reason["params"])
+
+
+def test_what_waited_for_other_runs_of_its_task_becomes_a_dry_run_and_no_call(cast: Guarded) -> None:
+    task = cast.task("limited", max_parallel=1)
+    cast.instance(task, State.RUNNING, limited=True)
+    waiting = cast.instance(task, State.WAIT_RESOURCE, limited=True, scheduled_at=clock.now())
+    frozen = cast.instance(
+        task, State.WAIT_RESOURCE, limited=True, frozen=True, scheduled_at=clock.now() - timedelta(hours=1)
+    )
+    assert told(undeploy(cast, task)) == {task.pk: None}
+    TaskInstance.objects.filter(task=task, state=State.RUNNING).update(state=State.SUCCESS)
+    assert attempts.start_calls(10) == [], "nothing that a courier takes for a call"
+    assert advance.drain() == 1
+    waiting.refresh_from_db()
+    assert (waiting.state, waiting.kind) == (State.SUCCESS, Kind.SKIP)
+    TaskInstance.objects.filter(pk=frozen.pk).update(frozen=False)
+    assert attempts.start_calls(10) == [] and advance.drain() == 1
 
 
 # who keeps whom

@@ -8,40 +8,14 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.processes.lab import Lab
 from tests.stack import Stack
-from tests.stories.browser import chromium, sign_in
+from tests.stories.browser import sign_in
+from tests.stories.conftest import FAILED
 
 pytestmark = [pytest.mark.processes, pytest.mark.browser, pytest.mark.timeout(300)]
 
-FAILED = 60
-"""More than a page of a list shows."""
 PATIENCE = 30_000
 """Milliseconds for what workers do, on a busy machine."""
-
-
-@pytest.fixture(scope="module")
-def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file that the culprit looks for; the test makes it."""
-    return tmp_path_factory.mktemp("night") / "export"
-
-
-@pytest.fixture(scope="module")
-def night(shared_stack: Stack, export: Path) -> Iterator[dict[str, Any]]:
-    lab = Lab(shared_stack.env)
-    yield lab.ask("night", str(export), str(FAILED))
-    lab.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def home(shared_stack: Stack, night: dict[str, Any]) -> str:
-    return f"{shared_stack.url}/w/{night['workspace_id']}/prod"
 
 
 @pytest.fixture
@@ -122,7 +96,7 @@ def test_all_that_match_are_set_to_succeeded_by_a_job(engineer: Page, home: str)
     dialog.get_by_role("button", name=f"Set {FAILED} instances to succeeded").click()
     engineer.wait_for_url("**/operations/*/")
     expect(engineer.locator(".page-head")).to_contain_text("Applied", timeout=PATIENCE)
-    expect(engineer.locator(".page-body")).to_contain_text(f"Done for all {FAILED} objects.")
+    expect(engineer.get_by_text(f"Done for all {FAILED} objects.")).to_be_visible()
     with engineer.expect_download() as download:
         engineer.get_by_role("link", name="CSV").click()
     lines = Path(download.value.path()).read_text().splitlines()

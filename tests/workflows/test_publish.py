@@ -400,5 +400,15 @@ def test_a_group_that_is_not_associated_refuses_the_publication_with_the_reason(
     cast.workspace.resource_groups.create(group=fast)
     release(cast, on("fast"))
     assert task("a").resource_group == fast
+    script = {"content": "echo again", "runtime": {"command": "DIDE_SHELL"}}
+    text = document(node("a", script=script, runtimeResource={"resourceGroup": "fast"}))
+    cast.workspace.resource_groups.filter(group=fast).delete()
+    assert problems(cast, text) == [("a", "resource_group", "group_not_associated")]
+    default = cast.tenant.resource_groups.get(name="default")
+    Task.objects.filter(name="a").update(
+        resource_group=default
+    )  # changed in production, so that it could be taken away
+    release(cast, text)
+    assert task("a").resource_group == default, "the draft still says what it said; production keeps its own"
     cast.workspace.resource_groups.all().delete()
     assert problems(cast, document(node("b"))) == [("b", "resource_group", "group_not_associated")]

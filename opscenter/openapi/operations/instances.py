@@ -121,6 +121,8 @@ def _filtered(found: QuerySet[TaskInstance], args: Args) -> QuerySet[TaskInstanc
         "task__name__icontains": args["TaskName"],
     }
     found = found.filter(**{name: value for name, value in equal.items() if value is not None})
+    if args["WorkflowInstanceId"] or args["UnifiedWorkflowInstanceId"] or args["WorkflowInstanceType"]:
+        found = found.filter(turn_of__isnull=True)  # a backfill's turns belong to the job, not to what it runs
     if args["Owner"]:
         found = found.filter(task__owner__uid=finding.uid(args["Owner"]))
     if args["Status"]:
