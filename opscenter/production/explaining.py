@@ -24,7 +24,7 @@ from opscenter.production.models import (
 from opscenter.production.node_types import HTTP, HTTP_TRIGGER
 from opscenter.production.rules.explain import Explanation, InstanceSnapshot, Occupant, Parallel, explain
 from opscenter.production.rules.remedies import Culprit
-from opscenter.production.rules.states import WAITING, Kind, State
+from opscenter.production.rules.states import LIVE, WAITING, Kind, State
 
 OCCUPANTS_SHOWN = 5
 """Instances that hold a slot, told by name; those that began first."""
@@ -113,6 +113,9 @@ def _gather(instances: Sequence[TaskInstance], in_full: bool) -> _Facts:
     facts.roots = roots.roots([pk for pk in waiting if any(_waits(one) for one in facts.blocking.get(pk, ()))])
     facts.totals = _totals([i.pk for i in instances if in_full or i.unmet])
     facts.commands = _commands([i.pk for i in instances if _awaits_trigger(i)])
+    if in_full:
+        ids = [i.pk for i in instances]
+        facts.attempts = {a.instance_id: a for a in Attempt.objects.filter(instance__in=ids).order_by("number")}
     facts.usage = capacity.usage({i.resource_group_id for i in instances if _has_not_run(i)})
     facts.parallel = capacity.parallel_runs({i.task_id: limit for i in instances if (limit := _limit(i)) is not None})
     facts.calls = _calls([i.pk for i in instances if i.node_type == HTTP.code and i.state == State.RUNNING])
@@ -122,9 +125,7 @@ def _gather(instances: Sequence[TaskInstance], in_full: bool) -> _Facts:
         facts.courier = heartbeat.alive(Process.Kind.COURIER).exists()
     if in_full:
         facts.occupants = _occupants([pk for pk, one in facts.usage.items() if one.used >= one.slots])
-        ids = [i.pk for i in instances]
         facts.met_since = {pk: at for pk, at in _rows(_MET_SINCE, ids) if at is not None}
-        facts.attempts = {a.instance_id: a for a in Attempt.objects.filter(instance__in=ids).order_by("number")}
         facts.frozen_since, facts.paused = _frozen_since([i.pk for i in instances if i.frozen])
     return facts
 
@@ -168,6 +169,7 @@ def _calls(ids: list[int]) -> dict[int, HttpCall]:
     return {call.attempt.instance_id: call for call in found}
 
 
+_LIVE_ATTEMPTS = (Attempt.State.CLAIMED, Attempt.State.RUNNING)
 _CALL_WORDS = {HttpCall.Phase.POLL: "polling", HttpCall.Phase.POLLING: "asking"}
 
 
@@ -194,10 +196,17 @@ def _is_overdue(instance: TaskInstance, facts: _Facts) -> bool:
     """A moment at which the scheduler moves it has come, or it should long have succeeded where it stands."""
     if instance.state in (State.WAIT_TIME, State.FAILURE):
         return instance.due_at is not None and instance.due_at <= facts.now
+    if instance.state in LIVE:
+        lease = _lease(facts.attempts.get(instance.pk))
+        return lease is not None and lease <= facts.now
     command = facts.commands.get(instance.pk)
     is_held = command is not None and command.status == TriggerCommand.Status.HELD
     is_open = instance.state == State.WAIT_RESOURCE or (instance.state == State.WAIT_TRIGGER and is_held)
     return is_open and not (instance.needs_worker or _by_courier(instance)) and facts.now - instance.state_at > AT_ONCE
+
+
+def _lease(attempt: Attempt | None) -> datetime | None:
+    return attempt.lease_until if attempt is not None and attempt.state in _LIVE_ATTEMPTS else None
 
 
 def _parallel(instance: TaskInstance, facts: _Facts) -> Parallel | None:
@@ -267,6 +276,8 @@ def _snapshot(instance: TaskInstance, facts: _Facts) -> InstanceSnapshot:
         attempt=instance.attempt,
         worker=attempt.host if attempt else "",
         started_at=instance.started_at,
+        lease_until=_lease(attempt),
+        stop_requested_at=attempt.stop_requested_at if attempt and state in LIVE else None,
         finished_at=instance.finished_at,
         result=reason if state is State.FAILURE else None,
         exit_code=attempt.exit_code if attempt else None,

@@ -84,6 +84,12 @@ for _code, _text in {
     "explain.run_unreleased.short": gettext_lazy("No scheduler: it does not go on"),
     "explain.claimed": gettext_lazy("A worker took it and is starting attempt %(attempt)s."),
     "explain.claimed.short": gettext_lazy("Starting"),
+    "explain.running_lost": gettext_lazy(
+        "The worker of attempt %(attempt)s is gone, and no scheduler is running that would go on from there."
+    ),
+    "explain.running_lost.short": gettext_lazy("Its worker is gone, and no scheduler is running"),
+    "explain.stopping": gettext_lazy("Attempt %(attempt)s is being stopped."),
+    "explain.stopping.short": gettext_lazy("Is being stopped"),
     "explain.running.short": gettext_lazy("Attempt %(attempt)s is running"),
     "explain.checking": gettext_lazy("Attempt %(attempt)s has run; its result is being checked."),
     "explain.checking.short": gettext_lazy("Its result is being checked"),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from opscenter.base import clock, heartbeat
 from opscenter.base.models import Process
 from opscenter.production import explaining, holdups, listings, roots
-from opscenter.production.models import InstanceEdge, TaskInstance, WorkflowInstance
+from opscenter.production.models import Attempt, InstanceEdge, TaskInstance, WorkflowInstance
 from opscenter.production.rules.remedies import Cause, Remedy
 from opscenter.production.rules.states import WAITING, State
 from opscenter.workspaces.models import Member
@@ -149,6 +149,26 @@ def test_an_instance_does_not_wait_for_itself(cast: Cast) -> None:
     instance = cast.instance(cast.task("limited", max_parallel=1), State.WAIT_RESOURCE, limited=True)
     TaskInstance.objects.update(state=State.CLAIMED)  # a worker takes it after the page has read its row
     assert explaining.explain_instance(instance).headline.code == "explain.run_next"
+
+
+def test_what_runs_says_that_it_is_being_stopped_or_that_nobody_notices_its_workers_end(cast: Cast) -> None:
+    task = cast.task("long")
+    instance = cast.instance(task, State.RUNNING, attempt=1)
+    attempt = Attempt.objects.create(
+        instance=instance, number=1, state="running", version=task.version, claimed_at=clock.now(),
+        lease_until=clock.now() + timedelta(minutes=1),
+    )  # fmt: skip
+
+    def headline() -> str:
+        return explaining.explain_instance(instance).headline.code
+
+    assert headline() == "explain.running"
+    Attempt.objects.filter(pk=attempt.pk).update(stop_requested_at=clock.now())
+    assert headline() == "explain.stopping"
+    Attempt.objects.filter(pk=attempt.pk).update(lease_until=clock.now() - timedelta(minutes=1))
+    assert headline() == "explain.running_lost"
+    heartbeat.register(Process.Kind.SCHEDULER)
+    assert headline() == "explain.stopping"
 
 
 def test_what_needs_nobody_says_when_no_scheduler_lets_it_pass(cast: Cast) -> None:

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 import pytest
 from django.db import connection, connections
 
-from opscenter.base import clock, due, notify
+from opscenter.base import clock, due, heartbeat, notify
+from opscenter.base.models import Process
 from opscenter.base.reasons import say
 from opscenter.engine import advance, http_calls
 from opscenter.engine import due as engine_due
@@ -114,6 +115,10 @@ def test_polling_goes_on_and_explains_itself(scene, service):
     with courier():
         wait_for(lambda: HttpCall.objects.filter(polls__gte=1, phase="poll").exists())
         instance.refresh_from_db()
+        assert explain_instances([instance])[instance.pk].headline.code == "explain.http_uncalled", (
+            "none says it is alive"
+        )
+        heartbeat.register(Process.Kind.COURIER)
         told = explain_instances([instance])[instance.pk].headline
         assert told.code == "explain.http_polling"
         assert "next poll" in say(told.code, told.params)

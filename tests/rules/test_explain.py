@@ -39,6 +39,7 @@ FROZEN_UP = Upstream(2, "check", State.NOT_RUN, frozen=True)
 GATE_UP = Upstream(3, "gate", State.WAIT_TRIGGER)
 RUNNING_UP = Upstream(4, "sync", State.RUNNING)
 
+LIVE_RUN = {"state": State.RUNNING, "attempt": 1}
 HEADLINES = [
     (READY, {}, "explain.run_next"),
     (READY, {"frozen": True}, "explain.frozen"),
@@ -81,6 +82,12 @@ HEADLINES = [
     (READY, {"state": State.SUCCESS, "set_success": True, "attempt": 2}, "explain.succeeded_by_hand"),
     (READY, {"needs_worker": False, "scheduler": False}, "explain.run_unreleased"),
     (READY, {"scheduler": False}, "explain.run_next"),
+    (READY, LIVE_RUN | {"lease_until": NOW + HOUR}, "explain.running"),
+    (READY, LIVE_RUN | {"lease_until": NOW - HOUR}, "explain.running"),
+    (READY, LIVE_RUN | {"lease_until": NOW - HOUR, "scheduler": False}, "explain.running_lost"),
+    (READY, LIVE_RUN | {"lease_until": NOW + HOUR, "scheduler": False}, "explain.running"),
+    (READY, LIVE_RUN | {"stop_requested_at": NOW}, "explain.stopping"),
+    (CALL, LIVE_RUN | {"calls": "polling", "stop_requested_at": NOW}, "explain.stopping"),
     (CALL, {}, "explain.run_next"),
     (CALL, {"scheduler": False}, "explain.run_next"),
     (CALL, {"courier": False}, "explain.resources_uncalled"),
@@ -395,6 +402,8 @@ SNAPSHOTS = st.builds(
     scheduler=st.booleans(),
     by_courier=st.booleans(),
     courier=st.booleans(),
+    lease_until=MOMENTS,
+    stop_requested_at=MOMENTS,
 )
 
 

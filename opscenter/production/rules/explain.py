@@ -21,7 +21,8 @@ parameters.
   occupants: id, name); ``explain.resources_uncalled`` (a courier runs it, and none is alive)
 * run: ``explain.run_waiting``, ``explain.run_next``, ``explain.run_unreleased`` (it needs nobody but a scheduler, and none
   is there), ``explain.claimed``, ``explain.running``, ``explain.checking``,
-  ``explain.checking_condition`` (the last four: attempt, worker); ``explain.http_request``, ``explain.http_asking``,
+  ``explain.checking_condition`` (the last four: attempt, worker); ``explain.running_lost`` (attempt; its worker is gone,
+  and no scheduler is there to notice); ``explain.stopping`` (attempt); ``explain.http_request``, ``explain.http_asking``,
   ``explain.http_polling`` (attempt, at), ``explain.http_uncalled`` (attempt; no courier is alive);
   ``explain.failed``, ``explain.failed_rerun``,
   ``explain.failed_overdue`` (its rerun is due, and no scheduler is there)
@@ -115,6 +116,8 @@ class InstanceSnapshot:
             workers serve it.
         occupants: some of the instances that hold its slots.
         attempt, worker, started_at, finished_at: of the latest attempt; 0 if there was none; the worker's name.
+        lease_until, stop_requested_at: of a live attempt: until when its worker is known to be alive; when somebody asked
+            to stop it.
         result: why the latest attempt ended or the instance is in its state, where that was recorded.
         exit_code: of the latest attempt's process.
         next_rerun_at, reruns_left: automatic reruns; when the next is due and how many are left.
@@ -159,6 +162,8 @@ class InstanceSnapshot:
     attempt: int = 0
     worker: str = ""
     started_at: datetime | None = None
+    lease_until: datetime | None = None
+    stop_requested_at: datetime | None = None
     finished_at: datetime | None = None
     result: Reason | None = None
     exit_code: int | None = None
@@ -344,21 +349,30 @@ def _run(snapshot: InstanceSnapshot, ready: bool) -> Condition:
     if state is State.FAILURE:
         return _failed(snapshot)
     if state in LIVE:
-        params_of_run = {"attempt": snapshot.attempt, "worker": snapshot.worker}
-        since = snapshot.state_since if state is State.CLAIMED else snapshot.started_at or snapshot.state_since
-        reason = Reason(f"explain.{state.name.lower()}", params_of_run)
-        if snapshot.calls and not snapshot.courier:
-            uncalled = Reason("explain.http_uncalled", {"attempt": snapshot.attempt})
-            return Condition("run", False, uncalled, since, (Remedy("start_courier"), Remedy("stop", (snapshot.id,))))
-        if snapshot.calls:
-            reason = Reason(f"explain.http_{snapshot.calls}", {"attempt": snapshot.attempt, "at": snapshot.poll_at})
-        return Condition("run", False, reason, since, (Remedy("stop", (snapshot.id,)), Remedy("wait")))
+        return _live(snapshot)
     if ready and not (snapshot.needs_worker or snapshot.by_courier or snapshot.scheduler):
         unreleased = Reason("explain.run_unreleased")
         return Condition("run", False, unreleased, snapshot.state_since, (Remedy("start_scheduler"),))
     if ready:
         return Condition("run", False, Reason("explain.run_next"), snapshot.state_since, (Remedy("wait"),))
     return Condition("run", False, Reason("explain.run_waiting"))
+
+
+def _live(snapshot: InstanceSnapshot) -> Condition:
+    state, told = snapshot.state, {"attempt": snapshot.attempt}
+    since = snapshot.state_since if state is State.CLAIMED else snapshot.started_at or snapshot.state_since
+    stop = Remedy("stop", (snapshot.id,))
+    if snapshot.calls and not snapshot.courier:
+        return Condition("run", False, Reason("explain.http_uncalled", told), since, (Remedy("start_courier"), stop))
+    if snapshot.lease_until is not None and snapshot.lease_until <= snapshot.now and not snapshot.scheduler:
+        lost = Reason("explain.running_lost", told)
+        return Condition("run", False, lost, snapshot.lease_until, (Remedy("start_scheduler"),))
+    if snapshot.stop_requested_at is not None:
+        return Condition("run", False, Reason("explain.stopping", told), snapshot.stop_requested_at, (Remedy("wait"),))
+    reason = Reason(f"explain.{state.name.lower()}", told | {"worker": snapshot.worker})
+    if snapshot.calls:
+        reason = Reason(f"explain.http_{snapshot.calls}", told | {"at": snapshot.poll_at})
+    return Condition("run", False, reason, since, (stop, Remedy("wait")))
 
 
 def _how(snapshot: InstanceSnapshot) -> Success:
