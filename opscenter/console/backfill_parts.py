@@ -19,7 +19,7 @@ from opscenter.operations.models import Operation
 from opscenter.production.backfill_counts import Counts, Standing
 from opscenter.production.models import Backfill
 from opscenter.production.rules.backfill import Part
-from opscenter.production.rules.states import State
+from opscenter.production.rules.states import LIVE, State
 
 TASKS_SHOWN = 200
 """Tasks of a preview, the first levels first."""
@@ -65,6 +65,8 @@ def is_moving(job: Backfill, counts: Counts, operation: Operation | None) -> boo
         return operation is not None and operation.status == Operation.Status.CHECKING
     if job.state == Backfill.State.MAKING:
         return True
+    if job.state == Backfill.State.STOPPED:
+        return any(counts.by_state[state] for state in LIVE)  # until the last program has ended
     return job.state == Backfill.State.STARTED and counts.standing is Standing.RUNNING
 
 

@@ -203,6 +203,17 @@ def test_operations_on_a_job(cast: Guarded, line: list[Task]) -> None:
     assert client.get(url(cast, "backfill_operate", code="make"), {"id": job.pk}).status_code == 404
 
 
+def test_the_page_of_a_stopped_job_looks_again_until_the_last_run_has_ended(cast: Guarded, line: list[Task]) -> None:
+    job = backfill(cast, line[0], count=2)
+    running = TaskInstance.objects.filter(pk=get(job, D[0], "a").pk)
+    running.update(state=State.RUNNING)
+    Backfill.objects.filter(pk=job.pk).update(state=Backfill.State.STOPPED)
+    client = as_user(cast.operator)
+    assert "data-refresh" in client.get(url(cast, "backfill", pk=job.pk)).content.decode()
+    running.update(state=State.FAILURE)
+    assert "data-refresh" not in client.get(url(cast, "backfill", pk=job.pk)).content.decode()
+
+
 def test_an_instance_and_its_job_name_each_other(cast: Guarded, line: list[Task]) -> None:
     job = backfill(cast, line[0], count=2)
     client = as_user(cast.operator)
