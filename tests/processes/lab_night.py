@@ -27,7 +27,11 @@ def night(export: str, failed: str) -> dict[str, Any]:
         ensure_root(scene.workspace, environment, scene.user)
     root = TaskInstance.objects.get(workspace=scene.workspace, environment="Prod")
     scene.family = root.workflow_instance
-    times: dict[str, Any] = {"bizdate": root.bizdate, "scheduled_at": root.scheduled_at, "not_before": root.scheduled_at}
+    times: dict[str, Any] = {
+        "bizdate": root.bizdate,
+        "scheduled_at": root.scheduled_at,
+        "not_before": root.scheduled_at,
+    }
 
     def instance(name: str, content: str = "true", **fields: Any) -> Any:
         task = scene.task("shell", content)
