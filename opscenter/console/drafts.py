@@ -10,7 +10,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from opscenter.base.reasons import say, sentence
-from opscenter.operations.publish_checks import Candidate, PublishProblem, Upstreams, check, published_before
+from opscenter.operations.publish_candidates import Candidate, PublishProblem, Upstreams, published_before
+from opscenter.operations.publish_checks import check
 from opscenter.operations.publish_groups import group_problems
 from opscenter.operations.publish_isolation import isolated
 from opscenter.production.models import Environment

@@ -15,17 +15,15 @@ from opscenter.engine import generate, limits
 from opscenter.operations import telling
 from opscenter.operations.actor import Actor
 from opscenter.operations.permits import require
-from opscenter.operations.publish_checks import (
+from opscenter.operations.publish_candidates import (
     ROOT,
     Candidate,
     PublishProblem,
     PublishRefused,
     Upstreams,
-    check,
-    data_source_problems,
-    output_problems,
     published_before,
 )
+from opscenter.operations.publish_checks import check, data_source_problems, output_problems
 from opscenter.operations.publish_groups import group_problems
 from opscenter.operations.publish_isolation import isolated
 from opscenter.operations.publish_parameters import with_new_parameters, workflow_problems

@@ -6,7 +6,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from opscenter.base.reasons import sentence
-from opscenter.operations.publish_checks import PublishProblem, Upstreams
+from opscenter.operations.publish_candidates import PublishProblem, Upstreams
 from opscenter.production.models import ResourceGroup
 
 

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from opscenter.base import clock
 from opscenter.base.reasons import sentence
-from opscenter.operations.publish_checks import ROOT, Candidate, PublishProblem, Upstreams
+from opscenter.operations.publish_candidates import ROOT, Candidate, PublishProblem, Upstreams
 from opscenter.production.models import Environment, Task, TaskInstance, TaskVersion, WorkflowInstance
 from opscenter.production.rules import planning
 

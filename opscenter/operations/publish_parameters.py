@@ -6,7 +6,8 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from opscenter.base.reasons import Invalid, Reason, say, sentence
-from opscenter.operations.publish_checks import SOME_DAY, PublishProblem
+from opscenter.operations.publish_candidates import PublishProblem
+from opscenter.operations.publish_checks import SOME_DAY
 from opscenter.production.models import Environment, ProductionWorkflow
 from opscenter.production.rules import parameters
 from workflows.models import Node, Workflow

@@ -1,31 +1,28 @@
 """What must hold of manually triggered nodes before they become tasks: a run of theirs consists of their own workflow alone."""
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
 
 from opscenter.base.reasons import sentence
+from opscenter.operations.publish_candidates import PublishProblem, Upstreams
 from opscenter.production.models import Task
 from workflows.definitions import MANUAL, NORMAL
 
-if TYPE_CHECKING:
-    from opscenter.operations.publish_checks import PublishProblem, Upstreams
 
-
-def trigger_problems(upstreams: "Upstreams") -> "list[PublishProblem]":
+def trigger_problems(upstreams: Upstreams) -> list[PublishProblem]:
     """Dependencies between what runs by schedule and what runs by hand, and nodes that would change from one to the other."""
     return [*_changed(upstreams), *_mixed(upstreams), *_dependencies(upstreams)]
 
 
-def _changed(upstreams: "Upstreams") -> "Iterator[PublishProblem]":
+def _changed(upstreams: Upstreams) -> Iterator[PublishProblem]:
     """Instances that exist, and whoever depends on the task, count on what it was."""
     for candidate, task in upstreams.own_tasks:
         if task.trigger != candidate.definition.trigger:
             yield candidate.problem("trigger", "publish.trigger_changed", before=task.trigger)
 
 
-def _mixed(upstreams: "Upstreams") -> "Iterator[PublishProblem]":
+def _mixed(upstreams: Upstreams) -> Iterator[PublishProblem]:
     """A workflow is run as a whole: by schedule, or by hand."""
     triggers = _triggers_in_production(upstreams)
     for candidate in upstreams.candidates:
@@ -37,7 +34,7 @@ def _mixed(upstreams: "Upstreams") -> "Iterator[PublishProblem]":
             yield candidate.problem("trigger", "publish.mixed_triggers", workflow=workflow.name)
 
 
-def _triggers_in_production(upstreams: "Upstreams") -> dict[int, str]:
+def _triggers_in_production(upstreams: Upstreams) -> dict[int, str]:
     """By draft workflow of the candidates: how its other tasks in production are triggered."""
     workflows = {
         workflow.number: workflow.pk
@@ -51,7 +48,7 @@ def _triggers_in_production(upstreams: "Upstreams") -> dict[int, str]:
     return {workflows[number]: trigger for number, trigger in rows if number is not None}
 
 
-def _dependencies(upstreams: "Upstreams") -> "Iterator[PublishProblem]":
+def _dependencies(upstreams: Upstreams) -> Iterator[PublishProblem]:
     candidates = {candidate.number: candidate for candidate in upstreams.candidates}
     meant = {
         candidate.number: [

@@ -8,7 +8,7 @@ import pytest
 from opscenter.openapi import shapes
 from opscenter.operations import drafts, publish
 from opscenter.operations.actor import Actor
-from opscenter.operations.publish_checks import PublishRefused
+from opscenter.operations.publish_candidates import PublishRefused
 from opscenter.production import http_settings
 from opscenter.production.models import TaskVersion
 from opscenter.workspaces.models import AuditEntry

@@ -72,8 +72,17 @@ def test_a_role_of_the_workspace_tells_its_member_what_it_lacks(
     expect(at_visitor.locator(".page-head").get_by_role("link", name="Rerun", exact=True)).to_be_visible()
     at_visitor.get_by_role("button", name="More").click()
     lacking = at_visitor.locator("#more-actions [aria-disabled=true]", has_text="Force rerun downstream")
-    expect(lacking).to_have_attribute("title", "XX")
-    at_visitor.goto(f"{home}/members/")
+    expect(lacking).to_have_attribute(
+        "title",
+        "You lack the permission “Force reruns of everything downstream” (instance.force_rerun). These roles have it: "
+        "Workspace Owner, Workspace Administrator.",
+    )
+    at_visitor.keyboard.press("Escape")
+    at_visitor.locator(".page-head").get_by_role("link", name="Rerun", exact=True).click()
+    at_visitor.get_by_role("dialog").get_by_role("button", name="Rerun 1 instance").click()
+    expect(at_visitor.locator("#log")).to_contain_text("FAIL", timeout=30_000)
+    at_visitor.get_by_role("link", name="History", exact=True).click()
+    expect(at_visitor.locator(".timeline")).to_contain_text(visitor["username"])
     at_visitor.context.close()
 
 
