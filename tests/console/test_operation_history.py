@@ -117,7 +117,7 @@ def test_the_history_is_walked_by_pages_at_one_price(cast: Guarded, django_asser
     tasks = [cast.task(f"t{index}") for index in range(4)]
     made = [cast.freeze(*tasks).pk for _time in range(60)]
     client, address = as_user(cast.owner), url(cast, "operation_list")
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(15):
         first = client.get(address)
     assert len(first.content) <= 80 * 1024
     second = client.get(address, {"after": first.context["page"].after})
