@@ -35,6 +35,8 @@ class ConsoleRequest(HttpRequest):
     workspace: Workspace
     member: Member
     environment: Environment
+    listed_in: str
+    """The view of the list that the object shown is in; set where the page's address does not tell."""
 
 
 class SignedInRequest(HttpRequest):

@@ -52,6 +52,7 @@ class Frame:
         self.environment: str = getattr(request, "environment", None) or "Prod"
         self.theme = _choice(request, "theme", THEMES)
         self.density = _choice(request, "density", DENSITIES)
+        self.listed_in: str = getattr(request, "listed_in", "")
         self.is_folded = request.COOKIES.get("nav") == "folded"
 
     @property
@@ -81,7 +82,8 @@ class Frame:
         """The left navigation; empty outside a workspace."""
         if self.workspace is None:
             return []
-        return navigation.links(self.workspace.pk, self.environment.lower(), self.request.resolver_match)
+        match = self.request.resolver_match
+        return navigation.links(self.workspace.pk, self.environment.lower(), match, self.listed_in)
 
     @cached_property
     def environments(self) -> list[EnvironmentLink]:
@@ -91,7 +93,9 @@ class Frame:
         match = self.request.resolver_match
         return [
             EnvironmentLink(
-                code, navigation.elsewhere(match, self.workspace.pk, code.lower()), code == self.environment
+                code,
+                navigation.elsewhere(match, self.workspace.pk, code.lower(), self.listed_in),
+                code == self.environment,
             )
             for code in ("Prod", "Dev")
         ]

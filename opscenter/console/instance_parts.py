@@ -56,6 +56,18 @@ def backfill_of(instance: TaskInstance) -> Backfill | None:
     return date.backfill if date is not None else None
 
 
+def list_of(instance: TaskInstance) -> str:
+    """The view of the list that the instance is in; of a backfill's, that of the backfills."""
+    kinds = WorkflowInstance.Type
+    lists = {
+        kinds.SMOKE_TEST: "test_instance_list",
+        kinds.MANUAL: "manual_instance_list",
+        kinds.MANUAL_WORKFLOW: "manual_instance_list",
+        kinds.BACKFILL: "backfill_list",
+    }
+    return f"console:{lists.get(kinds(instance.workflow_instance.type), 'instance_list')}"
+
+
 def crumbs(request: ConsoleRequest, instance: TaskInstance, job: Backfill | None) -> list[tuple[str, str]]:
     """The list that the instance is in; of a manual run, also that run, of a backfill the ``job``."""
     family, kinds = instance.workflow_instance, WorkflowInstance.Type

@@ -100,19 +100,27 @@ def address(view: str, workspace_id: int, env: str) -> str | None:
     return None
 
 
-def belongs(item: Item, match: ResolverMatch | None) -> bool:
-    """Whether the page shown is the item's own or of its family."""
+def belongs(item: Item, match: ResolverMatch | None, listed_in: str = "") -> bool:
+    """Whether the page shown is the item's own or of its family.
+
+    Args:
+        listed_in: the list that the object shown is in, where the page's own address does not tell.
+    """
+    if listed_in:
+        return item.view == listed_in
     if match is None:
         return False
     return match.view_name in (item.view, item.family) or match.view_name.startswith(f"{item.family}_")
 
 
-def links(workspace_id: int, env: str, match: ResolverMatch | None) -> list[tuple[Promise, list[Link]]]:
+def links(
+    workspace_id: int, env: str, match: ResolverMatch | None, listed_in: str = ""
+) -> list[tuple[Promise, list[Link]]]:
     """The groups with the items that exist; a group without any is left out."""
     groups: list[tuple[Promise, list[Link]]] = []
     for group in GROUPS:
         found = [(item, address(item.view, workspace_id, env)) for item in group.items]
-        shown = [Link(item, url, belongs(item, match)) for item, url in found if url is not None]
+        shown = [Link(item, url, belongs(item, match, listed_in)) for item, url in found if url is not None]
         if shown:
             groups.append((group.name, shown))
     return groups
@@ -124,7 +132,7 @@ def home(workspace_id: int, env: str) -> str | None:
     return next((url for url in found if url is not None), None)
 
 
-def elsewhere(match: ResolverMatch | None, workspace_id: int, env: str) -> str | None:
+def elsewhere(match: ResolverMatch | None, workspace_id: int, env: str, listed_in: str = "") -> str | None:
     """The same page in another environment; for one object, which may not exist there, the list it belongs to."""
     if match is not None:
         kwargs: dict[str, Any] = match.kwargs
@@ -132,6 +140,6 @@ def elsewhere(match: ResolverMatch | None, workspace_id: int, env: str) -> str |
             return address(match.view_name, workspace_id, env)
         for group in GROUPS:
             for item in group.items:
-                if belongs(item, match) and (url := address(item.view, workspace_id, env)):
+                if belongs(item, match, listed_in) and (url := address(item.view, workspace_id, env)):
                     return url
     return home(workspace_id, env)

@@ -9,8 +9,8 @@ from django.utils.translation import gettext as _
 
 from opscenter.base.reasons import Invalid, sentence
 from opscenter.engine.backfill_plan import Dates
+from opscenter.operations import run_parameters
 from opscenter.production.rules import backfill as rules
-from opscenter.production.rules import levels
 from opscenter.production.rules.backfill import DateRange, Mode, OnFailure, Order, RunWindow
 
 LONGEST_NAME = 255
@@ -74,7 +74,7 @@ class BackfillRequest:
         for test, code, name, params in self._faults():
             if test:
                 raise Invalid(f"backfill.{code}", field=name, **params)
-        levels.check_overrides(self.parameters)
+        run_parameters.checked(self.parameters)
 
     def _faults(self) -> list[tuple[bool, str, str, dict[str, Any]]]:
         days = sum(len(one) for one in self.ranges)

@@ -11,12 +11,12 @@ from opscenter.operations.publish_checks import SOME_DAY
 from opscenter.production.rules import levels, parameters
 
 
-def checked(given: Mapping[str, Any] | None, tasks: Collection[int]) -> dict[str, Any]:
+def checked(given: Mapping[str, Any] | None, tasks: Collection[int] | None = None) -> dict[str, Any]:
     """The overrides as a workflow instance keeps them; empty where there are none.
 
     Args:
         given: as ``rules.levels.Sources.overrides``.
-        tasks: numbers of the tasks that take part in the run.
+        tasks: numbers of the tasks that take part in the run; None where that is not known yet.
 
     Raises:
         Invalid: another shape, a task that takes no part, a name that is none, an expression that is too long or has
@@ -29,9 +29,9 @@ def checked(given: Mapping[str, Any] | None, tasks: Collection[int]) -> dict[str
             parameters.resolve(part, SOME_DAY)
     except parameters.ParameterError as error:
         raise Invalid(error.reason.code, **error.reason.params, field="parameters") from error
-    known = {str(number) for number in tasks}
+    known = {str(number) for number in tasks} if tasks is not None else None
     for number in found["tasks"]:
-        if str(number) not in known:
+        if known is not None and str(number) not in known:
             raise _invalid("task", task=number)
     if sum(map(len, parts)) > MOST:
         raise _invalid("too_many", most=MOST)

@@ -116,6 +116,7 @@ def test_the_preview_says_why(cast: Guarded, line: list[Task]) -> None:
         ({"first_2": "2026-11-05"}, "A range has two ends"),
         ({"window_from": "01:00:00"}, "A run window has a beginning and an end"),
         ({"parameters": "day"}, "day"),
+        ({"parameters": "day=$nonsense"}, "$nonsense"),
         ({"mode": "every"}, "every"),
         ({"groups": "99"}, "99"),
         ({"mode": "link"}, "one that it ends with"),

@@ -60,6 +60,24 @@ def test_a_workflow_is_run_and_leads_to_its_instances(cast: Cast) -> None:
     assert f"?run={run.pk}" in page(cast, "manual_task_workflows")
 
 
+@pytest.mark.parametrize(
+    ("kind", "listed"),
+    [
+        ("Normal", "instance_list"),
+        ("SmokeTest", "test_instance_list"),
+        ("Manual", "manual_instance_list"),
+        ("ManualWorkflow", "manual_instance_list"),
+        ("SupplementData", "backfill_list"),
+    ],
+)
+def test_an_instances_page_belongs_to_the_list_that_it_is_in(cast: Cast, kind: str, listed: str) -> None:
+    instance = cast.instance(cast.task("one"), kind_of_run=kind)
+    answer = as_user(cast.operator).get(url(cast, "instance", pk=instance.pk))
+    frame = answer.context["frame"]
+    assert [link.item.view for _name, links in frame.groups for link in links if link.current] == [f"console:{listed}"]
+    assert [one.url for one in frame.environments][1:] in ([], [url(cast, listed, env="dev")])
+
+
 def test_chosen_tasks_are_run_together(cast: Cast) -> None:
     tasks = [cast.task(name, trigger="Manual", cron="") for name in ("first", "second")]
     client = as_user(cast.operator)

@@ -292,7 +292,7 @@ def test_everything_is_in_the_audit_trail_in_words(cast: Guarded) -> None:
     entries = list(AuditEntry.objects.filter(object_type="role").order_by("pk"))
     assert [entry.action for entry in entries] == ["role.create", "role.change", "role.delete"], "no change, no entry"
     words = [ACTIONS[entry.action].details(entry.params) for entry in entries]
-    assert "Run tasks now (smoke test) (own tasks)" in words[0]
+    assert "Run tasks now (smoke test), backfill data (own tasks)" in words[0]
     assert words[1].startswith("Night shift → Day shift; + Publish to production; − Freeze, undeploy")
     assert words[2] == "View tasks, instances and logs; Publish to production"
 

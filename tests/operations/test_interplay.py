@@ -124,6 +124,7 @@ def ended(cast: Guarded, environment: str = "Prod", by: Any = None) -> list[Task
     job.refresh_from_db()
     day1, day2 = job.dates.order_by("position")
     found = {(one.bizdate, one.task.name): one for one in instances(job)}
+    assert day2.turn_id is not None
     return [
         found[day1.bizdate, "up"],
         found[day1.bizdate, "down"],

@@ -7,11 +7,12 @@ from tests.processes.lab import Lab
 from tests.stack import Stack
 
 pytestmark = pytest.mark.processes
-INSTANCES = 300
-KILLS = 10
+INSTANCES = 2000
+KILLS = 50
 SEED = 20261121
 
 
+@pytest.mark.timeout(400)
 def test_a_graph_survives_random_kills_of_everything(tmp_path):
     tmp_path.chmod(0o777)
     file = tmp_path / "stamps"
@@ -22,7 +23,7 @@ def test_a_graph_survives_random_kills_of_everything(tmp_path):
         chaos = Chaos(stack, lab, file, SEED)
         chaos.start(INSTANCES)
         chaos.kill(KILLS, (0.2, 1.2))
-        chaos.wait_done(90)
+        chaos.wait_done(120)
         chaos.check()
         lab.close()
-    assert len(chaos.killed) >= KILLS - 2  # a child may be busy too shortly to be hit
+    assert len(chaos.killed) >= KILLS * 0.8  # a child may be busy too shortly to be hit

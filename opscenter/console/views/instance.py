@@ -133,6 +133,7 @@ def _page(request: ConsoleRequest, found: TaskInstance, view: str) -> dict[str, 
         shown = parts.shown_attempt(found, request.GET.get("attempt", ""))
     except Attempt.DoesNotExist:
         raise Http404 from None
+    request.listed_in = parts.list_of(found)
     job = parts.backfill_of(found)
     asked = {name: request.GET.getlist(name) for name in ("view", "attempt") if name in request.GET}
     return {
