@@ -24,6 +24,12 @@ MODES = {
     Mode.LINK: (gettext_lazy("Every task on the way to another"), gettext_lazy("Select by link")),
 }
 """What each mode is called, and what DataWorks calls it."""
+ALERTS = {
+    "Success": gettext_lazy("Tell me if all succeeded"),
+    "Failure": gettext_lazy("Tell me if something failed and nothing goes on"),
+    "SuccessFailure": gettext_lazy("Tell me either way"),
+}
+"""At which ends who asked is told; by the API's names."""
 ON_FAILURE = {
     OnFailure.WAIT: gettext_lazy("Later dates wait until somebody repairs it"),
     OnFailure.GO_ON: gettext_lazy("Go on with the next date"),
@@ -92,6 +98,12 @@ class BackfillForm(forms.Form):
     groups = forms.TypedChoiceField(label=gettext_lazy("Side by side"), coerce=int)
     on_failure = forms.ChoiceField(
         label=gettext_lazy("After a failure"), choices=[(one.value, name) for one, name in ON_FAILURE.items()]
+    )
+    alert = forms.ChoiceField(
+        label=gettext_lazy("When it ends"),
+        required=False,
+        choices=[("", gettext_lazy("Say nothing")), *ALERTS.items()],
+        help_text=gettext_lazy("In your top bar, until you look at the backfill."),
     )
     immediately = forms.BooleanField(label=gettext_lazy("Run dates that are still to come at once"), required=False)
     later = forms.BooleanField(label=gettext_lazy("Do not start it yet"), required=False)
@@ -183,6 +195,7 @@ class BackfillForm(forms.Form):
             priority=data["priority"],
             resource_group=data["resource_group"],
             parameters=data["parameters"],
+            alert={"type": data["alert"]} if data["alert"] else None,
             autostart=not data["later"],
         )
 
@@ -204,6 +217,7 @@ _FOLDED = (
     "priority",
     "resource_group",
     "parameters",
+    "alert",
     "name",
     "comment",
 )

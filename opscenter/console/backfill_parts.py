@@ -1,5 +1,6 @@
 """Backfills as their pages show them: how a job stands, its facts, the preview of one."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from opscenter.base.reasons import say
 from opscenter.console.access import ConsoleRequest, here
-from opscenter.console.backfill_forms import MODES, ON_FAILURE, ORDERS
+from opscenter.console.backfill_forms import ALERTS, MODES, ON_FAILURE, ORDERS
 from opscenter.console.filters import query_string
 from opscenter.console.operation_parts import asked_in_words
 from opscenter.console.templatetags import looks
@@ -124,9 +125,15 @@ def facts_of(job: Backfill) -> list[tuple[str, Any]]:
         (_("Priority"), asked.priority or as_tasks),
         (_("Resource group"), asked.resource_group or as_tasks),
     ]
-    if asked.alert:
-        facts.append((_("Alert"), _("Asked for, but nothing is sent: there is no mail here.")))
+    if alert_kind(asked.alert):
+        facts.append((_("When it ends"), ALERTS[alert_kind(asked.alert)]))
     return facts
+
+
+def alert_kind(alert: Mapping[str, str] | None) -> str:
+    """At which ends, as the dialog has it; the APIs have spellings of their own. Empty: at none."""
+    kind = (alert or {}).get("type", "").replace("_", "").lower()
+    return next((code for code in ALERTS if code.lower() == kind), "")
 
 
 def _window(asked: BackfillRequest) -> str:

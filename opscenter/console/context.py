@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 
 from opscenter.console import navigation, open_checks
+from opscenter.console.ended_backfills import EndedBackfills, ended_of
 from opscenter.console.open_checks import OpenChecks
 from opscenter.console.stopped import StoppedExtensions, stopped_of
 from opscenter.workspaces.models import Workspace
@@ -118,6 +119,11 @@ class Frame:
         if self.workspace is None or self.user is None:
             return None
         return stopped_of(self.user, self.workspace.pk, self.environment.lower())
+
+    @cached_property
+    def ended_backfills(self) -> EndedBackfills | None:
+        """The user's own backfills that have ended, where they asked to be told; None when there are none."""
+        return ended_of(self.user) if self.user is not None else None
 
     @cached_property
     def profile_url(self) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import Count, Min
 
+from extensions.models import Check
 from opscenter.console.access import ConsoleRequest, here
 from opscenter.console.operation_parts import told
 from opscenter.console.operation_words import name_of, title_of
@@ -31,6 +32,7 @@ class OperationRow:
     Attributes:
         first: the first object's name; empty where the object is no more.
         more: how many objects follow it.
+        checked_by: the extensions that were asked, by name.
     """
 
     operation: Operation
@@ -38,16 +40,21 @@ class OperationRow:
     first: str
     first_url: str
     more: int
+    checked_by: str
 
 
 def rows_of(request: ConsoleRequest, operations: Sequence[Operation]) -> list[OperationRow]:
-    """The rows for a page of operations, in the same order; four questions, however many there are."""
+    """The rows for a page of operations, in the same order; five questions, however many there are."""
     targets = OperationTarget.objects.filter(operation__in=operations)
     counts = {
         found["operation"]: found for found in targets.values("operation").annotate(n=Count("pk"), first=Min("pk"))
     }
     firsts = OperationTarget.objects.in_bulk([found["first"] for found in counts.values()])
     names = Names(request, list(firsts.values()))
+    asked: dict[int | None, list[str]] = {}
+    checks = Check.objects.filter(event__operation__in=[one.pk for one in operations]).order_by("extension__name")
+    for pk, name in checks.values_list("event__operation", "extension__name").distinct():
+        asked.setdefault(pk, []).append(name)
     rows = []
     for operation in operations:
         found = counts.get(operation.pk)
@@ -59,6 +66,7 @@ def rows_of(request: ConsoleRequest, operations: Sequence[Operation]) -> list[Op
                 first=names.name(first) if first else "",
                 first_url=names.url(first) if first else "",
                 more=found["n"] - 1 if found else 0,
+                checked_by=", ".join(asked.get(operation.pk, ())),
             )
         )
     return rows

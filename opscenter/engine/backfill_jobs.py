@@ -113,7 +113,8 @@ def rerun(job: Backfill, operation: int) -> int:
         job.due_at = settings.window.closes(now, settings.zone)
     advance.place(ids, {State.FAILURE}, operation=operation)
     job.state, job.reason = Backfill.State.STARTED, None
-    job.is_watched = job.on_failure != OnFailure.WAIT
-    job.save(update_fields=["state", "reason", "is_watched", "due_at"])
+    job.is_watched = job.on_failure != OnFailure.WAIT or bool(job.request.get("alert"))
+    job.alert, job.alert_at = "", None
+    job.save(update_fields=["state", "reason", "is_watched", "due_at", "alert", "alert_at"])
     notify.notify(notify.DUE)
     return len(ids)

@@ -106,7 +106,7 @@ def start(job: Backfill) -> None:
     settings = Settings.of(job)
     now = clock.now()
     job.state, job.is_paused = Backfill.State.STARTED, False
-    job.is_watched = job.on_failure != OnFailure.WAIT
+    job.is_watched = job.on_failure != OnFailure.WAIT or bool(job.request.get("alert"))
     job.started_at = now
     job.due_at = settings.window.closes(now, settings.zone) if settings.window else None
     job.save(update_fields=["state", "is_paused", "is_watched", "started_at", "due_at"])

@@ -1,4 +1,4 @@
-"""What happens to a backfill by itself: its run window closes, a date of it fails."""
+"""What happens to a backfill by itself: its run window closes, a date of it fails, it ends and its creator is told."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -56,11 +56,26 @@ def _look(pk: int) -> None:
     if job.on_failure == OnFailure.STOP:
         if failed := _failed(pk):
             backfill_jobs.stop(job, {"code": "backfill.stopped_by_failure", "params": {"instance": failed[0][0]}})
+            _alert(job, Backfill.Alert.FAILURE)
             return
-    else:
+    elif job.on_failure == OnFailure.GO_ON:
         _let_go_on(pk)
     if not _moves(pk):
         Backfill.objects.filter(pk=pk).update(is_watched=False)
+        if _failed(pk):
+            _alert(job, Backfill.Alert.FAILURE)
+        elif not sql.rows(
+            f"SELECT 1 {OF_JOB} WHERE d.backfill_id = %(job)s AND i.state <> {State.SUCCESS:d} LIMIT 1", {"job": pk}
+        ):
+            _alert(job, Backfill.Alert.SUCCESS)
+
+
+def _alert(job: Backfill, outcome: Backfill.Alert) -> None:
+    """Its creator finds the end in the top bar, where that was asked for. Both APIs' kinds are read: ``SUCCESS_FAILURE``,
+    ``SuccessFailure``."""
+    wanted = str((job.request.get("alert") or {}).get("type", "")).lower()
+    if outcome.value in wanted:
+        Backfill.objects.filter(pk=job.pk).update(alert=outcome, alert_at=clock.now())
 
 
 def _let_go_on(pk: int) -> None:

@@ -31,7 +31,8 @@ class BackfillRequest:
         priority: of all instances; None: as each task has it.
         resource_group: name of the one that all instances run on; empty: as each task has it.
         parameters: overrides of scheduling parameters: ``rules.levels.Sources.overrides``.
-        alert: whom to tell when it ends, as it was asked for. Nothing is sent: there is no mail here.
+        alert: at which ends its creator is told (``type``), as it was asked for. They are told in the console: there is no
+            mail here, whatever ``notice`` says.
         autostart: it starts when it is made; else when somebody starts it.
     """
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from opscenter.engine import backfill_watch
 from opscenter.operations.models import Operation
 from opscenter.production.models import Backfill, Task, TaskInstance
 from opscenter.production.rules.backfill import Mode
@@ -254,3 +255,24 @@ def test_a_job_of_another_workspace_does_not_exist_here(cast: Guarded, line: lis
     assert as_user(cast.operator).get(url(cast, "backfill", env="dev", pk=job.pk)).status_code == 404
     assert as_user(cast.visitor).get(url(cast, "backfill", pk=job.pk)).status_code == 200
     assert as_user(cast.visitor).get(url(cast, "backfill_new")).status_code == 403
+
+
+def test_the_dialog_asks_at_which_ends_to_tell_and_the_top_bar_tells_until_it_is_looked_at(
+    cast: Guarded, line: list[Task]
+) -> None:
+    client, other = as_user(cast.operator), as_user(cast.admin)
+    confirm(cast, client, preview(cast, client, asked(line[0], alert="Failure")))
+    job = Backfill.objects.get()
+    assert job.request["alert"] == {"type": "Failure"}
+    TaskInstance.objects.filter(workflow_instance__backfill_date__backfill=job).update(state=State.FAILURE, due_at=None)
+    backfill_watch.run_backfills()
+    tasks, page = url(cast, "task_list"), url(cast, "backfill", pk=job.pk)
+    assert "ended-menu" not in other.get(tasks).content.decode(), "it is told to who asked for it"
+    shown = client.get(tasks).content.decode()
+    assert "1 backfill of yours has ended" in shown and page in shown and job.name in shown
+    assert "ended-menu" in client.get(tasks).content.decode()
+    other.get(page)
+    assert "ended-menu" in client.get(tasks).content.decode(), "somebody else looked at it"
+    looked = client.get(page).content.decode()
+    assert "something failed and nothing goes on" in looked
+    assert "ended-menu" not in client.get(tasks).content.decode()

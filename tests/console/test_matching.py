@@ -63,7 +63,10 @@ def test_all_that_match_are_asked_about_and_done(cast: Guarded, browser: Client)
     operation = Operation.objects.get()
     assert sent.url == url(cast, "operation", env="prod", pk=operation.pk)
     assert operation.params["matching"] == {"list": "instance_list", "filter": asked["filter"]}
-    page = browser.get(sent.url).content.decode()
+    answer = browser.get(sent.url)
+    page = answer.content.decode()
+    listed = browser.get(answer.context["matching_url"]).content.decode()
+    assert "All that match these filters" in page and "orders" in listed and "sales" not in listed.split("<tbody")[1]
     assert "0 of 1" in page and "Cancel operation" in page and "To come" in page
     jobs.run(operation.pk)
     assert "Done." in browser.get(sent.url).content.decode()

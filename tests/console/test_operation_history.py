@@ -15,6 +15,7 @@ from opscenter.production.rules.states import State
 from opscenter.workspaces.models import AuditEntry, User
 from tests.cast import ROLES
 from tests.console.visits import as_user, url
+from tests.operations.backfilling import backfill
 from tests.operations.guarded import Guarded, check_of, checks_of, say
 
 pytestmark = pytest.mark.django_db
@@ -105,6 +106,21 @@ def test_a_row_says_what_who_to_what_and_what_became_of_it(cast: Guarded) -> Non
     assert "orders_1" not in html
 
 
+def test_a_row_names_the_extensions_that_were_asked(cast: Guarded) -> None:
+    cast.extension("Guard <1>")
+    cast.freeze(cast.task())
+    cast.ask("set_priority_task", [cast.task()], arguments={"priority": 3})
+    html = as_user(cast.owner).get(url(cast, "operation_list")).content.decode()
+    assert html.count("Checked by Guard &lt;1&gt;") == 2, "a title, and the same for who cannot see the icon"
+
+
+def test_the_name_of_a_backfill_finds_what_was_done_to_it(cast: Guarded) -> None:
+    job = backfill(cast, cast.task(), name="after the outage")
+    cast.ask("stop_backfill", [job])
+    cast.freeze(cast.task("other"))
+    assert len(shown(cast, q="OUTAGE")) == 2
+
+
 def test_every_kind_of_operation_has_a_name_to_filter_by(cast: Guarded) -> None:
     assert set(WORDS) == set(OPERATIONS)
     form = as_user(cast.owner).get(url(cast, "operation_list")).context["filters"]
@@ -117,7 +133,7 @@ def test_the_history_is_walked_by_pages_at_one_price(cast: Guarded, django_asser
     tasks = [cast.task(f"t{index}") for index in range(4)]
     made = [cast.freeze(*tasks).pk for _time in range(60)]
     client, address = as_user(cast.owner), url(cast, "operation_list")
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(16):
         first = client.get(address)
     assert len(first.content) <= 80 * 1024
     second = client.get(address, {"after": first.context["page"].after})

@@ -274,3 +274,54 @@ def remove(cast: Guarded) -> None:
     for old in list(retention.preview(cast.workspace)):
         while retention.remove_batch(old):
             pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "fails", "told"),
+    [
+        ("SuccessFailure", False, "success"),
+        ("SUCCESS_FAILURE", True, "failure"),
+        ("Success", False, "success"),
+        ("Success", True, ""),
+        ("Failure", True, "failure"),
+        ("FAILURE", False, ""),
+        (None, True, ""),
+    ],
+)
+def test_its_creator_is_told_how_it_ended_where_they_want_to_know(
+    cast: Guarded, kind: str | None, fails: bool, told: str
+) -> None:
+    up, down = cast.task("up"), cast.task("down")
+    job = backfill(cast, up, down, mode=Mode.ADVANCED, alert={"type": kind} if kind else None)
+    backfill_watch.run_backfills()
+    job.refresh_from_db()
+    assert (job.alert, job.is_watched) == ("", kind is not None), "it has not ended"
+    TaskInstance.objects.filter(workflow_instance__backfill_date__backfill=job).update(state=State.SUCCESS, due_at=None)
+    if fails:
+        TaskInstance.objects.filter(task=up, workflow_instance__backfill_date__backfill=job).update(state=State.FAILURE)
+    backfill_watch.run_backfills()
+    job.refresh_from_db()
+    assert (job.alert, job.is_watched) == (told, False)
+    assert (job.alert_at is not None) is bool(told)
+
+
+def test_who_is_told_that_it_was_stopped_by_a_failure(cast: Guarded) -> None:
+    job = backfill(cast, cast.task("up"), on_failure=OnFailure.STOP, alert={"type": "Failure"})
+    TaskInstance.objects.filter(workflow_instance__backfill_date__backfill=job).update(state=State.FAILURE, due_at=None)
+    backfill_watch.run_backfills()
+    job.refresh_from_db()
+    assert (job.state, job.alert) == ("stopped", "failure")
+
+
+def test_a_rerun_of_what_failed_ends_once_more(cast: Guarded) -> None:
+    job = backfill(cast, cast.task("up"), alert={"type": "SuccessFailure"})
+    of_job = TaskInstance.objects.filter(workflow_instance__backfill_date__backfill=job)
+    of_job.update(state=State.FAILURE, due_at=None)
+    backfill_watch.run_backfills()
+    cast.ask("rerun_backfill", [job])
+    job.refresh_from_db()
+    assert (job.alert, job.is_watched) == ("", True)
+    of_job.update(state=State.SUCCESS, due_at=None)
+    backfill_watch.run_backfills()
+    job.refresh_from_db()
+    assert job.alert == "success"

@@ -128,7 +128,7 @@ def ended(cast: Guarded, environment: str = "Prod", by: Any = None) -> list[Task
     return [
         found[day1.bizdate, "up"],
         found[day1.bizdate, "down"],
-        TaskInstance.objects.get(pk=day2.turn_id),
+        TaskInstance.objects.get(turn_of=day2),
         found[day2.bizdate, "up"],
         found[day2.bizdate, "down"],
     ]

@@ -10,10 +10,11 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from opscenter.base import clock
 from opscenter.base.reasons import Invalid, Refused, say
-from opscenter.console import live, paging
+from opscenter.console import ended_backfills, live, paging
 from opscenter.console.access import ConsoleRequest, actor, go, here, in_workspace, is_partial, permitted, why_not
 from opscenter.console.backfill_forms import MODES, BackfillForm
 from opscenter.console.backfill_parts import (
+    alert_kind,
     chips,
     dates_in_words,
     facts_of,
@@ -88,6 +89,7 @@ def backfill(request: ConsoleRequest, pk: int) -> HttpResponse:
     """One job: its checks while it is asked for, then its dates and what can be done to it."""
     found = backfill_counts.jobs(request.user, request.workspace, request.environment)
     job: Backfill = get_object_or_404(found, pk=pk)
+    ended_backfills.looked_at(job, request.user)
     by_date = backfill_counts.of_dates(job)
     counts = backfill_counts.of_jobs([job])[job.pk]
     operation = Operation.objects.filter(pk=job.operation or 0).first()
@@ -239,6 +241,7 @@ def _as_asked(job: Backfill) -> dict[str, Any]:
         "order": asked.order.value,
         "groups": asked.groups,
         "on_failure": asked.on_failure.value,
+        "alert": alert_kind(asked.alert),
         "immediately": asked.immediately,
         "priority": asked.priority,
         "resource_group": asked.resource_group,

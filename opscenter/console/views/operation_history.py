@@ -18,7 +18,7 @@ from opscenter.console.open_checks import open_checks
 from opscenter.console.operation_rows import rows_of
 from opscenter.console.operation_words import RUNS, WORDS, name_of
 from opscenter.operations.models import Operation, OperationTarget
-from opscenter.production.models import Task, TaskInstance
+from opscenter.production.models import Backfill, Task, TaskInstance
 from opscenter.workspaces.models import User, Workspace
 from opscenter.workspaces.roles import Permission
 
@@ -109,7 +109,8 @@ def history(request: ConsoleRequest, filters: OperationFilters) -> "QuerySet[Ope
 
 
 def _about(text: str) -> Q:
-    """Operations on tasks of this name or id, on their instances, on the instance of this id, or of this id themselves.
+    """Operations on tasks of this name or id, on their instances, on the instance of this id, on backfills of this name, or
+    of this id themselves.
 
     Asked target by target, the latest operations first: the targets' index, then primary keys.
     """
@@ -121,6 +122,8 @@ def _about(text: str) -> Q:
     of_task = Q(Exists(Task.objects.filter(named, pk=OuterRef("object_id"))))
     of_instance = Q(Exists(instances.filter(task__in=Task.objects.filter(named))))
     about = Q(object_type="task") & of_task | Q(object_type="instance") & of_instance
+    jobs = Backfill.objects.filter(name__icontains=text, pk=OuterRef("object_id"))
+    about |= Q(object_type="backfill") & Q(Exists(jobs))
     if number is not None:
         about |= Q(object_type="instance", object_id=number)
     found = Q(Exists(OperationTarget.objects.filter(about, operation=OuterRef("pk"))))

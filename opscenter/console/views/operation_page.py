@@ -18,6 +18,7 @@ from opscenter.console import live
 from opscenter.console.access import ConsoleRequest, actor, go, here, in_workspace, is_partial, why_not
 from opscenter.console.check_parts import Card, cards_of, elapsed, manager_why_not
 from opscenter.console.filters import query_string
+from opscenter.console.matching import INSTANCE_LISTS, TASK_LISTS
 from opscenter.console.operation_parts import operation_url
 from opscenter.console.operation_rows import results_of, title_for
 from opscenter.console.operation_words import RUNS
@@ -51,6 +52,7 @@ def operation(request: ConsoleRequest, pk: int) -> HttpResponse:
         "results": results_of(request, found),
         "arguments": arguments_in_words(found.code, arguments_of(found))
         or run_parameters.in_words(found.params.get("parameters")),
+        "matching_url": _matching_url(request, found),
         "csv_url": here(request, "operation_results_csv", pk=pk),
         "zone": request.workspace.tenant.time_zone,
         "again": _again(request, found),
@@ -61,6 +63,14 @@ def operation(request: ConsoleRequest, pk: int) -> HttpResponse:
     if is_partial(request) and "live" in request.GET:
         return live.fragment(request, "console/operations/live.html", context, context["tag"])
     return live.whole(request, "console/operations/page.html", context)
+
+
+def _matching_url(request: ConsoleRequest, found: Operation) -> str:
+    """The list with the filters that chose its objects, as it is now; empty where they were named one by one."""
+    asked = found.params.get("matching", {})
+    if asked.get("list") not in {**INSTANCE_LISTS, **TASK_LISTS}:
+        return ""
+    return here(request, asked["list"]) + (f"?{asked['filter']}" if asked["filter"] else "")
 
 
 @in_workspace

@@ -29,6 +29,10 @@ class Backfill(models.Model):
         STARTED = "started", _("Started")
         STOPPED = "stopped", _("Stopped")
 
+    class Alert(models.TextChoices):
+        SUCCESS = "success", _("Succeeded")
+        FAILURE = "failure", _("Failed")
+
     workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="backfills")
     environment = models.CharField(max_length=4, choices=Environment.choices)
     name = models.CharField(max_length=255)
@@ -41,7 +45,11 @@ class Backfill(models.Model):
     plan = models.JSONField(help_text="task, version and part of each; the links among them")
     fingerprint = models.CharField(max_length=64)
     on_failure = models.CharField(max_length=8, choices=[(one.value, one.value) for one in OnFailure])
-    is_watched = models.BooleanField(default=False, help_text="a failure is to be acted upon")
+    is_watched = models.BooleanField(default=False, help_text="a failure, or its end, is to be acted upon")
+    alert = models.CharField(
+        max_length=8, choices=Alert.choices, blank=True, help_text="how it ended, until its creator has looked at it"
+    )
+    alert_at = models.DateTimeField(null=True)
     tasks = models.IntegerField()
     instances = models.IntegerField(help_text="as planned")
     made = models.IntegerField(default=0, help_text="instances that exist already")
@@ -54,6 +62,7 @@ class Backfill(models.Model):
             models.Index(fields=["workspace", "environment", "-id"], name="backfill_list"),
             models.Index(fields=["due_at"], condition=models.Q(due_at__isnull=False), name="backfill_due"),
             models.Index(fields=["id"], condition=models.Q(is_watched=True), name="backfill_watched"),
+            models.Index(fields=["created_by"], condition=~models.Q(alert=""), name="backfill_alert"),
         ]
 
     def __str__(self) -> str:
