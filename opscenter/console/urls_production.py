@@ -12,6 +12,7 @@ from opscenter.console.views import (
     operation_history,
     operation_page,
     operations,
+    smoke_tests,
     tasks,
     waiting,
 )
@@ -20,7 +21,8 @@ _in_workspace = [
     path("tasks/", tasks.task_list, name="task_list"),
     path("tasks/<int:number>/", tasks.task, name="task"),
     path("tasks/<int:number>/dag/", dag.task_dag, name="task_dag"),
-    path("tasks/<int:number>/run/", tasks.run_now, name="task_run"),
+    path("tasks/run/", smoke_tests.run_many, name="task_run_many"),
+    path("tasks/<int:number>/run/", smoke_tests.run_now, name="task_run"),
     path("tasks/do/<slug:code>/", operations.operate_tasks, name="task_operate"),
     path("instances/", instances.instance_list, name="instance_list"),
     path("instances/waiting/", waiting.waiting, name="instance_waiting"),

@@ -1,6 +1,6 @@
 """Run now: a smoke-test instance of a Prod or Dev task, for a business date and a time of day."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -21,6 +21,8 @@ from opscenter.production.rules.states import Kind, State
 from opscenter.workspaces import audit
 from opscenter.workspaces.roles import Permission
 
+MOST = 200
+"""Tasks that are run in one request."""
 _FARTHEST = timedelta(days=366 * 10)
 
 
@@ -33,6 +35,37 @@ def scheduled_day(bizdate: date) -> date:
     if abs(bizdate - clock.now().date()) > _FARTHEST:
         raise Invalid("smoke_test.bizdate", bizdate=bizdate.isoformat())
     return bizdate + timedelta(days=1)
+
+
+@transaction.atomic
+def run_all_now(
+    actor: Actor,
+    tasks: Sequence[Task],
+    *,
+    bizdate: date,
+    at: time,
+    parameters: Mapping[str, str] | None = None,
+    comment: str = "",
+) -> list[WorkflowInstance]:
+    """A smoke test of each of these tasks, all of them or none.
+
+    Args:
+        parameters: by name, for each of the tasks.
+
+    Raises:
+        NotFound, Forbidden, Refused, Invalid: as ``run_now``, for the first task that cannot be run.
+    """
+    return [
+        run_now(
+            actor,
+            task,
+            bizdate=bizdate,
+            at=at,
+            parameters={"tasks": {str(task.number): parameters}} if parameters else None,
+            comment=comment,
+        )
+        for task in tasks
+    ]
 
 
 @transaction.atomic

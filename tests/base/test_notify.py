@@ -59,9 +59,10 @@ def test_a_rollback_announces_nothing(listener: Listener) -> None:
 
 
 def test_reconnects_after_its_connection_is_cut(listener: Listener) -> None:
+    cut = listener._connection
     assert _cut_listeners() == 1
-    assert listener.wait(1) == []  # finds out
-    assert listener.wait(1) == []  # connects
+    while listener._connection in (None, cut):  # finds out, then connects
+        assert listener.wait(1) == []
     notify.notify(notify.WORK)
     assert len(listener.wait(5)) == 1
 

@@ -269,7 +269,7 @@ def test_rows_are_selected_and_frozen_together(cast: Guarded, who: str, may: boo
     answer = as_user(getattr(cast, who)).get(url(cast, "task_list"))
     html = answer.content.decode()
     assert f'name="id" value="{task.pk}"' in html
-    assert [bool(one["why_not"]) for one in answer.context["actions"]] == [not may] * 7  # backfill is one of them
+    assert [bool(one["why_not"]) for one in answer.context["actions"]] == [not may] * 8  # two of them make runs
     assert ('data-key="f"' in html) is may
 
 

@@ -1,30 +1,23 @@
 """Auto triggered tasks: the list, a task's page, and running one now."""
 
-from datetime import date
 from typing import Any
 
-from django import forms
-from django.contrib import messages
-from django.core.validators import MaxValueValidator, MinValueValidator
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_safe
 
 from opscenter.base import clock
-from opscenter.base.reasons import Invalid, say
+from opscenter.base.reasons import say
 from opscenter.console import live, matching, paging, parameter_parts
-from opscenter.console.access import ConsoleRequest, actor, go, here, in_workspace, is_partial, permitted
+from opscenter.console.access import ConsoleRequest, here, in_workspace, is_partial
 from opscenter.console.cron_words import in_words
 from opscenter.console.filters import TaskFilters, latest_bizdate, query_string
 from opscenter.console.instance_rows import rows_of
 from opscenter.console.operation_parts import batch_buttons, buttons
 from opscenter.console.operation_rows import freezes_of, history_of, open_operation
-from opscenter.console.override_forms import AssignmentsField
-from opscenter.console.questions import CommentForm, ask
+from opscenter.console.run_parts import run_why_not
 from opscenter.engine.generate import isolated_on
-from opscenter.operations import smoke_test
 from opscenter.operations.permits import missing
 from opscenter.production import listings, parameter_values, selectors
 from opscenter.production.models import Environment, Task
@@ -69,7 +62,7 @@ def listing(request: ConsoleRequest, trigger: Task.Trigger, **frame: Any) -> Htt
         for one in page.rows
     ]
     context |= {
-        "actions": [*frame.get("actions", ()), *batch_buttons(request, "task"), *_backfill_button(request, trigger)],
+        "actions": [*frame.get("actions", ()), *batch_buttons(request, "task"), *_run_buttons(request, trigger)],
         "matching": matching.fields(request),
         "zone": request.workspace.tenant.time_zone,
     }
@@ -86,7 +79,7 @@ def task(request: ConsoleRequest, number: int) -> HttpResponse:
     view = request.GET.get("view", VIEWS[0])
     if view not in VIEWS:
         raise Http404
-    found = _task(request, number)
+    found = task_of(request, number)
     asked = {name: request.GET[name] for name in ("view", "version") if name in request.GET}
     waiting = open_operation(request, found)
     context = {
@@ -110,89 +103,17 @@ def task(request: ConsoleRequest, number: int) -> HttpResponse:
     return live.whole(request, "console/tasks/page.html", context)
 
 
-@in_workspace
-@permitted(Permission.TEST_TASK, own=True)
-@require_http_methods(["GET", "HEAD", "POST"])
-def run_now(request: ConsoleRequest, number: int) -> HttpResponse:
-    """Ask for a business date and a time, and run the task at once; leads to the new instance."""
-    found = _task(request, number)
-    form = RunForm(request.POST) if request.method == "POST" else RunForm(initial=_defaults(request, found))
-    if request.method == "POST" and form.is_valid():
-        data = form.cleaned_data
-        try:
-            family = smoke_test.run_now(
-                actor(request),
-                found,
-                bizdate=data["bizdate"],
-                at=data["at"],
-                parameters={"tasks": {str(number): data["parameters"]}},
-                comment=data["comment"],
-            )
-        except Invalid as error:
-            form.add_error(error.reason.params.get("field", "bizdate"), str(error))
-        else:
-            messages.success(request, _("%(task)s was started.") % {"task": found.name})
-            return go(request, here(request, "instance", pk=family.task_instances.get().pk))
-    context = {
-        "title": _("Run %(task)s now?") % {"task": found.name},
-        "text": _(
-            "One test instance is made and starts at once; it waits for no upstream, and nothing waits for it. The "
-            "business date and the time give the scheduling parameters their values."
-        ),
-        "notice": _("It does real work: whatever the code writes, it writes.") if found.type.has_code else "",
-        "verb": _("Run now"),
-        "form": form,
-        "back": here(request, "task", number=number),
-        "action_url": request.path,
-    }
-    return ask(request, context)
-
-
-class RunForm(CommentForm):
-    """For when to pretend that the task runs."""
-
-    bizdate = forms.DateField(
-        label=gettext_lazy("Business date"),
-        input_formats=["%Y-%m-%d"],
-        validators=[MinValueValidator(date(1970, 1, 1)), MaxValueValidator(date(2199, 12, 31))],
-        widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}),
-        help_text=gettext_lazy("The day whose data the run is for; the scheduled day is the day after."),
-    )
-    at = forms.TimeField(
-        label=gettext_lazy("Scheduled time of day"),
-        widget=forms.TimeInput(format="%H:%M:%S", attrs={"type": "time", "step": "1"}),
-        help_text=gettext_lazy("It is not waited for."),
-    )
-    parameters = AssignmentsField(
-        gettext_lazy("Of this run alone, before those that are deployed: name=value other='two words'")
-    )
-    field_order = ("bizdate", "at", "parameters", "comment")
-
-
-def _task(request: ConsoleRequest, number: int) -> Task:
+def task_of(request: ConsoleRequest, number: int) -> Task:
+    """The task with this number, if the reader may see it; else 404."""
     found = selectors.tasks(request.user, request.workspace, request.environment)
     one = get_object_or_404(found.select_related("version__published_by", "modified_by"), number=number)
     one.workspace = request.workspace
     return one
 
 
-def _defaults(request: ConsoleRequest, found: Task) -> dict[str, Any]:
-    """Yesterday, and the first time of day of the task's schedule."""
-    bizdate = latest_bizdate(clock.now(), request.workspace.tenant.time_zone)
-    return {"bizdate": bizdate, "at": parameter_values.first_time_of_day(found).isoformat()}
-
-
 def _schedule(found: Task) -> dict[str, str]:
     text = found.version.cron if found.version is not None else ""
     return {"words": in_words(text), "cron": text} if text else {}
-
-
-def _run_why_not(request: ConsoleRequest, found: Task) -> str:
-    if not request.member.may(Permission.TEST_TASK, own=found.owner_id == request.user.pk):
-        return say("permission.missing", missing(Permission.TEST_TASK, request.member))
-    if found.status != Task.Status.ONLINE:
-        return say("task.offline", {"task": found.name})
-    return ""
 
 
 def task_crumb(request: ConsoleRequest, found: Task) -> tuple[str, str]:
@@ -202,19 +123,19 @@ def task_crumb(request: ConsoleRequest, found: Task) -> tuple[str, str]:
     return _("Tasks"), here(request, "task_list")
 
 
-def _backfill_button(request: ConsoleRequest, trigger: Task.Trigger) -> list[dict[str, Any]]:
-    """Of the batch bar of scheduled tasks; it leads to the dialog, which is a page of its own."""
+def _run_buttons(request: ConsoleRequest, trigger: Task.Trigger) -> list[dict[str, Any]]:
+    """Of the batch bar of scheduled tasks: runs of them besides the schedule."""
     if trigger == Task.Trigger.MANUAL:
         return []
     may = request.member.may(Permission.TEST_TASK, own=True)
+    why_not = "" if may else say("permission.missing", missing(Permission.TEST_TASK, request.member))
+    ways = [
+        (_("Run now"), "flask-conical", "", "task_run_many"),
+        (_("Backfill"), "rewind", "b", "backfill_new"),  # its dialog is a page of its own
+    ]
     return [
-        {
-            "label": _("Backfill"),
-            "icon": "rewind",
-            "key": "b",
-            "url": here(request, "backfill_new"),
-            "why_not": "" if may else say("permission.missing", missing(Permission.TEST_TASK, request.member)),
-        }
+        {"label": label, "icon": icon, "key": key, "url": here(request, view), "why_not": why_not}
+        for label, icon, key, view in ways
     ]
 
 
@@ -226,7 +147,7 @@ def _way_to_run(request: ConsoleRequest, found: Task) -> dict[str, Any]:
         "crumbs": [task_crumb(request, found)],
         "run_label": _("Run") if is_manual else _("Run now"),
         "run_url": manually if is_manual else here(request, "task_run", number=found.number),
-        "run_why_not": _run_why_not(request, found),
+        "run_why_not": run_why_not(request, found),
     }
 
 
