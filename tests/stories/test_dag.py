@@ -13,19 +13,19 @@ from tests.stories.browser import chromium, sign_in
 pytestmark = [pytest.mark.processes, pytest.mark.browser, pytest.mark.timeout(300)]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def demo() -> Iterator[dict[str, Any]]:
     with Stack() as stack:
         yield json.loads(stack.manage("demo", "--json", timeout=120))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def browser() -> Iterator[Browser]:
     with chromium() as running:
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def page(browser: Browser, demo: dict[str, Any]) -> Page:
     account = next(one for one in demo["accounts"] if one["role"] == "role_project_admin")
     signed_in = sign_in(browser, demo["console"], account)
@@ -45,7 +45,7 @@ def seen(page: Page) -> list[float]:
     return [float(part) for part in box.split()]
 
 
-def test_the_graph_moves_zooms_and_grows(page: Page, demo: dict[str, Any]) -> None:
+def _look_around(page: Page, demo: dict[str, Any]) -> None:
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
@@ -90,7 +90,7 @@ def test_the_graph_moves_zooms_and_grows(page: Page, demo: dict[str, Any]) -> No
     assert errors == []
 
 
-def test_the_last_of_the_pipeline_is_undeployed(page: Page, demo: dict[str, Any]) -> None:
+def _undeploy_the_last(page: Page, demo: dict[str, Any]) -> None:
     open_task(page, demo, "quality_check")
     kept = page.get_by_role("button", name="More")
     kept.click()
@@ -107,3 +107,8 @@ def test_the_last_of_the_pipeline_is_undeployed(page: Page, demo: dict[str, Any]
     expect(page.locator(".tag", has_text="Offline")).to_be_visible()
     open_task(page, demo, "quality_check")
     expect(page.get_by_text("No task waits for it.")).to_be_visible()
+
+
+def test_a_person_looks_around_and_takes_the_last_task_out_of_production(page: Page, demo: dict[str, Any]) -> None:
+    _look_around(page, demo)
+    _undeploy_the_last(page, demo)  # after it the graph is another one
