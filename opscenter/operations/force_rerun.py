@@ -146,7 +146,9 @@ def _edges(upstream: set[int], values: Values) -> "QuerySet[InstanceEdge]":
 
 def _put_back(ids: set[int], operation: Operation) -> None:
     """Stop what runs, rerun what has ended; locks are held. Targets that are back count as done."""
-    found = TaskInstance.objects.filter(pk__in=ids).select_related("task", "version", "workspace__tenant")
+    found = (
+        TaskInstance.objects.filter(pk__in=ids).order_by("pk").select_related("task", "version", "workspace__tenant")
+    )
     found = found.defer("version__content")
     running = [one for one in found if State(one.state) in LIVE]
     reruns.stop(running, operation)
