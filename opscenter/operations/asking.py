@@ -1,26 +1,20 @@
 """Asking the extensions before an operation takes effect: one event for each workspace whose extensions listen."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import groupby
-from typing import Any
 
 from extensions import checks
 from extensions.models import Enablement, Event
 from opscenter.operations import checked
 from opscenter.operations.models import Operation
+from opscenter.operations.reach import Question
 from opscenter.workspaces import audit
 
 _LONGEST_NAME = 200
 
 
 def ask(
-    operation: Operation,
-    point: str,
-    listeners: Sequence[Enablement],
-    data: Mapping[str, Any],
-    names: Sequence[str],
-    *,
-    address: str | None = None,
+    operation: Operation, questions: Sequence[Question], names: Sequence[str], *, address: str | None = None
 ) -> list[Event]:
     """Open the events of an operation and their checks; the operation waits until all of them have decided.
 
@@ -29,36 +23,36 @@ def ask(
     alone, or unreachable ones, it is decided at once: then it is carried out, or blocked, when this returns.
 
     Args:
-        listeners: whom to ask; of several workspaces if the operation reaches several.
-        data: what the messages say of their own: ``envelope.nodes``, ``instances`` or ``backfill``.
-        names: of what it is done to, for people.
+        questions: what to ask whom; each is a message in every workspace whose extensions it names.
+        names: of what the operation is done to, for people.
         address: the requester's.
     """
-    about = _summary(names)
     events = [
         checks.open_event(
-            point,
+            one.point,
             workspace,
             operation.environment,
             operation.actor,
             list(asked),
-            data,
+            one.data,
             operation=operation.pk,
-            about=about,
+            about=_summary(one.names),
             asked_in=operation.workspace,
         )
-        for workspace, asked in groupby(sorted(listeners, key=_place), key=lambda one: one.workspace)
+        for one in questions
+        for workspace, asked in groupby(sorted(one.listeners, key=_place), key=lambda listener: listener.workspace)
     ]
+    asked_ones = [listener.extension.name for one in questions for listener in one.listeners]
     audit.record(
         operation.actor,
         operation.face,
         "operation.ask",
         workspace=operation.workspace,
-        obj=("operation", operation.pk, about),
+        obj=("operation", operation.pk, _summary(names)),
         params={
             "operation": operation.code,
-            "extensions": list(dict.fromkeys(listener.extension.name for listener in listeners)),
-            "count": len(names),
+            "extensions": list(dict.fromkeys(asked_ones)),
+            "count": operation.targets.filter(done=None).count(),
             "comment": operation.comment,
         },
         address=address,

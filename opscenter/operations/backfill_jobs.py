@@ -20,11 +20,11 @@ def read(ids: Sequence[int], workspace: Workspace, environment: str) -> dict[int
     return {one.pk: one for one in locked.select_related("workspace__tenant", "created_by")}
 
 
-def look_again(job: Backfill, member: Member) -> Reason | None:
+def look_again(code: str, job: Backfill, member: Member) -> Reason | None:
     """Why a job that was checked cannot be made any more."""
     from opscenter.operations import backfills
 
-    return backfills.look_again(job, member)
+    return backfills.look_again(job, member) if code == backfills.CODE else None
 
 
 def _make(found: Sequence[Backfill], operation: Operation) -> None:

@@ -19,6 +19,7 @@ from opscenter.operations.asking import ask as ask_extensions
 from opscenter.operations.backfill_request import BackfillRequest, from_json
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.permits import member_of, missing
+from opscenter.operations.reach import Question
 from opscenter.operations.registry import OPERATIONS
 from opscenter.operations.results import carry_out, check_comment
 from opscenter.production.models import Backfill, BackfillDate, Environment, ResourceGroup, Task
@@ -167,7 +168,8 @@ def _ask(
     Backfill.objects.filter(pk=job.pk).update(operation=operation.pk)
     if listeners:
         message = envelope.backfill(_message(job, found))
-        ask_extensions(operation, _POINT, listeners, message, [job.name], address=actor.address)
+        names = [job.name]
+        ask_extensions(operation, [Question(_POINT, listeners, message, names)], names, address=actor.address)
     else:
         carry_out(operation, member, actor.address)
     return operation

@@ -12,14 +12,14 @@ from opscenter.engine.locks import repeated
 from opscenter.operations import door, jobs
 from opscenter.operations.actor import Actor
 from opscenter.operations.models import Operation, OperationTarget
+from opscenter.operations.reach import MOST_ASKED
 from opscenter.operations.registry import OPERATIONS, OperationSpec
-from opscenter.workspaces import audit
 from opscenter.workspaces.models import Member, Workspace
 
 LARGEST = 100_000
 """Objects of one operation."""
-LARGEST_CHECKED = 10_000
-"""Objects of one operation that extensions are asked about; their message names each."""
+LARGEST_CHECKED = MOST_ASKED
+"""The same, where extensions are asked."""
 
 
 def apply_to_all(
@@ -72,9 +72,10 @@ def _apply(
     comment: str,
     client_token: str | None,
 ) -> Operation:
-    is_checked = bool(door.listeners_to(spec, member.workspace, environment, None, hold=True))
-    most = LARGEST_CHECKED if is_checked else LARGEST
     found = chosen.filter(workspace=member.workspace, environment=environment).order_by()
+    types = found.values_list("node_type", flat=True).distinct()
+    is_checked = bool(door.listening_to(spec, member.workspace, environment, lambda: set(types), hold=True))
+    most = LARGEST_CHECKED if is_checked else LARGEST
     count = found.values("pk")[: most + 1].count()
     if not 0 < count <= most:
         raise Invalid("operation.matching", most=most, is_too_many=count > most)
@@ -99,16 +100,7 @@ def _apply(
                 SELECT %s, %s, chosen.id FROM ({query}) chosen(id) ORDER BY chosen.id""",
             [operation.pk, spec.object_type, *values],
         )
-    audit.record(
-        actor.user,
-        actor.face,
-        "operation.start",
-        workspace=member.workspace,
-        obj=("operation", operation.pk, ""),
-        params={"operation": spec.code, "count": count, "comment": comment},
-        address=actor.address,
-    )
-    jobs.go_on(operation)
+    jobs.go_on(operation, actor.address)
     return operation
 
 

@@ -24,7 +24,7 @@ from opscenter.operations import jobs
 from opscenter.operations.actor import Actor
 from opscenter.operations.models import Operation
 from opscenter.operations.permits import member_of, membership, missing, require
-from opscenter.operations.results import carry_out, check_comment
+from opscenter.operations.results import carry_out, check_comment, waiting_of
 from opscenter.workspaces import audit
 from opscenter.workspaces.models import AuditEntry, Workspace
 from opscenter.workspaces.roles import Permission
@@ -115,8 +115,8 @@ def settle(operation: Operation, address: str | None = None) -> None:
         return
     match checks.outcome(operation.pk):
         case Outcome.GO:
-            if operation.targets.filter(done=None).count() > jobs.MOST:
-                jobs.go_on(operation)
+            if len(waiting_of(operation)) > jobs.MOST:
+                jobs.go_on(operation, address)
             else:
                 carry_out(operation, membership(operation.actor, operation.workspace_id), address)
         case Outcome.BLOCKED:

@@ -1,6 +1,7 @@
 """The one door for what is done to production: permit, check by extensions, apply, audit. Every face comes through here."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from django.db import IntegrityError
@@ -16,6 +17,7 @@ from opscenter.operations.asking import ask
 from opscenter.operations.jobs import MOST
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.permits import member_of, missing
+from opscenter.operations.reach import MOST_ASKED, Listening, Question, Reached, keep, questions
 from opscenter.operations.registry import OPERATIONS, OperationSpec
 from opscenter.operations.results import KINDS, carry_out, check_comment, judge, read
 from opscenter.production.models import Environment
@@ -133,24 +135,40 @@ def asked_first(
     *,
     is_mandatory: bool = True,
     ids: Sequence[int] | None = None,
+    where: Collection[int] = (),
 ) -> list[str]:
     """Names of the extensions that will be asked before such an operation takes effect; or of those that only advise.
 
     Args:
         ids: what it will be done to, where that is known: extensions may be interested in some node types alone.
+        where: the workspaces that it reaches, of one that may reach others than its own.
     """
-    listeners = listeners_to(spec, workspace, environment, ids)
-    return [listener.extension.name for listener in listeners if listener.is_mandatory is is_mandatory]
+    types = None if ids is None else partial(KINDS[spec.object_type].types, ids)
+    listening = listening_to(spec, workspace, environment, types)
+    names = (
+        one.extension.name
+        for _point, one in listening
+        if one.is_mandatory is is_mandatory and one.workspace_id in (where or {workspace.pk})
+    )
+    return list(dict.fromkeys(names))
 
 
-def listeners_to(
-    spec: OperationSpec, workspace: Workspace, environment: str, ids: Sequence[int] | None, *, hold: bool = False
-) -> list[Any]:
-    """The extensions that are asked, or only told, before such an operation; ``hold``: with their rows locked."""
-    if not spec.point or environment != Environment.PROD:
+def listening_to(
+    spec: OperationSpec, workspace: Workspace, environment: str, types: lifecycle.Types | None, *, hold: bool = False
+) -> list[Listening]:
+    """The extensions that are asked, or only told, before such an operation; ``hold``: with their rows locked. Of one that
+    reaches other workspaces, those of the whole tenant.
+
+    Args:
+        types: the node types of its objects; they do not matter where it is asked about what it reaches.
+    """
+    if environment != Environment.PROD:
         return []
     find = lifecycle.held_listeners if hold else lifecycle.listeners
-    return find(workspace, spec.point, None if ids is None else lambda: KINDS[spec.object_type].types(ids))
+    if spec.reach is None:
+        return [(spec.point, one) for one in find(workspace, spec.point, types)] if spec.point else []
+    everywhere = Workspace.objects.filter(tenant=workspace.tenant_id)
+    return [(point, one) for point in spec.reach.points for one in find(everywhere, point)]
 
 
 @repeated
@@ -167,11 +185,13 @@ def submit(
     """Judge the objects and do the operation, or ask the extensions; what ``admit`` admitted, in one transaction."""
     workspace = member.workspace
     # extensions are locked before what they guard
-    listening = listeners_to(spec, workspace, environment, ids, hold=True)
+    kind = KINDS[spec.object_type]
+    listening = listening_to(spec, workspace, environment, partial(kind.types, ids), hold=True)
     objects = read(spec, ids, workspace, environment)
     refusals = judge(spec, objects, ids, member, params.get("arguments", {}))
     todo = [pk for pk in ids if refusals[pk] is None]
-    listeners = listening if todo else []
+    able = [objects[pk] for pk in todo]
+    reached, asked = _questions(spec, able, params.get("arguments", {}), member, listening)
     operation = Operation.objects.create(
         code=spec.code,
         workspace=workspace,
@@ -181,7 +201,7 @@ def submit(
         comment=comment,
         client_token=client_token or None,
         params=params,
-        status=Status.CHECKING if listeners else Status.REFUSED,
+        status=Status.CHECKING if asked else Status.REFUSED,
     )
     OperationTarget.objects.bulk_create(
         OperationTarget(
@@ -190,19 +210,42 @@ def submit(
             object_id=pk,
             done=None if refusal is None else False,
             reason=None if refusal is None else refusal.as_json(),
-            open_code=spec.code if listeners and refusal is None else None,
+            open_code=spec.code if asked and refusal is None else None,
         )
         for pk, refusal in refusals.items()
     )
-    if listeners:
-        kind, asked = KINDS[spec.object_type], [objects[pk] for pk in todo]
-        names = [kind.name(one) for one in asked]
-        ask(operation, spec.point, listeners, kind.message(asked), names, address=actor.address)
+    if asked:
+        keep(operation, reached, ids if spec.object_type == "instance" else ())
+        ask(operation, asked, [kind.name(one) for one in able], address=actor.address)
     elif len(todo) > MOST:
-        jobs.go_on(operation)
+        jobs.go_on(operation, actor.address)
     else:
         carry_out(operation, member, actor.address, judged=(objects, refusals))
     return operation
+
+
+def _questions(
+    spec: OperationSpec,
+    objects: Sequence[Any],
+    values: Mapping[str, Any],
+    member: Member,
+    listening: Sequence[Listening],
+) -> tuple[Mapping[str, Sequence[Reached]], list[Question]]:
+    """What the operation reaches, where that is asked about, and what is asked."""
+    if not objects or not listening:
+        return {}, []
+    if spec.reach is None:
+        kind, who = KINDS[spec.object_type], [one for _point, one in listening]
+        return {}, [Question(spec.point, who, kind.message(objects), [kind.name(one) for one in objects])]
+    where = spec.reach.where(objects, values)
+    there = [(point, one) for point, one in listening if one.workspace_id in where]
+    if not there:
+        return {}, []
+    reached = spec.reach.find(objects, values, member)
+    if len({one.pk for some in reached.values() for one in some}) > MOST_ASKED:
+        raise Refused("operation.reaches_too_much", most=MOST_ASKED)
+    asked = questions(reached, there)
+    return reached if asked else {}, asked
 
 
 @sentence("operation.count_instance")
@@ -228,3 +271,14 @@ def _long_token(params: Mapping[str, Any]) -> str:
 @sentence("operation.client_token")
 def _client_token(params: Mapping[str, Any]) -> str:
     return _("This client token was used for another request. Use a new one for each request.")
+
+
+@sentence("operation.reaches_too_much")
+def _reaches_too_much(params: Mapping[str, Any]) -> str:
+    return (
+        _(
+            "Extensions are asked about each instance that it reaches: more than %(most)s, which are the most. A backfill can "
+            "be paused at once; then do the same to the instances of some business dates at a time."
+        )
+        % params
+    )

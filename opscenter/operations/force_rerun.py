@@ -23,12 +23,14 @@ from opscenter.operations.dependencies import numbers
 from opscenter.operations.downstream import within
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.permits import missing
+from opscenter.operations.reach import KILL, RERUN, Reach, Reached, unasked
 from opscenter.production.models import InstanceEdge, TaskInstance
 from opscenter.production.rules.states import LIVE, State
 from opscenter.production.selectors import edges_in_run
 from opscenter.workspaces.models import Member, User, Workspace
 from opscenter.workspaces.roles import Permission
 
+Status = Operation.Status
 CODE = "force_rerun"
 MOST = 5000
 """Instances that one operation puts back."""
@@ -96,22 +98,66 @@ def _running() -> "QuerySet[Operation]":
     return found.select_related("actor").order_by("pk")
 
 
-def force(instances: Sequence[TaskInstance], operation: Operation) -> None:
-    """Put back the descendants; those that run are stopped first, and stay undone until they have ended."""
-    values = arguments_of(operation)
-    beyond = set(values["workspaces"]) - administered(operation.actor)
-    if beyond:
-        asker = Member.objects.filter(user=operation.actor, workspace=operation.workspace_id).first()
+def _where(instances: Sequence[TaskInstance], values: Values) -> Sequence[int]:
+    return values["workspaces"]  # type: ignore[no-any-return]
+
+
+def _reached(instances: Sequence[TaskInstance], values: Values, member: Member) -> Mapping[str, Sequence[Reached]]:
+    """All that is rerun, and what of it runs now and is stopped first."""
+    _permit(member.user, member.workspace_id, values)
+    chosen = TaskInstance.objects.filter(pk__in=_hold([i.pk for i in instances], values)).order_by("pk")
+    found = [(Reached(*row), State(state)) for *row, state in chosen.values_list(*_REACHED, "state")]
+    return {
+        RERUN: [one for one, _state in found],
+        KILL: [one for one, state in found if state in LIVE],
+    }
+
+
+_REACHED = ("pk", "workspace_id", "node_type", "task__name")
+REACH = Reach((RERUN, KILL), _where, _reached)
+
+
+def _permit(user: User, workspace: int, values: Values) -> None:
+    if set(values["workspaces"]) - administered(user):
+        asker = Member.objects.filter(user=user, workspace=workspace).first()
         raise Forbidden("permission.missing", **missing(Permission.FORCE_RERUN, asker))
+
+
+def force(instances: Sequence[TaskInstance], operation: Operation) -> None:
+    """Put back the descendants; those that run are stopped first, and stay undone until they have ended.
+
+    Where extensions were asked, nothing is done that they were not asked about: what has come downstream since, and what
+    runs since and would have to be stopped, stays as it is.
+    """
+    values = arguments_of(operation)
+    _permit(operation.actor, operation.workspace_id, values)
     start = [i.pk for i in instances]
     chosen = _hold(start, values)
-    others = chosen - set(start)
+    targets = operation.targets.filter(object_type="instance")
+    known = set(targets.values_list("object_id", flat=True))
+    new = list(TaskInstance.objects.filter(pk__in=chosen - known).only("workspace_id", "node_type"))
+    kept = unasked(operation, RERUN, new)
     OperationTarget.objects.bulk_create(
-        [OperationTarget(operation=operation, object_type="instance", object_id=pk) for pk in sorted(others)],
+        [OperationTarget(operation=operation, object_type="instance", object_id=pk) for pk in sorted(chosen - known)],
         batch_size=_BATCH,
     )
-    _put_back(chosen, operation)
+    _refuse(targets.filter(object_id__in=kept), "force_rerun.not_asked")
+    _put_back(chosen - kept, operation)
+    _refuse(targets.filter(done=None).exclude(object_id__in=chosen), "force_rerun.not_downstream")
     notify.notify(notify.DUE)
+
+
+def leave(operation: Operation) -> None:
+    """Where it is done to none of its objects, nothing is done to what is downstream of them."""
+    targets = operation.targets.filter(object_type="instance")
+    own = targets.filter(object_id__in=operation.params["instances"])
+    refused = own.filter(done=False).order_by("pk").first()
+    if refused is not None and not own.exclude(done=False).exists():
+        targets.filter(done=None).update(done=False, reason=refused.reason)
+
+
+def _refuse(targets: "QuerySet[OperationTarget]", code: str) -> None:
+    targets.update(done=False, reason=Reason(code).as_json())
 
 
 def _hold(start: Sequence[int], values: Values) -> set[int]:
@@ -151,16 +197,19 @@ def _put_back(ids: set[int], operation: Operation) -> None:
     )
     found = found.defer("version__content")
     running = [one for one in found if State(one.state) in LIVE]
+    kept = unasked(operation, KILL, running)
+    running = [one for one in running if one.pk not in kept]
     reruns.stop(running, operation)
     now = list(found.all())  # a claim that was not started has failed at once
     back = [one for one in now if State(one.state) not in LIVE]
     reruns.rerun(back, operation)
     telling.of_instances(telling.KILLED, running, operation)
     telling.of_instances(telling.RERUN, back, operation)
-    live = {one.pk for one in now if State(one.state) in LIVE}
+    live = {one.pk for one in now if State(one.state) in LIVE} - kept
     targets = operation.targets.filter(object_type="instance")
     targets.filter(object_id__in=live).update(done=None)
-    targets.filter(object_id__in=ids - live).update(done=True)
+    targets.filter(object_id__in=ids - live - kept).update(done=True)
+    _refuse(targets.filter(object_id__in=kept), "force_rerun.runs")
 
 
 def run() -> datetime | None:
@@ -189,13 +238,31 @@ def _go_on(pk: int) -> None:
         _put_back(again, operation)
         notify.notify(notify.DUE)
     if not targets.filter(done=None).exists():
-        is_partly = targets.filter(done=False).exists()
-        operation.status = Operation.Status.PARTLY if is_partly else Operation.Status.APPLIED
+        done, refused = (targets.filter(done=one).exists() for one in (True, False))
+        operation.status = Status.PARTLY if done and refused else Status.APPLIED if done else Status.REFUSED
         operation.save(update_fields=["status"])
 
 
 SOURCES: Sequence[Source] = [Source(CODE, run)]
 """What goes on here by itself; the scheduler runs it."""
+
+
+@sentence("force_rerun.not_asked")
+def _not_asked(params: Mapping[str, Any]) -> str:
+    return _("It came downstream while extensions were asked, and they were not asked about it. Ask once more.")
+
+
+@sentence("force_rerun.not_downstream")
+def _not_downstream(params: Mapping[str, Any]) -> str:
+    return _("While extensions were asked it ceased to be downstream of what is rerun.")
+
+
+@sentence("force_rerun.runs")
+def _runs(params: Mapping[str, Any]) -> str:
+    return _(
+        "It runs since extensions were asked, and they were not asked whether it may be stopped. What waits for it waits for "
+        "this run; ask once more if it is to run again."
+    )
 
 
 @sentence("force_rerun.start")

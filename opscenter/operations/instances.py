@@ -10,6 +10,7 @@ from opscenter.base import clock, notify
 from opscenter.base.reasons import sentence
 from opscenter.engine import advance
 from opscenter.engine.locks import lock_with_downstream
+from opscenter.operations import force_rerun, reruns
 from opscenter.operations.arguments import arguments_of
 from opscenter.operations.dependencies import remove
 from opscenter.operations.downstream import rerun_downstream
@@ -85,6 +86,14 @@ def _set_resource_group(instances: Sequence[TaskInstance], operation: Operation)
 
 def _chosen(instances: Sequence[TaskInstance]) -> "QuerySet[TaskInstance]":
     return TaskInstance.objects.filter(pk__in=[i.pk for i in instances])
+
+
+def leave(operation: Operation, ids: Sequence[int]) -> None:
+    """These are not operated on after all: puts right what the operation made wait for them, or reached through them."""
+    if operation.code in ("rerun", "rerun_downstream"):
+        reruns.leave(ids)
+    elif operation.code == force_rerun.CODE:
+        force_rerun.leave(operation)
 
 
 EFFECTS: dict[str, Callable[[Sequence[TaskInstance], Operation], None]] = {

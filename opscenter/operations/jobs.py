@@ -30,10 +30,27 @@ BATCH = 500
 Status = Operation.Status
 
 
-def go_on(operation: Operation) -> None:
-    """Have the operation carried out by a worker. Must run in the transaction that holds its row."""
+def go_on(operation: Operation, address: str | None) -> None:
+    """Have the operation carried out by a worker. Must run in the transaction that holds its row.
+
+    Args:
+        address: the requester's, while they are still here.
+    """
     operation.status = Status.RUNNING
     operation.save(update_fields=["status"])
+    audit.record(
+        operation.actor,
+        operation.face,
+        "operation.start",
+        workspace=operation.workspace,
+        obj=("operation", operation.pk, ""),
+        params={
+            "operation": operation.code,
+            "count": operation.targets.filter(done=None).count(),
+            "comment": operation.comment,
+        },
+        address=address,
+    )
     chores.queue(run, operation.pk)
 
 

@@ -17,8 +17,10 @@ from opscenter.operations.arguments import OWNER, PRIORITY, RESOURCE_GROUP, Argu
 from opscenter.operations.dependencies import UPSTREAM
 from opscenter.operations.downstream import DOWNSTREAM
 from opscenter.operations.force_rerun import FORCE
+from opscenter.operations.force_rerun import REACH as FORCE_REACH
 from opscenter.operations.force_rerun import refused as refused_to_force
 from opscenter.operations.permits import missing
+from opscenter.operations.reach import Reach
 from opscenter.operations.undeploy import refused_by_downstream
 from opscenter.production.models import Backfill, Recurrence, Task, TaskInstance, TaskVersion
 from opscenter.production.rules.states import ENDED, LIVE, WAITING, State
@@ -38,6 +40,7 @@ class OperationSpec:
         frozen: only on frozen or paused (True) or on not frozen (False) objects; None for both.
         danger: cannot be undone; the button says so in red.
         point: the extension point that is asked first, in production; empty for none.
+        reach: instead, what it asks about where that is not its objects.
         arguments: what it is told beside its objects; None for nothing.
         together: which of the objects that allow it by themselves are refused for what is or is not among them.
         holds_tenant: the tenant is locked before its objects, as by generation and publishing.
@@ -55,12 +58,18 @@ class OperationSpec:
     danger: bool = False
     object_type: str = "instance"
     point: str = ""
+    reach: Reach | None = None
     arguments: Arguments | None = None
     together: Callable[[Sequence[Any]], Mapping[int, Reason]] | None = None
     holds_tenant: bool = False
     on_root: bool = False
     on_all: bool = True
     event: str = ""
+
+    @property
+    def points(self) -> tuple[str, ...]:
+        """The extension points that may be asked first."""
+        return self.reach.points if self.reach else (self.point,) if self.point else ()
 
     @property
     def audit(self) -> str:
@@ -156,6 +165,7 @@ OPERATIONS: dict[str, OperationSpec] = {
             ENDED,
             danger=True,
             arguments=FORCE,
+            reach=FORCE_REACH,
             together=refused_to_force,
             on_all=False,
             holds_tenant=True,

@@ -70,10 +70,8 @@ def await_upstream(ids: Sequence[int], operation: Operation) -> None:
     wiring.recount(ids)
 
 
-def leave(code: str, ids: Sequence[int]) -> None:
+def leave(ids: Sequence[int]) -> None:
     """Instances that are not rerun after all: what was rerun before them does not wait for those that have succeeded."""
-    if code not in ("rerun", "rerun_downstream"):
-        return
     waited_for = InstanceEdge.objects.filter(upstream__in=ids, upstream__state=State.SUCCESS, met=False)
     lock_with_downstream(sorted(set(waited_for.values_list("upstream_id", flat=True))))
     advance.release(list(waited_for.values_list("upstream_id", flat=True).distinct()))

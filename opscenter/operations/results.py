@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import transaction
 from django.utils.translation import gettext as _
 
 from extensions import envelope
 from opscenter.base import clock
-from opscenter.base.reasons import Invalid, Reason, sentence
-from opscenter.operations import backfill_jobs, instances, reruns, tasks, telling
+from opscenter.base.reasons import Invalid, Reason, Refused, sentence
+from opscenter.operations import backfill_jobs, instances, tasks, telling
 from opscenter.operations.arguments import arguments_of
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.registry import OPERATIONS, OperationSpec, refusal
@@ -42,8 +43,8 @@ class _Kind:
     types: Callable[[Sequence[int]], set[str]]
     message: Callable[[Sequence[Any]], dict[str, Any]]
     unknown: str
-    leave: Callable[[str, Sequence[int]], None] = lambda code, ids: None
-    also: Callable[[Any, Member], Reason | None] = lambda one, member: None
+    leave: Callable[[Operation, Sequence[int]], None] = lambda operation, ids: None
+    also: Callable[[str, Any, Member], Reason | None] = lambda code, one, member: None
 
 
 KINDS = {
@@ -54,7 +55,7 @@ KINDS = {
         lambda ids: set(TaskInstance.objects.filter(pk__in=ids).values_list("node_type", flat=True)),
         lambda some: envelope.instances([one.pk for one in some]),
         "instance.unknown",
-        reruns.leave,
+        instances.leave,
     ),
     "task": _Kind(
         tasks.read,
@@ -112,7 +113,7 @@ def judge(
     """
     unknown = Reason(KINDS[spec.object_type].unknown)
     found = {pk: refusal(spec, objects[pk], member) if pk in objects else unknown for pk in ids}
-    if spec.point:
+    if spec.points:
         open_ones = OperationTarget.objects.filter(
             object_type=spec.object_type, object_id__in=ids, open_code=spec.code
         ).values_list("object_id", "operation_id")
@@ -144,14 +145,18 @@ def carry_out(
     spec = OPERATIONS[operation.code]
     ids = ids_of(operation, spec)
     if judged is None:
-        waiting = list(operation.targets.filter(done=None).values_list("object_id", flat=True))
-        judged = look_at(operation, waiting, member)
-    objects, refusals = judged
-    todo = act(operation, objects, refusals)
-    if operation.targets.filter(done=None).exists():  # an effect goes on by itself
-        operation.status = Status.RUNNING
+        objects, refusals = look_at(operation, waiting_of(operation), member)
+        try:
+            with transaction.atomic():
+                todo = act(operation, objects, refusals)
+        except Refused as error:  # nobody is there to be told; as a whole it is not possible any more
+            refusals = {pk: refused or error.reason for pk, refused in refusals.items()}
+            todo = act(operation, objects, refusals)
     else:
-        operation.status = Status.APPLIED if len(todo) == len(ids) else Status.PARTLY if todo else Status.REFUSED
+        objects, refusals = judged
+        todo = act(operation, objects, refusals)
+    # an effect may go on by itself
+    operation.status = Status.RUNNING if operation.targets.filter(done=None).exists() else outcome_of(operation)
     operation.settled_at = clock.now()
     operation.save(update_fields=["status", "settled_at"])
     audit.record(
@@ -164,6 +169,21 @@ def carry_out(
         | ({"arguments": values} if (values := arguments_of(operation)) else {}),
         address=address,
     )
+
+
+def waiting_of(operation: Operation) -> list[int]:
+    """Its objects that nothing was done to yet; not what it reaches through them."""
+    spec = OPERATIONS[operation.code]
+    waiting = operation.targets.filter(done=None, object_type=spec.object_type)
+    if spec.reach is not None:
+        waiting = waiting.filter(object_id__in=ids_of(operation, spec))
+    return list(waiting.order_by("pk").values_list("object_id", flat=True))
+
+
+def outcome_of(operation: Operation) -> Status:
+    """How an operation ended of whose targets none waits any more."""
+    done, refused = (operation.targets.filter(done=one).exists() for one in (True, False))
+    return Status.PARTLY if done and refused else Status.APPLIED if done else Status.REFUSED
 
 
 def act(operation: Operation, objects: Mapping[int, Any], refusals: Mapping[int, Reason | None]) -> list[int]:
@@ -182,7 +202,7 @@ def act(operation: Operation, objects: Mapping[int, Any], refusals: Mapping[int,
 def leave(operation: Operation, ids: Sequence[int]) -> None:
     """These targets stay as they are: others that an operation has made wait for them wait no longer."""
     if ids:
-        KINDS[OPERATIONS[operation.code].object_type].leave(operation.code, ids)
+        KINDS[OPERATIONS[operation.code].object_type].leave(operation, ids)
 
 
 def look_at(
@@ -195,23 +215,23 @@ def look_at(
     """
     spec = OPERATIONS[operation.code]
     objects = read(spec, waiting, operation.workspace, operation.environment)
-    operation.targets.filter(done=None, object_id__in=waiting, open_code__isnull=False).update(open_code=None)
+    opened = operation.targets.filter(done=None, object_type=spec.object_type, object_id__in=waiting)
+    opened.filter(open_code__isnull=False).update(open_code=None)
     if member is None:
         return objects, dict.fromkeys(waiting, Reason("operation.asker_left", {"user": str(operation.actor)}))
     refusals = judge(spec, objects, waiting, member, arguments_of(operation))
     also = KINDS[spec.object_type].also
-    return objects, {pk: refused or also(objects[pk], member) for pk, refused in refusals.items()}
+    return objects, {pk: refused or also(spec.code, objects[pk], member) for pk, refused in refusals.items()}
 
 
 def _write_results(operation: Operation, refusals: Mapping[int, Reason | None]) -> None:
     """One statement for all that were done, and one for each reason why others were not."""
+    own = operation.targets.filter(object_type=OPERATIONS[operation.code].object_type, done=None)
     by_reason: dict[str, tuple[Reason | None, list[int]]] = {}
     for pk, refused in refusals.items():
         by_reason.setdefault(json.dumps(refused and refused.as_json(), sort_keys=True), (refused, []))[1].append(pk)
     for refused, ids in by_reason.values():
-        operation.targets.filter(object_id__in=ids, done=None).update(
-            done=refused is None, reason=refused and refused.as_json(), open_code=None
-        )
+        own.filter(object_id__in=ids).update(done=refused is None, reason=refused and refused.as_json(), open_code=None)
 
 
 @sentence("operation.comment")

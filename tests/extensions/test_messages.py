@@ -15,6 +15,7 @@ from opscenter.base.reasons import NotFound
 from opscenter.operations import checked
 from opscenter.operations.asking import ask
 from opscenter.operations.models import Operation, OperationTarget
+from opscenter.operations.reach import Question
 from opscenter.workspaces.models import Member, Workspace
 from tests.operations.guarded import Guarded, checks_of, say, status_of
 
@@ -77,7 +78,8 @@ def asked(cast: Guarded, point: str, data: dict[str, Any], *workspaces: Workspac
         status=Operation.Status.CHECKING,
     )
     OperationTarget.objects.create(operation=operation, object_type="task", object_id=task, open_code="freeze_task")
-    ask(operation, point, listeners, data, ["dws_order_day", "ads"])
+    names = ["dws_order_day", "ads"]
+    ask(operation, [Question(point, listeners, data, names)], names)
     return operation
 
 

@@ -21,6 +21,7 @@ from opscenter.engine import retention
 from opscenter.operations import telling
 from opscenter.operations.asking import ask
 from opscenter.operations.models import Operation
+from opscenter.operations.reach import Question
 from opscenter.operations.registry import OPERATIONS
 from opscenter.production.models import InstanceEdge, TaskInstance, WorkflowInstance
 from opscenter.production.rules.states import State
@@ -115,7 +116,7 @@ def everything(cast: Guarded) -> None:
             face="console",
             status=Operation.Status.CHECKING,
         )
-        ask(operation, point, lifecycle.listeners(cast.workspace, point), data, ["c"])
+        ask(operation, [Question(point, lifecycle.listeners(cast.workspace, point), data, ["c"])], ["c"])
 
 
 def messages() -> list[dict[str, Any]]:

@@ -9,9 +9,10 @@ from django.db.models import QuerySet
 from django_q.models import OrmQ
 
 from opscenter.base.reasons import Forbidden, Invalid, NotFound, Refused
-from opscenter.operations import bulk, jobs
+from opscenter.operations import bulk, door, jobs
 from opscenter.operations.actor import Actor
 from opscenter.operations.models import Operation
+from opscenter.operations.registry import OPERATIONS
 from opscenter.production.models import InstanceEdge, TaskInstance, TaskVersion
 from opscenter.production.rules.states import State
 from opscenter.workspaces.models import AuditEntry, Member, User
@@ -258,3 +259,40 @@ def test_extensions_are_asked_once_about_all_and_the_rest_is_a_job(monkeypatch: 
     assert operation.status == "applied"
     assert found.filter(recurrence="Pause").count() == 5
     assert not operation.targets.exclude(open_code=None).exists()
+
+
+def trail_of(operation: Operation) -> list[str]:
+    entries = AuditEntry.objects.filter(object_type="operation", object_id=str(operation.pk)).order_by("pk")
+    return list(entries.values_list("action", flat=True))
+
+
+@pytest.mark.parametrize("is_ruled_out", [True, False])
+def test_every_job_begins_and_ends_in_the_audit_trail(monkeypatch: pytest.MonkeyPatch, is_ruled_out: bool) -> None:
+    monkeypatch.setattr(jobs, "MOST", 2)
+    monkeypatch.setattr(bulk, "LARGEST_CHECKED", 2 if is_ruled_out else 100)
+    cast = Guarded()
+    cast.extension(parameters="extension.fileType.DIDE_SHELL.freeze-node.enabled=false" if is_ruled_out else "")
+    tasks = [cast.task(f"t{n}") for n in range(3)]
+    found = type(tasks[0]).objects.filter(pk__in=[task.pk for task in tasks])
+    operation = bulk.apply_to_all("freeze_task", cast.actor(), cast.workspace, "Prod", found, {"filter": ""})
+    if not is_ruled_out:
+        say(check_of(operation), "OK")
+    jobs.run(operation.pk)
+    asked = [] if is_ruled_out else ["operation.ask"]
+    assert trail_of(operation) == [*asked, "operation.start", "operation.finish"]
+    start = AuditEntry.objects.get(action="operation.start")
+    assert (start.actor, start.params["count"]) == (cast.operator, 3)
+
+
+def test_a_job_that_the_door_itself_hands_to_a_worker_begins_in_the_audit_trail(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who listens may have been ruled out between the list and the door."""
+    cast = Guarded()
+    tasks = [cast.task(f"t{n}") for n in range(3)]
+    monkeypatch.setattr(door, "MOST", 2)
+    member = Member.objects.get(user=cast.operator, workspace=cast.workspace)
+    spec, ids = OPERATIONS["freeze_task"], [task.pk for task in tasks]
+    operation = door.submit(spec, cast.actor(), member, "Prod", ids, {"matching": {}}, "", None)
+    jobs.run(operation.pk)
+    assert trail_of(operation) == ["operation.start", "operation.finish"]
