@@ -1,5 +1,6 @@
 """What happens to a backfill by itself: its run window closes, a date of it fails, it ends and its creator is told."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -68,6 +69,33 @@ def _look(pk: int) -> None:
             f"SELECT 1 {OF_JOB} WHERE d.backfill_id = %(job)s AND i.state <> {State.SUCCESS:d} LIMIT 1", {"job": pk}
         ):
             _alert(job, Backfill.Alert.SUCCESS)
+
+
+_LOOKED_AT = f"""b.state = '{Backfill.State.STARTED}' AND (
+    b.on_failure <> '{OnFailure.WAIT}' OR COALESCE(b.request->'alert'->>'type', '') <> '')"""
+_JOBS_OF = """SELECT DISTINCT d.backfill_id FROM production_taskinstance i
+    JOIN production_backfilldate d ON d.family_id = i.workflow_instance_id WHERE i.id = ANY(%(ids)s::bigint[])"""
+
+
+def hold(instances: Sequence[int]) -> None:
+    """Before somebody operates on instances: the jobs that they are of, and that are looked at, stay as they are until the
+    transaction ends. To be taken before the instances' locks."""
+    sql.rows(
+        f"""SELECT b.id FROM production_backfill b WHERE b.id IN ({_JOBS_OF}) AND {_LOOKED_AT}
+            ORDER BY b.id FOR NO KEY UPDATE""",
+        {"ids": list(instances)},
+    )
+
+
+def look_again(instances: Sequence[int]) -> None:
+    """Somebody has operated on instances: where nothing moved any more in their jobs, something may move again."""
+    woken = sql.rows(
+        f"""UPDATE production_backfill b SET is_watched = true
+            WHERE b.id IN ({_JOBS_OF}) AND NOT b.is_watched AND {_LOOKED_AT} RETURNING b.id""",
+        {"ids": list(instances)},
+    )
+    if woken:
+        notify.notify(notify.DUE)
 
 
 def _alert(job: Backfill, outcome: Backfill.Alert) -> None:

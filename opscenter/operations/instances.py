@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from opscenter.base import clock, notify
 from opscenter.base.reasons import sentence
-from opscenter.engine import advance
+from opscenter.engine import advance, backfill_watch
 from opscenter.engine.locks import lock_with_downstream
 from opscenter.operations import force_rerun, reruns
 from opscenter.operations.arguments import arguments_of
@@ -23,7 +23,9 @@ from opscenter.workspaces.models import Workspace
 
 
 def read(ids: Sequence[int], workspace: Workspace, environment: str) -> dict[int, TaskInstance]:
-    """The instances of a workspace and environment, locked with everything directly downstream of them."""
+    """The instances of a workspace and environment, locked with everything directly downstream of them; and before them the
+    backfills that they are of."""
+    backfill_watch.hold(ids)
     lock_with_downstream(ids)
     found = TaskInstance.objects.filter(pk__in=ids, workspace=workspace, environment=environment)
     found = found.select_related("task", "version", "workspace__tenant")

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from extensions import envelope
 from opscenter.base import clock
 from opscenter.base.reasons import Invalid, Reason, Refused, sentence
+from opscenter.engine import backfill_watch
 from opscenter.operations import backfill_jobs, instances, tasks, telling
 from opscenter.operations.arguments import arguments_of
 from opscenter.operations.models import Operation, OperationTarget
@@ -34,6 +35,7 @@ class _Kind:
         message: what a message to extensions says of these.
         unknown: the reason when there is no such object.
         also: what else may speak against an operation that waited for extensions, beside the registry's table.
+        after: what follows when some of them were changed.
         leave: puts right what waits for objects that the operation was expected to change and did not.
     """
 
@@ -43,6 +45,7 @@ class _Kind:
     types: Callable[[Sequence[int]], set[str]]
     message: Callable[[Sequence[Any]], dict[str, Any]]
     unknown: str
+    after: Callable[[Sequence[int]], None] = lambda ids: None
     leave: Callable[[Operation, Sequence[int]], None] = lambda operation, ids: None
     also: Callable[[str, Any, Member], Reason | None] = lambda code, one, member: None
 
@@ -55,6 +58,7 @@ KINDS = {
         lambda ids: set(TaskInstance.objects.filter(pk__in=ids).values_list("node_type", flat=True)),
         lambda some: envelope.instances([one.pk for one in some]),
         "instance.unknown",
+        backfill_watch.look_again,
         instances.leave,
     ),
     "task": _Kind(
@@ -195,6 +199,7 @@ def act(operation: Operation, objects: Mapping[int, Any], refusals: Mapping[int,
         changed = [objects[pk] for pk in todo]
         KINDS[spec.object_type].effects[spec.code](changed, operation)
         telling.done(spec, operation, changed)
+        KINDS[spec.object_type].after(todo)
     leave(operation, [pk for pk, refused in refusals.items() if refused is not None])
     return todo
 

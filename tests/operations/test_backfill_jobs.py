@@ -9,10 +9,19 @@ from opscenter.base import clock
 from opscenter.base.reasons import say
 from opscenter.engine import backfill_watch, claim, retention
 from opscenter.production.explaining import explain_instance, short_reasons
-from opscenter.production.models import Attempt, Backfill, Task, TaskInstance, TaskVersion, WorkflowInstance
+from opscenter.production.models import (
+    Attempt,
+    Backfill,
+    Task,
+    TaskDependency,
+    TaskInstance,
+    TaskVersion,
+    WorkflowInstance,
+)
 from opscenter.production.rules.backfill import Mode, OnFailure
 from opscenter.production.rules.states import LIVE, WAITING, State
 from opscenter.workspaces.models import User
+from tests.operations.at_once import meanwhile
 from tests.operations.backfilling import (
     FIRST,
     backfill,
@@ -162,6 +171,50 @@ def test_after_a_failure_the_next_date_can_go_on(cast: Guarded, line: list[Task]
     pass_by()
     job.refresh_from_db()
     assert not job.is_watched, "nobody looks at it any more"
+
+
+@pytest.fixture
+def stuck(cast: Guarded) -> Backfill:
+    """Goes on after failures; of the second date everything but what waits for the failure of the first is over."""
+    a, b = cast.task("a"), cast.task("b")
+    TaskDependency.objects.create(
+        task=a, upstream=a, type="CrossCycleDependsOnSelf", output=f"acme_daily.{a.number}_out"
+    )
+    job = backfill(cast, a, b, count=3, mode=Mode.ADVANCED, on_failure=OnFailure.GO_ON)
+    succeed(get(job, D[0], "b"))
+    fail(get(job, D[0], "a"))
+    pass_by()
+    succeed(get(job, D[1], "b"))
+    pass_by()
+    assert ready(job) == set()
+    job.refresh_from_db()
+    assert not job.is_watched, "nothing moves"
+    return job
+
+
+@pytest.mark.parametrize("code", ["rerun", "set_success"])
+def test_a_failure_after_nothing_moved_any_more_is_acted_upon_too(cast: Guarded, stuck: Backfill, code: str) -> None:
+    cast.ask(code, [get(stuck, D[0], "a")])
+    if code == "rerun":
+        succeed(get(stuck, D[0], "a"))
+    fail(get(stuck, D[1], "a"))
+    pass_by()
+    assert ready(stuck) == {(D[2], "b")}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_looks_sees_what_somebody_sets_moving_at_the_same_moment(cast: Guarded, stuck: Backfill) -> None:
+    Backfill.objects.filter(pk=stuck.pk).update(is_watched=True)
+    with meanwhile(backfill_watch.run_backfills):
+        cast.ask("rerun", [get(stuck, D[0], "a")])
+    stuck.refresh_from_db()
+    assert stuck.is_watched
+
+
+def test_operations_on_the_instances_of_others_wake_no_job(cast: Guarded, stuck: Backfill) -> None:
+    cast.ask("rerun", [cast.instance(cast.task("other"), State.FAILURE)])
+    stuck.refresh_from_db()
+    assert not stuck.is_watched
 
 
 def test_after_a_failure_the_whole_job_can_stop(cast: Guarded, line: list[Task]) -> None:
