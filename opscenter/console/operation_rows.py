@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import Count, Min
+from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from extensions.models import Check
 from opscenter.console.access import ConsoleRequest, here
@@ -17,7 +19,7 @@ from opscenter.operations.registry import OPERATIONS
 from opscenter.operations.results import ids_of
 from opscenter.production import backfill_counts, selectors
 from opscenter.production.models import Backfill, Recurrence, Task, TaskInstance
-from opscenter.workspaces.models import User
+from opscenter.workspaces.models import User, Workspace
 
 RESULTS_SHOWN = 200
 """Objects on an operation's page, those that were left as they are first."""
@@ -84,6 +86,10 @@ def results_of(request: ConsoleRequest, operation: Operation) -> list[dict[str, 
             "name": names.name(target),
             "url": names.url(target),
             "id": target.object_id,
+            "is_hidden": names.is_hidden(target),
+            "workspace": _elsewhere(request, names.instances.get(target.object_id))
+            if target.object_type == "instance"
+            else None,
             "done": target.done,
             "is_unreached": (target.reason or {}).get("code") in ("operation.stopped", "operation.cancelled"),
             "task": names.tasks.get(target.object_id) if target.object_type == "task" else None,
@@ -92,6 +98,11 @@ def results_of(request: ConsoleRequest, operation: Operation) -> list[dict[str, 
         }
         for target in targets
     ]
+
+
+def _elsewhere(request: ConsoleRequest, instance: TaskInstance | None) -> Workspace | None:
+    """The workspace of an instance, where that is another one."""
+    return instance.workspace if instance is not None and instance.workspace_id != request.workspace.pk else None
 
 
 def title_for(request: ConsoleRequest, operation: Operation, count: int) -> str:
@@ -104,7 +115,11 @@ def title_for(request: ConsoleRequest, operation: Operation, count: int) -> str:
 
 
 class Names:
-    """The objects of some targets, as far as the reader may see them, each kind read at once."""
+    """The objects of some targets, as far as the reader may see them, each kind read at once.
+
+    Attributes:
+        hidden: instances that exist, and that the reader may not see.
+    """
 
     def __init__(self, request: ConsoleRequest, targets: Sequence[OperationTarget]) -> None:
         self._request = request
@@ -113,13 +128,18 @@ class Names:
         instances = [target.object_id for target in targets if target.object_type == "instance"]
         jobs = [target.object_id for target in targets if target.object_type == "backfill"]
         self.tasks: dict[int, Task] = selectors.tasks(*place).in_bulk(tasks) if tasks else {}
-        self.instances: dict[int, TaskInstance] = selectors.instances(*place).in_bulk(instances) if instances else {}
+        self.instances = self._instances(instances)
+        beyond = set(instances) - set(self.instances)
+        self.hidden = set(TaskInstance.objects.filter(pk__in=beyond).values_list("pk", flat=True)) if beyond else set()
         self.jobs: dict[int, Backfill] = backfill_counts.jobs(*place).in_bulk(jobs) if jobs else {}
 
     def name(self, target: OperationTarget) -> str:
+        """What it is called; a sentence in its place where the reader may not know."""
         if target.object_type == "backfill":
             job = self.jobs.get(target.object_id)
             return job.name if job is not None else ""
+        if self.is_hidden(target):
+            return _("In a workspace that you may not see")
         task = self._task(target)
         return task.name if task is not None else ""
 
@@ -131,7 +151,20 @@ class Names:
             return ""
         if target.object_type == "task":
             return here(self._request, "task", number=task.number)
-        return here(self._request, "instance", pk=target.object_id)
+        workspace = self.instances[target.object_id].workspace_id
+        place = {"workspace_id": workspace, "env": self._request.environment.value.lower()}
+        return reverse("console:instance", kwargs=place | {"pk": target.object_id})
+
+    def is_hidden(self, target: OperationTarget) -> bool:
+        """It exists in a workspace that the reader is no member of."""
+        return target.object_type == "instance" and target.object_id in self.hidden
+
+    def _instances(self, ids: Sequence[int]) -> dict[int, TaskInstance]:
+        """Those that the reader may see; an operation may reach other workspaces."""
+        if not ids:
+            return {}
+        found = TaskInstance.objects.visible_to(self._request.user).filter(environment=self._request.environment)
+        return found.select_related("task__owner", "workflow_instance", "workspace").in_bulk(ids)
 
     def _task(self, target: OperationTarget) -> Task | None:
         if target.object_type == "task":

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 
 from opscenter.base import clock
 from opscenter.operations.models import Operation
-from opscenter.production.models import InstanceEdge, ResourceGroup, TaskInstance
+from opscenter.production.models import InstanceEdge, ResourceGroup, Task, TaskInstance
 from opscenter.production.rules.states import State
 from opscenter.workspaces.models import Member, User, Workspace
 from tests.cast import Cast, usable_group
@@ -174,6 +175,33 @@ def test_one_under_way_is_told_and_live(cast: Cast) -> None:
     for part in ("Under way", "1 of 2 instances are back", "Being stopped", "data-refresh", "from the instance itself"):
         assert part in html, part
     assert "Force rerun downstream step_0" in html, "it was asked for of one instance"
+
+
+def test_results_in_other_workspaces_have_names_for_those_who_may_see_them(cast: Cast) -> None:
+    other = Workspace.objects.create(tenant=cast.tenant, name="elsewhere")
+    Member.objects.create(workspace=other, user=cast.admin, roles=["role_project_admin"])
+    here, there = chain(cast, State.SUCCESS, State.SUCCESS)
+    Task.objects.filter(pk=there.task_id).update(workspace=other, name="their_step")
+    TaskInstance.objects.filter(pk=there.pk).update(workspace=other)
+    chosen = {"start": "self", "workspaces": [cast.workspace.pk, other.pk]}
+    do(cast.admin, cast, "force-rerun", here, **chosen)
+    operation = Operation.objects.get()
+    assert {target.done for target in operation.targets.all()} == {True}
+    html = as_user(cast.admin).get(url(cast, "operation", pk=operation.pk)).content.decode()
+    address = reverse("console:instance", kwargs={"workspace_id": other.pk, "env": "prod", "pk": there.pk})
+    for part in ("their_step", f'href="{address}"', '<span class="tag">elsewhere</span>'):
+        assert part in html, part
+    assert as_user(cast.admin).get(address).status_code == 200
+    browser = as_user(cast.operator)
+    html = browser.get(url(cast, "operation", pk=operation.pk)).content.decode()
+    assert "their_step" not in html and "elsewhere" not in html
+    assert "In a workspace that you may not see" in html
+    answer = browser.get(url(cast, "operation_results_csv", pk=operation.pk))
+    text = b"".join(answer.streaming_content).decode()  # type: ignore[attr-defined]
+    assert "their_step" not in text and "In a workspace that you may not see" in text
+    TaskInstance.objects.filter(pk=there.pk).delete()
+    html = browser.get(url(cast, "operation", pk=operation.pk)).content.decode()
+    assert "In a workspace that you may not see" not in html, "it is gone, wherever it was"
 
 
 def test_buttons_say_why_it_cannot_be_forced(cast: Cast) -> None:
