@@ -27,6 +27,7 @@ TASKS_SHOWN = 200
 _STATES = {
     Backfill.State.MAKING: Look("running", "running", Backfill.State.MAKING.label),
     Backfill.State.READY: Look("not_run", "circle", Backfill.State.READY.label),
+    Backfill.State.STOPPING: Look("failure", "circle-stop", Backfill.State.STOPPING.label),
     Backfill.State.STOPPED: Look("failure", "circle-stop", Backfill.State.STOPPED.label),
 }
 _PAUSED = Look("frozen", "circle-pause", gettext_lazy("Paused"))
@@ -64,7 +65,7 @@ def is_moving(job: Backfill, counts: Counts, operation: Operation | None) -> boo
     """Whether it may change by itself at any moment."""
     if job.state == Backfill.State.ASKED:
         return operation is not None and operation.status == Operation.Status.CHECKING
-    if job.state == Backfill.State.MAKING:
+    if job.state in (Backfill.State.MAKING, Backfill.State.STOPPING) or job.is_rerunning:
         return True
     if job.state == Backfill.State.STOPPED:
         return any(counts.by_state[state] for state in LIVE)  # until the last program has ended

@@ -23,7 +23,7 @@ from opscenter.engine.links import Links
 from opscenter.engine.locks import repeated
 from opscenter.production.models import Backfill, BackfillDate, ResourceGroup, Task, TaskVersion, WorkflowInstance
 from opscenter.production.node_types import HTTP_TRIGGER, NODE_TYPES
-from opscenter.production.rules.backfill import OnFailure, Part, RunWindow, earliest_start
+from opscenter.production.rules.backfill import Part, RunWindow, earliest_start
 from opscenter.production.rules.planning import Planned
 from opscenter.production.rules.states import Kind, State
 
@@ -106,7 +106,7 @@ def start(job: Backfill) -> None:
     settings = Settings.of(job)
     now = clock.now()
     job.state, job.is_paused = Backfill.State.STARTED, False
-    job.is_watched = job.on_failure != OnFailure.WAIT or bool(job.request.get("alert"))
+    job.is_watched = job.is_looked_at
     job.started_at = now
     job.due_at = settings.window.closes(now, settings.zone) if settings.window else None
     job.save(update_fields=["state", "is_paused", "is_watched", "started_at", "due_at"])
@@ -122,8 +122,9 @@ def start(job: Backfill) -> None:
     notify.notify(notify.DUE)
 
 
-def hold_until(job: Backfill, opens: datetime, now: datetime) -> None:
-    """What has not started waits at least until the run window opens; nothing changes while it is open."""
+def hold_until(job: Backfill, opens: datetime, now: datetime, ids: Sequence[int] | None = None) -> None:
+    """What has not started waits at least until the run window opens; nothing changes while it is open. Of all of the job, or
+    of these instances."""
     if opens <= now:
         return
     waiting = (State.NOT_RUN, State.WAIT_TIME, State.WAIT_RESOURCE, State.FAILURE)
@@ -133,13 +134,14 @@ def hold_until(job: Backfill, opens: datetime, now: datetime) -> None:
                 JOIN production_backfilldate d ON d.family_id = i.workflow_instance_id
                 WHERE d.backfill_id = %(job)s AND i.state IN ({", ".join(str(int(one)) for one in waiting)})
                 AND (i.not_before IS NULL OR i.not_before < %(opens)s)
+                {"" if ids is None else "AND i.id = ANY(%(ids)s::bigint[])"}
                 ORDER BY i.id FOR NO KEY UPDATE OF i
             )
             UPDATE production_taskinstance i SET
                 not_before = %(opens)s,
                 due_at = CASE WHEN i.due_at IS NOT NULL THEN %(opens)s END
             FROM held WHERE held.id = i.id RETURNING i.id, i.state""",
-        {"job": job.pk, "opens": opens},
+        {"job": job.pk, "opens": opens} | ({} if ids is None else {"ids": list(ids)}),
     )
     advance.place(sorted(pk for pk, state in held if state == State.WAIT_RESOURCE), {State.WAIT_RESOURCE})
 

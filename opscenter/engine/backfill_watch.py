@@ -8,7 +8,7 @@ from django.db.models import Min
 
 from opscenter.base import clock, notify, sql
 from opscenter.base.due import Source
-from opscenter.engine import advance, backfill_jobs, backfill_make
+from opscenter.engine import advance, backfill_batches, backfill_make
 from opscenter.engine.backfill_jobs import OF_JOB
 from opscenter.engine.locks import lock_with_downstream, repeated
 from opscenter.production.models import Backfill
@@ -51,12 +51,16 @@ def _close_window(pk: int) -> None:
 def _look(pk: int) -> None:
     """Stop the job, or let the dates after a failed one go on, once nothing moves in that one any more."""
     job = _locked(pk)
+    if job.is_rerunning:
+        return  # what has not been put back yet is no failure
     if not job.is_watched or job.state != Backfill.State.STARTED:
         Backfill.objects.filter(pk=pk).update(is_watched=False)
         return
     if job.on_failure == OnFailure.STOP:
-        if failed := _failed(pk):
-            backfill_jobs.stop(job, {"code": "backfill.stopped_by_failure", "params": {"instance": failed[0][0]}})
+        if failed := _failed(pk, since=job.started_at):
+            backfill_batches.stop_by_itself(
+                job, {"code": "backfill.stopped_by_failure", "params": {"instance": failed[0][0]}}
+            )
             _alert(job, Backfill.Alert.FAILURE)
             return
     elif job.on_failure == OnFailure.GO_ON:
@@ -128,9 +132,11 @@ def _let_go_on(pk: int) -> None:
         notify.notify(notify.DUE)
 
 
-def _failed(pk: int) -> list[tuple[Any, ...]]:
-    failed = f"i.state = {State.FAILURE:d} AND i.due_at IS NULL"
-    return sql.rows(f"SELECT i.id {OF_JOB} WHERE d.backfill_id = %(job)s AND {failed} LIMIT 1", {"job": pk})
+def _failed(pk: int, since: datetime | None = None) -> list[tuple[Any, ...]]:
+    """An instance that has failed; or that has failed since."""
+    which = f"i.state = {State.FAILURE:d} AND i.due_at IS NULL" + (" AND i.state_at > %(since)s" if since else "")
+    values = {"job": pk} | ({"since": since} if since else {})
+    return sql.rows(f"SELECT i.id {OF_JOB} WHERE d.backfill_id = %(job)s AND {which} LIMIT 1", values)
 
 
 def _moves(pk: int) -> bool:

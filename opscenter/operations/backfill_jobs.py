@@ -6,8 +6,10 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from opscenter.base.reasons import Reason, sentence
+from opscenter.engine import backfill_batches as batches
 from opscenter.engine import backfill_jobs as jobs
 from opscenter.engine import backfill_make
+from opscenter.operations import backfill_steps
 from opscenter.operations.models import Operation
 from opscenter.production.models import Backfill
 from opscenter.workspaces.models import Member, Workspace
@@ -49,12 +51,14 @@ def _resume(found: Sequence[Backfill], operation: Operation) -> None:
 def _stop(found: Sequence[Backfill], operation: Operation) -> None:
     reason = {"code": "backfill.stopped", "params": {"user": operation.actor.username}}
     for job in found:
-        jobs.stop(job, reason, operation.pk)
+        batches.begin_stop(job, reason)
+    backfill_steps.go(found, operation)
 
 
 def _rerun(found: Sequence[Backfill], operation: Operation) -> None:
     for job in found:
-        jobs.rerun(job, operation.pk)
+        batches.begin_rerun(job, operation.pk)
+    backfill_steps.go(found, operation)
 
 
 EFFECTS: dict[str, Callable[[Sequence[Backfill], Operation], None]] = {
@@ -108,9 +112,14 @@ def _nothing_failed(params: Mapping[str, Any]) -> str:
     return _("No instance of the backfill has failed.")
 
 
+@sentence("backfill.rerunning")
+def _rerunning(params: Mapping[str, Any]) -> str:
+    return _("What failed of it is being rerun at this moment.")
+
+
 @sentence("backfill.paused")
 def _paused(params: Mapping[str, Any]) -> str:
-    return _("%(user)s paused the backfill.") % params
+    return _("%(user)s paused the backfill.") % params if "user" in params else _("The backfill is paused.")
 
 
 @sentence("backfill.resumed")

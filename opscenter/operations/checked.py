@@ -119,6 +119,7 @@ def settle(operation: Operation, address: str | None = None) -> None:
                 jobs.go_on(operation, address)
             else:
                 carry_out(operation, membership(operation.actor, operation.workspace_id), address)
+                jobs.hand_over(operation, address)
         case Outcome.BLOCKED:
             _block(operation)
 

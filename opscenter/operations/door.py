@@ -221,6 +221,7 @@ def submit(
         jobs.go_on(operation, actor.address)
     else:
         carry_out(operation, member, actor.address, judged=(objects, refusals))
+        jobs.hand_over(operation, actor.address)
     return operation
 
 

@@ -22,6 +22,7 @@ from opscenter.operations.arguments import Arguments, Values, arguments_of, only
 from opscenter.operations.dependencies import numbers
 from opscenter.operations.downstream import within
 from opscenter.operations.models import Operation, OperationTarget
+from opscenter.operations.outcomes import outcome_of
 from opscenter.operations.permits import missing
 from opscenter.operations.reach import KILL, RERUN, Reach, Reached, unasked
 from opscenter.production.models import InstanceEdge, TaskInstance
@@ -30,7 +31,6 @@ from opscenter.production.selectors import edges_in_run
 from opscenter.workspaces.models import Member, User, Workspace
 from opscenter.workspaces.roles import Permission
 
-Status = Operation.Status
 CODE = "force_rerun"
 MOST = 5000
 """Instances that one operation puts back."""
@@ -238,8 +238,7 @@ def _go_on(pk: int) -> None:
         _put_back(again, operation)
         notify.notify(notify.DUE)
     if not targets.filter(done=None).exists():
-        done, refused = (targets.filter(done=one).exists() for one in (True, False))
-        operation.status = Status.PARTLY if done and refused else Status.APPLIED if done else Status.REFUSED
+        operation.status = outcome_of(operation)
         operation.save(update_fields=["status"])
 
 

@@ -13,9 +13,10 @@ from opscenter.base import clock
 from opscenter.base.reasons import Forbidden, NotFound, Reason, Refused, sentence
 from opscenter.engine import chores
 from opscenter.engine.locks import repeated
-from opscenter.operations import force_rerun
+from opscenter.operations import backfill_steps, force_rerun
 from opscenter.operations.actor import Actor
 from opscenter.operations.models import Operation
+from opscenter.operations.outcomes import outcome_of
 from opscenter.operations.permits import member_of, membership, missing
 from opscenter.operations.registry import OPERATIONS
 from opscenter.operations.results import act, leave, look_at
@@ -44,14 +45,22 @@ def go_on(operation: Operation, address: str | None) -> None:
         "operation.start",
         workspace=operation.workspace,
         obj=("operation", operation.pk, ""),
-        params={
-            "operation": operation.code,
-            "count": operation.targets.filter(done=None).count(),
-            "comment": operation.comment,
-        },
+        params={"operation": operation.code, "count": _size(operation), "comment": operation.comment},
         address=address,
     )
     chores.queue(run, operation.pk)
+
+
+def hand_over(operation: Operation, address: str | None) -> None:
+    """Have a worker do what an operation that was carried out has begun only."""
+    if operation.status == Status.RUNNING and is_job(operation):
+        go_on(operation, address)
+
+
+def _size(operation: Operation) -> int:
+    if OPERATIONS[operation.code].object_type == "backfill":
+        return backfill_steps.count(operation)
+    return operation.targets.filter(done=None).count()
 
 
 def run(operation_id: int) -> None:
@@ -66,6 +75,11 @@ def _step(operation_id: int) -> bool:
     found = operation.filter(pk=operation_id, status=Status.RUNNING).first()
     if found is None:
         return False
+    if OPERATIONS[found.code].object_type == "backfill":
+        if not backfill_steps.step(found):
+            _end(found)
+            return False
+        return True
     # objects that are judged together are done together
     most = None if OPERATIONS[found.code].together else BATCH
     waiting = list(found.targets.filter(done=None).order_by("pk").values_list("object_id", flat=True)[:most])
@@ -80,7 +94,7 @@ def _step(operation_id: int) -> bool:
 def _end(operation: Operation) -> None:
     done = operation.targets.filter(done=True).count()
     refused = operation.targets.filter(done=False).count()
-    operation.status = Status.REFUSED if not done else Status.PARTLY if refused else Status.APPLIED
+    operation.status = outcome_of(operation)
     operation.settled_at = clock.now()
     operation.save(update_fields=["status", "settled_at"])
     audit.record(
@@ -114,10 +128,14 @@ def cancel(actor: Actor, workspace: Any, operation_id: int) -> Operation:
         raise Refused("operation.not_running", status=operation.status)
     left = list(operation.targets.filter(done=None).values_list("object_id", flat=True))
     by = {"user": str(actor.user)}
+    is_of_backfill = OPERATIONS[operation.code].object_type == "backfill"
+    if is_of_backfill:
+        backfill_steps.cancelled(operation, by)
     operation.targets.filter(done=None).update(
         done=False, reason=Reason("operation.stopped", by).as_json(), open_code=None
     )
-    leave(operation, left)
+    if not is_of_backfill:
+        leave(operation, left)
     operation.status, operation.settled_at = Status.CANCELLED, clock.now()
     operation.save(update_fields=["status", "settled_at"])
     audit.record(

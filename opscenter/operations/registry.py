@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from opscenter.base.reasons import Reason, sentence
 from opscenter.operations.arguments import OWNER, PRIORITY, RESOURCE_GROUP, Arguments
+from opscenter.operations.backfill_steps import REACHES
 from opscenter.operations.dependencies import UPSTREAM
 from opscenter.operations.downstream import DOWNSTREAM
 from opscenter.operations.force_rerun import FORCE
@@ -219,6 +220,7 @@ OPERATIONS: dict[str, OperationSpec] = {
             job_states=frozenset({Job.MAKING, Job.READY, Job.STARTED}),
             object_type="backfill",
             danger=True,
+            reach=REACHES["stop_backfill"],
         ),
         OperationSpec(
             "rerun_backfill",
@@ -226,6 +228,7 @@ OPERATIONS: dict[str, OperationSpec] = {
             Permission.OPERATE_INSTANCE,
             job_states=frozenset({Job.STARTED, Job.STOPPED}),
             object_type="backfill",
+            reach=REACHES["rerun_backfill"],
         ),
         OperationSpec(
             "undeploy_task",
@@ -320,6 +323,8 @@ def _backfill_refusal(spec: OperationSpec, job: Backfill) -> Reason | None:
         return Reason("backfill.state", {"state": job.state, "operation": spec.code})
     if spec.frozen is not None and job.is_paused is not spec.frozen:
         return Reason("backfill.paused_already" if job.is_paused else "backfill.not_paused")
+    if spec.code == "rerun_backfill" and job.is_rerunning:
+        return Reason("backfill.rerunning")
     if spec.code == "rerun_backfill" and job.dates.filter(is_made=False).exists():
         return Reason("backfill.half_made")
     if job.state == Backfill.State.STARTED or spec.code == "rerun_backfill":

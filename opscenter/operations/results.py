@@ -1,6 +1,5 @@
 """What operations are done to, and what comes of them: every target judged, changed, and its result written."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ from extensions import envelope
 from opscenter.base import clock
 from opscenter.base.reasons import Invalid, Reason, Refused, sentence
 from opscenter.engine import backfill_watch
-from opscenter.operations import backfill_jobs, instances, tasks, telling
+from opscenter.operations import backfill_jobs, backfill_steps, instances, outcomes, tasks, telling
 from opscenter.operations.arguments import arguments_of
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.registry import OPERATIONS, OperationSpec, refusal
@@ -76,6 +75,7 @@ KINDS = {
         lambda ids: set(),
         lambda some: {},  # it is asked for at a door of its own: backfills.ask
         "backfill.unknown",
+        leave=backfill_steps.leave,
         also=backfill_jobs.look_again,
     ),
 }
@@ -160,7 +160,9 @@ def carry_out(
         objects, refusals = judged
         todo = act(operation, objects, refusals)
     # an effect may go on by itself
-    operation.status = Status.RUNNING if operation.targets.filter(done=None).exists() else outcome_of(operation)
+    operation.status = (
+        Status.RUNNING if operation.targets.filter(done=None).exists() else outcomes.outcome_of(operation)
+    )
     operation.settled_at = clock.now()
     operation.save(update_fields=["status", "settled_at"])
     audit.record(
@@ -184,16 +186,10 @@ def waiting_of(operation: Operation) -> list[int]:
     return list(waiting.order_by("pk").values_list("object_id", flat=True))
 
 
-def outcome_of(operation: Operation) -> Status:
-    """How an operation ended of whose targets none waits any more."""
-    done, refused = (operation.targets.filter(done=one).exists() for one in (True, False))
-    return Status.PARTLY if done and refused else Status.APPLIED if done else Status.REFUSED
-
-
 def act(operation: Operation, objects: Mapping[int, Any], refusals: Mapping[int, Reason | None]) -> list[int]:
     """Write a result for each of these targets, and do the operation to those that allow it; returns them."""
     spec = OPERATIONS[operation.code]
-    _write_results(operation, refusals)
+    outcomes.write(operation.targets.filter(object_type=spec.object_type), refusals)
     todo = [pk for pk, refused in refusals.items() if refused is None]
     if todo:
         changed = [objects[pk] for pk in todo]
@@ -227,16 +223,6 @@ def look_at(
     refusals = judge(spec, objects, waiting, member, arguments_of(operation))
     also = KINDS[spec.object_type].also
     return objects, {pk: refused or also(spec.code, objects[pk], member) for pk, refused in refusals.items()}
-
-
-def _write_results(operation: Operation, refusals: Mapping[int, Reason | None]) -> None:
-    """One statement for all that were done, and one for each reason why others were not."""
-    own = operation.targets.filter(object_type=OPERATIONS[operation.code].object_type, done=None)
-    by_reason: dict[str, tuple[Reason | None, list[int]]] = {}
-    for pk, refused in refusals.items():
-        by_reason.setdefault(json.dumps(refused and refused.as_json(), sort_keys=True), (refused, []))[1].append(pk)
-    for refused, ids in by_reason.values():
-        own.filter(object_id__in=ids).update(done=refused is None, reason=refused and refused.as_json(), open_code=None)
 
 
 @sentence("operation.comment")

@@ -27,6 +27,7 @@ class Backfill(models.Model):
         MAKING = "making", _("Being made")
         READY = "ready", _("Not started")  # made, and starts when somebody says so
         STARTED = "started", _("Started")
+        STOPPING = "stopping", _("Being stopped")  # batch by batch; nothing more of it is made
         STOPPED = "stopped", _("Stopped")
 
     class Alert(models.TextChoices):
@@ -46,6 +47,7 @@ class Backfill(models.Model):
     fingerprint = models.CharField(max_length=64)
     on_failure = models.CharField(max_length=8, choices=[(one.value, one.value) for one in OnFailure])
     is_watched = models.BooleanField(default=False, help_text="a failure, or its end, is to be acted upon")
+    is_rerunning = models.BooleanField(default=False, help_text="what failed is being put back, batch by batch")
     alert = models.CharField(
         max_length=8, choices=Alert.choices, blank=True, help_text="how it ended, until its creator has looked at it"
     )
@@ -53,7 +55,7 @@ class Backfill(models.Model):
     tasks = models.IntegerField()
     instances = models.IntegerField(help_text="as planned")
     made = models.IntegerField(default=0, help_text="instances that exist already")
-    started_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True, help_text="last, also by a rerun: what failed before does not count")
     due_at = models.DateTimeField(null=True)
     reason = models.JSONField(null=True, help_text="why it stopped or was refused")
 
@@ -67,6 +69,11 @@ class Backfill(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_looked_at(self) -> bool:
+        """Somebody wants to know how it ends, or what happens next depends on its failures."""
+        return self.on_failure != OnFailure.WAIT or bool(self.request.get("alert"))
 
 
 class BackfillDate(models.Model):
