@@ -18,7 +18,7 @@ from opscenter.engine import backfill_batches as batches
 from opscenter.operations import outcomes, telling
 from opscenter.operations.models import Operation
 from opscenter.operations.reach import KILL, MOST_ASKED, RERUN, Reach, Reached, unasked
-from opscenter.production.models import Backfill, BackfillDate, Task, TaskInstance
+from opscenter.production.models import Backfill, BackfillDate, Task, TaskInstance, TaskVersion
 from opscenter.production.rules.states import LIVE, State
 from opscenter.workspaces.models import Member
 
@@ -50,8 +50,9 @@ class _Steps:
 def go(jobs: Sequence[Backfill], operation: Operation) -> None:
     """Do what was begun with these jobs: all of it now, where that is little; else their targets stay without a result, and
     a worker calls ``step``."""
-    targets = operation.targets.filter(object_type="backfill", object_id__in=[job.pk for job in jobs])
-    targets.update(done=None)
+    targets = operation.targets.filter(object_type="backfill")
+    leave(operation, list(targets.filter(done=False).values_list("object_id", flat=True)))
+    targets.filter(object_id__in=[job.pk for job in jobs]).update(done=None)
     found = STEPS[operation.code].found
     if sum(found(job).values("pk")[: AT_ONCE + 1].count() for job in jobs) <= AT_ONCE:
         while step(operation):
@@ -161,7 +162,8 @@ def _stop(job: Backfill, instances: Sequence[TaskInstance], operation: Operation
 
 
 def _rerun(job: Backfill, instances: Sequence[TaskInstance], operation: Operation) -> Results:
-    kept = unasked(operation, RERUN, instances)
+    able = [one for one in instances if one.state == State.FAILURE and _may_rerun(one)]
+    kept = unasked(operation, RERUN, able)
     again = batches.rerun_some(job, [one.pk for one in instances if one.pk not in kept], operation.pk)
     telling.of_instances(telling.RERUN, [one for one in instances if one.pk in again], operation)
     results: Results = dict.fromkeys(kept, Reason("backfill.not_asked"))
@@ -171,9 +173,13 @@ def _rerun(job: Backfill, instances: Sequence[TaskInstance], operation: Operatio
 def _why_not(instance: TaskInstance, again: Collection[int]) -> Reason | None:
     if instance.pk in again:
         return None
-    if instance.state != State.FAILURE:
+    if _may_rerun(instance):
         return Reason("backfill.failed_no_longer")
     return Reason("operation.rerun_denied", {"mode": instance.version.rerun_mode})
+
+
+def _may_rerun(instance: TaskInstance) -> bool:
+    return instance.attempt == 0 or instance.version.rerun_mode != TaskVersion.RerunMode.ALL_DENIED
 
 
 STEPS = {
