@@ -16,7 +16,7 @@ from opscenter.console.templatetags import looks
 from opscenter.console.templatetags.looks import Look
 from opscenter.operations.backfill_request import BackfillRequest, from_json
 from opscenter.operations.backfills import Preview
-from opscenter.operations.models import Operation
+from opscenter.operations.models import Operation, OperationTarget
 from opscenter.production.backfill_counts import Counts, Standing
 from opscenter.production.models import Backfill
 from opscenter.production.rules.backfill import Part
@@ -70,6 +70,13 @@ def is_moving(job: Backfill, counts: Counts, operation: Operation | None) -> boo
     if job.state == Backfill.State.STOPPED:
         return any(counts.by_state[state] for state in LIVE)  # until the last program has ended
     return job.state == Backfill.State.STARTED and counts.standing is Standing.RUNNING
+
+
+def under_way(job: Backfill) -> Operation | None:
+    """What is being done to a whole job at this moment, or waits for extensions. Index: operation_target."""
+    targets = OperationTarget.objects.filter(object_type="backfill", object_id=job.pk, done=None)
+    target = targets.exclude(operation=job.operation).select_related("operation__actor").order_by("-pk").first()
+    return target.operation if target else None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from opscenter.engine import backfill_watch
+from opscenter.engine import backfill_batches, backfill_watch
+from opscenter.operations import backfill_steps, jobs
 from opscenter.operations.models import Operation
 from opscenter.production.models import Backfill, Task, TaskInstance
 from opscenter.production.rules.backfill import Mode
@@ -276,3 +277,90 @@ def test_the_dialog_asks_at_which_ends_to_tell_and_the_top_bar_tells_until_it_is
     looked = client.get(page).content.decode()
     assert "something failed and nothing goes on" in looked
     assert "ended-menu" not in client.get(tasks).content.decode()
+
+
+# what is done to a whole job
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any operation is a large one."""
+    monkeypatch.setattr(backfill_steps, "AT_ONCE", 0)
+    monkeypatch.setattr(backfill_batches, "BATCH", 1)
+
+
+def operate(cast: Guarded, code: str, job: Backfill, **headers: str) -> Any:
+    client = as_user(cast.operator)
+    return client.post(url(cast, "backfill_operate", code=code), {"id": job.pk, "comment": "now"}, headers=headers)
+
+
+@pytest.mark.usefixtures("large")
+def test_a_large_stop_answers_at_once_with_its_progress_and_can_be_cancelled(cast: Guarded, line: list[Task]) -> None:
+    job = backfill(cast, line[0], mode=Mode.DESCENDANTS)
+    answer = operate(cast, "stop", job)
+    operation = Operation.objects.get(code="stop_backfill")
+    assert answer["Location"] == url(cast, "operation", pk=operation.pk)
+    client = as_user(cast.operator)
+    page = client.get(url(cast, "backfill", pk=job.pk)).content.decode()
+    for part in ("Being stopped", "A worker is about to begin", 'data-refresh="0.5"', answer["Location"]):
+        assert part in page, part
+    for _ in range(2):
+        jobs._step(operation.pk)
+    page = client.get(url(cast, "backfill", pk=job.pk)).content.decode()
+    assert "1 of 3" in page
+    html = client.get(answer["Location"]).content.decode()
+    for part in ("1 of 4", "To come", "Cancel operation", f"Stop all {job.name}"):
+        assert part in html, part
+    cancel = url(cast, "operation_cancel", pk=operation.pk)
+    assert "goes on as before" in client.get(cancel).content.decode()
+    client.post(cancel)
+    html = client.get(answer["Location"]).content.decode()
+    for part in ("Cancelled", "cancelled it half way", "Stop all again"):
+        assert part in html, part
+    again = client.get(url(cast, "backfill_operate", code="stop"), {"again": operation.pk}).content.decode()
+    assert job.name in again and "Stop 1 backfill" in again
+    assert "To the operation" not in client.get(url(cast, "backfill", pk=job.pk)).content.decode()
+
+
+def test_a_small_one_is_done_with_the_answer(cast: Guarded, line: list[Task]) -> None:
+    job = backfill(cast, line[0], mode=Mode.DESCENDANTS)
+    client = as_user(cast.operator)
+    address = url(cast, "backfill_operate", code="stop")
+    html = client.post(address, {"id": job.pk, "comment": ""}, follow=True).content.decode()
+    assert "Done: Stop 1 backfill." in html
+
+
+def test_what_could_not_be_rerun_of_it_can_be_asked_for_again(cast: Guarded) -> None:
+    never = cast.task("never", version={"rerun_mode": "AllDenied"})
+    job = backfill(cast, never, cast.task("free"), mode=Mode.ADVANCED)
+    TaskInstance.objects.filter(task=never).update(attempt=1)
+    cast.ask("stop_backfill", [job])
+    operation = cast.ask("rerun_backfill", [job])
+    client = as_user(cast.operator)
+    html = client.get(url(cast, "operation", pk=operation.pk)).content.decode()
+    for part in ("Partly applied", "The task&#x27;s rerun setting is “Never”", "Rerun failed again"):
+        assert part in html, part
+    address = url(cast, "backfill_operate", code="rerun")
+    assert job.name in client.get(address, {"again": operation.pk}).content.decode()
+
+
+def test_verdicts_are_seen_on_the_page_of_the_job(cast: Guarded, line: list[Task]) -> None:
+    cast.extension("Guard", points=["pre-kill-instance"])
+    job = backfill(cast, line[0], mode=Mode.DESCENDANTS)
+    client = as_user(cast.operator)
+    question = client.get(url(cast, "backfill_operate", code="stop"), {"id": job.pk}).content.decode()
+    assert "Checked by 1 extension first: Guard" in question
+    assert "Guard" not in client.get(url(cast, "backfill_operate", code="rerun"), {"id": job.pk}).content.decode()
+    dialog = operate(cast, "stop", job, **{"HX-Request": "true"}).content.decode()
+    assert "Waiting for 1 extension" in dialog
+    operation = Operation.objects.get(code="stop_backfill")
+    page = client.get(url(cast, "backfill", pk=job.pk)).content.decode()
+    for part in ("Extensions are asked about 3 instances first", "Guard", 'data-refresh="0.5"'):
+        assert part in page, part
+    assert "being checked by extensions" in page, "the button says why it cannot be asked for twice"
+    say(check_of(operation), "FAIL", "The auditors are reading it.")
+    page = client.get(url(cast, "backfill", pk=job.pk)).content.decode()
+    assert "Extensions are asked about" not in page
+    html = client.get(url(cast, "operation", pk=operation.pk)).content.decode()
+    for part in ("The extension “Guard” blocked it.", "The auditors are reading it.", "Stop all again"):
+        assert part in html, part

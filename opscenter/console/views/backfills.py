@@ -3,6 +3,7 @@
 import uuid
 from typing import Any
 
+from django.db.models import Count, Q
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
@@ -25,14 +26,17 @@ from opscenter.console.backfill_parts import (
     order_in_words,
     parameters_of,
     preview_of,
+    under_way,
 )
 from opscenter.console.check_parts import cards_of, elapsed
 from opscenter.console.filters import latest_bizdate, query_string
 from opscenter.console.forms import refuse
 from opscenter.console.operation_parts import buttons
+from opscenter.console.views.operation_page import SOON
 from opscenter.operations import backfills
 from opscenter.operations.backfill_request import from_json
 from opscenter.operations.models import Operation
+from opscenter.operations.registry import OPERATIONS
 from opscenter.production import backfill_counts, selectors
 from opscenter.production.models import Backfill
 from opscenter.production.rules.backfill import Mode
@@ -93,7 +97,8 @@ def backfill(request: ConsoleRequest, pk: int) -> HttpResponse:
     by_date = backfill_counts.of_dates(job)
     counts = backfill_counts.of_jobs([job])[job.pk]
     operation = Operation.objects.filter(pk=job.operation or 0).first()
-    cards = cards_of(request, operation, "") if operation else []
+    doing = under_way(job)
+    cards = cards_of(request, doing or operation, "") if doing or operation else []
     used = elapsed(cards)
     moving = is_moving(job, counts, operation)
     context = {
@@ -104,6 +109,7 @@ def backfill(request: ConsoleRequest, pk: int) -> HttpResponse:
         "reason": _reason(job, operation),
         "actions": [one for one in buttons(request, job) if one["code"] != backfills.CODE],
         "cards": [(card, used.get(card.pk, 0)) for card in cards],
+        "doing": _doing(request, doing) if doing else None,
         "is_asked": job.state == Backfill.State.ASKED,
         "is_making": job.state == Backfill.State.MAKING,
         "counts": counts,
@@ -124,12 +130,26 @@ def backfill(request: ConsoleRequest, pk: int) -> HttpResponse:
         "again_why_not": _why_not(request),
         "crumbs": [(_("Backfills"), here(request, "backfill_list"))],
         "poll_url": request.path + "?live=1",
-        "every": live.QUICK if moving else None,
+        "every": SOON if doing else live.QUICK if moving else None,
         "zone": request.workspace.tenant.time_zone,
     }
     if is_partial(request) and "live" in request.GET:
         return live.fragment(request, "console/backfills/live.html", context)
     return live.whole(request, "console/backfills/page.html", context)
+
+
+def _doing(request: ConsoleRequest, operation: Operation) -> dict[str, Any]:
+    """What is being done to the whole job: whom it waits for, or how far it is."""
+    targets = operation.targets.filter(object_type="instance").aggregate(
+        total=Count("pk"), reached=Count("pk", Q(done__isnull=False))
+    )
+    return {
+        "operation": operation,
+        "name": OPERATIONS[operation.code].name,
+        "url": here(request, "operation", pk=operation.pk),
+        "is_checking": operation.status == Operation.Status.CHECKING,
+        **targets,
+    }
 
 
 def _reason(job: Backfill, operation: Operation | None) -> str:

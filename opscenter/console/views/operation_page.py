@@ -121,8 +121,15 @@ def _cancel_job(request: ConsoleRequest, found: Operation) -> HttpResponse:
         "%(n)s objects have not been reached and stay as they are. What was done stays done.",
         left,
     )
+    text %= {"n": left}
+    if found.code == "stop_backfill":
+        text = _(
+            "What has not been stopped goes on as before: nothing of it waits for ever. What was stopped stays stopped."
+        )
+    elif found.code == "rerun_backfill":
+        text = _("What has not been put back stays failed. What was put back runs.")
     title = _("Cancel “%(operation)s”?") % {"operation": _title(request, found)}
-    return _ask(request, found, title=title, text=text % {"n": left}, verb=_("Cancel operation"), form=forms.Form())
+    return _ask(request, found, title=title, text=text, verb=_("Cancel operation"), form=forms.Form())
 
 
 @in_workspace

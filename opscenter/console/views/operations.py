@@ -30,8 +30,8 @@ from opscenter.operations import bulk, door
 from opscenter.operations import trigger as trigger_operation
 from opscenter.operations.models import Operation
 from opscenter.operations.permits import missing
-from opscenter.operations.registry import OperationSpec, operations_on
-from opscenter.operations.results import judge
+from opscenter.operations.registry import OPERATIONS, OperationSpec, operations_on
+from opscenter.operations.results import ids_of, judge
 from opscenter.production import backfill_counts, selectors
 from opscenter.production.models import Backfill, Task, TaskInstance, TriggerCommand
 from opscenter.workspaces.roles import Permission
@@ -183,7 +183,7 @@ def _operate_on_all(
         "notice": told_of(spec, count, matching.able(spec)),
         "verb": words.for_count(count),
         "irreversible": spec.danger,
-        "asked": _asked(request, spec),
+        "asked": _asked(request, spec, []),
         "hidden": matching.hidden,
         "form": form,
         "back": back,
@@ -206,7 +206,9 @@ def _left_by(request: ConsoleRequest, spec: OperationSpec, number: str) -> list[
         raise Http404
     found = Operation.objects.filter(workspace=request.workspace, environment=request.environment, code=spec.code)
     earlier = get_object_or_404(found, pk=int(number))
-    left = earlier.targets.filter(done=False, object_type=spec.object_type).order_by("pk")
+    left = earlier.targets.filter(object_type=spec.object_type).order_by("pk")
+    if spec.object_type != "backfill":  # of a backfill it may be some of its instances that were left
+        left = left.filter(done=False)
     return list(left.values_list("object_id", flat=True)) or _ids([], spec.object_type)
 
 
@@ -235,7 +237,7 @@ def _question(
         "left": left,
         "left_words": kind.left % {"n": len(left)},
         "unknown": kind.unknown % {"n": unknown} if unknown else "",
-        "asked": _asked(request, spec) if able else [],
+        "asked": _asked(request, spec, able) if able else [],
         "ids": [target.pk for target in able],
         "form": form,
         "part": form.part if able else "",
@@ -248,10 +250,12 @@ def _question(
     return ask(request, context)
 
 
-def _asked(request: ConsoleRequest, spec: OperationSpec) -> list[str]:
+def _asked(request: ConsoleRequest, spec: OperationSpec, targets: Sequence[Any]) -> list[str]:
     """Who is asked first, and who only advises, as sentences."""
-    deciding = door.asked_first(spec, request.workspace, request.environment)
-    advising = door.asked_first(spec, request.workspace, request.environment, is_mandatory=False)
+    where = spec.reach.where(targets, {}) if spec.reach and spec.object_type == "backfill" else ()
+    place = (spec, request.workspace, request.environment)
+    deciding = door.asked_first(*place, where=where)
+    advising = door.asked_first(*place, is_mandatory=False, where=where)
     return asked_in_words(deciding, advising)
 
 
@@ -261,9 +265,8 @@ def _after(request: ConsoleRequest, done: Operation, back: str) -> HttpResponse:
         return checks_dialog(request, done, back) if is_partial(request) else go(request, _page(request, done))
     if done.status == Operation.Status.RUNNING:
         return go(request, _page(request, done))
-    targets = list(done.targets.all())
-    count = sum(bool(target.done) for target in targets)
-    if count == len(targets):
+    if done.status == Operation.Status.APPLIED:
+        count = len(ids_of(done, OPERATIONS[done.code]))
         messages.success(request, _("Done: %(what)s.") % {"what": WORDS[done.code].for_count(count)})
         return go(request, back)
     return go(request, _page(request, done))
