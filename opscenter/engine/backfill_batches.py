@@ -125,13 +125,14 @@ def stop_by_itself(job: Backfill, reason: Mapping[str, Any]) -> None:
 
 def stop_rest(job: int) -> None:
     """The chore: date after date, some instances at a time."""
-    families = list(BackfillDate.objects.filter(backfill=job).order_by("position").values_list("family", flat=True))
+    dates = BackfillDate.objects.filter(backfill=job).exclude(family=None)
+    families = list(dates.order_by("position").values_list("family", flat=True))
     left = list(families)
     chores.in_slices(lambda: _stop_batch(job, families, left), stop_rest, job)
 
 
 @repeated
-def _stop_batch(pk: int, families: Sequence[int | None], left: list[int | None]) -> bool:
+def _stop_batch(pk: int, families: Sequence[int], left: list[int]) -> bool:
     """One batch; ``left``: the families that are not known to be over. Whether more may be left."""
     job = Backfill.objects.select_for_update(no_key=True).get(pk=pk)
     if job.state != Job.STOPPING:
@@ -148,7 +149,7 @@ def _stop_batch(pk: int, families: Sequence[int | None], left: list[int | None])
     return False
 
 
-def _to_stop(families: Sequence[int | None]) -> list[int]:
+def _to_stop(families: Sequence[int]) -> list[int]:
     """A batch of what is not over in these families, and was not asked to stop yet; turns come last."""
     rows = sql.rows(
         f"""SELECT i.id FROM production_taskinstance i
@@ -158,7 +159,7 @@ def _to_stop(families: Sequence[int | None]) -> list[int]:
                 SELECT 1 FROM production_attempt a WHERE a.instance_id = i.id
                 AND a.state = '{Attempt.State.RUNNING}' AND a.stop_requested_at IS NULL))
             LIMIT {BATCH}""",
-        {"families": [one for one in families if one is not None]},
+        {"families": list(families)},
     )
     return sorted(pk for (pk,) in rows)
 

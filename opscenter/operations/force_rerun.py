@@ -99,7 +99,8 @@ def _running() -> "QuerySet[Operation]":
 
 
 def _where(instances: Sequence[TaskInstance], values: Values) -> Sequence[int]:
-    return values["workspaces"]  # type: ignore[no-any-return]
+    chosen: Sequence[int] = values["workspaces"]
+    return chosen
 
 
 def _reached(instances: Sequence[TaskInstance], values: Values, member: Member) -> Mapping[str, Sequence[Reached]]:

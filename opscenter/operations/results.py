@@ -148,17 +148,15 @@ def carry_out(
     """
     spec = OPERATIONS[operation.code]
     ids = ids_of(operation, spec)
-    if judged is None:
-        objects, refusals = look_at(operation, waiting_of(operation), member)
-        try:
-            with transaction.atomic():
-                todo = act(operation, objects, refusals)
-        except Refused as error:  # nobody is there to be told; as a whole it is not possible any more
-            refusals = {pk: refused or error.reason for pk, refused in refusals.items()}
+    objects, refusals = judged or look_at(operation, waiting_of(operation), member)
+    try:
+        with transaction.atomic():
             todo = act(operation, objects, refusals)
-    else:
-        objects, refusals = judged
-        todo = act(operation, objects, refusals)
+    except Refused as error:  # as a whole it is not possible
+        if judged is not None:
+            raise
+        # not any more, since extensions were asked; who asked is not here to be told
+        todo = act(operation, objects, {pk: refused or error.reason for pk, refused in refusals.items()})
     # an effect may go on by itself
     operation.status = (
         Status.RUNNING if operation.targets.filter(done=None).exists() else outcomes.outcome_of(operation)

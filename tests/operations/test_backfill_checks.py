@@ -1,6 +1,7 @@
 """Stopping and rerunning whole backfills waits for the extensions that guard stops and reruns of their instances."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -266,7 +267,7 @@ def test_a_verdict_and_a_cancel_at_once_stop_all_of_it_or_nothing(
             say(check, "OK")
             jobs.run(pk)
 
-        at_once(verdict, lambda pk=operation.pk: checked.cancel(cast.actor(), cast.workspace, pk))
+        at_once(verdict, partial(checked.cancel, cast.actor(), cast.workspace, operation.pk))
         status = status_of(operation)
         assert status in ("applied", "cancelled")
         assert fresh(made).state == (Job.STOPPED if status == "applied" else Job.STARTED)
@@ -280,8 +281,7 @@ def test_a_verdict_at_the_moment_at_which_a_failure_stops_it(cast: Guarded, line
         made = backfill(cast, line[0], count=3, groups=3, on_failure=OnFailure.STOP, **DESCENDANTS)
         operation = cast.ask("stop_backfill", [made])
         fail(get(made, D[0], "a"))
-        check = check_of(operation)
-        at_once(lambda check=check: say(check, "OK"), pass_by)
+        at_once(partial(say, check_of(operation), "OK"), pass_by)
         assert status_of(operation) in ("applied", "refused")
         assert (fresh(made).state, unfinished(made)) == (Job.STOPPED, [])
         assert not operation.targets.filter(done=None).exists()

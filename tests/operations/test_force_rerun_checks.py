@@ -1,6 +1,7 @@
 """Forced reruns wait for the extensions that guard reruns and stops of instances, in every workspace that they reach."""
 
 import random
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from opscenter.production.models import Attempt, InstanceEdge, TaskInstance
 from opscenter.production.rules.states import State
 from opscenter.workspaces.models import Member, Workspace
 from tests.operations.at_once import at_once
-from tests.operations.guarded import Guarded, checks_of, say, status_of, trail
+from tests.operations.guarded import Guarded, check_of, checks_of, say, status_of, trail
 from tests.operations.lattice import states, wrongs, yesterday
 
 pytestmark = pytest.mark.django_db
@@ -83,7 +84,7 @@ def test_nothing_happens_before_the_verdict_and_all_of_it_after(cast: Guarded) -
     assert asked(operation) == {(RERUN, cast.workspace.pk): ids}
     assert told(operation) == dict.fromkeys(ids), "what it reaches is shown while it waits"
     assert states(made) == [DONE, DONE, FAILED]
-    say(*checks_of(operation), "OK")
+    say(check_of(operation), "OK")
     assert status_of(operation) == "applied"
     assert (states(made), told(operation)) == ([READY, WAITS, WAITS], dict.fromkeys(ids, True))
     assert wrongs() == []
@@ -94,7 +95,7 @@ def test_a_rejection_blocks_all_of_it(cast: Guarded) -> None:
     cast.extension(points=[RERUN])
     made = line(cast, DONE, RUNS)
     operation = force(cast, made[0])
-    say(*checks_of(operation), "FAIL", "not during the closing")
+    say(check_of(operation), "FAIL", "not during the closing")
     assert status_of(operation) == "blocked"
     assert told(operation) == {one.pk: "operation.blocked" for one in made}
     assert states(made) == [DONE, RUNS]
@@ -181,7 +182,7 @@ def test_what_came_downstream_meanwhile_is_left_alone_where_somebody_guards_it(c
     operation = force(cast, made[0])
     late = cast.instance(cast.task("late"), DONE, bizdate=yesterday(), attempt=1)
     InstanceEdge.objects.create(upstream=made[1], downstream=late, met=True, bizdate=late.bizdate)
-    say(*checks_of(operation), "OK")
+    say(check_of(operation), "OK")
     assert status_of(operation) == "partly"
     assert told(operation) == {made[0].pk: True, made[1].pk: True, late.pk: "force_rerun.not_asked"}
     assert states([*made, late]) == [READY, WAITS, DONE]
@@ -195,7 +196,7 @@ def test_what_ceased_to_be_downstream_is_left_alone(cast: Guarded) -> None:
     operation = force(cast, made[0])
     InstanceEdge.objects.all().delete()
     TaskInstance.objects.update(unmet=0)
-    say(*checks_of(operation), "OK")
+    say(check_of(operation), "OK")
     assert told(operation) == {made[0].pk: True, made[1].pk: "force_rerun.not_downstream"}
     assert (status_of(operation), states(made)) == ("partly", [READY, DONE])
 
@@ -208,7 +209,7 @@ def test_what_began_to_run_meanwhile_is_stopped_only_where_nobody_guards_that(
     made = line(cast, DONE, DONE, DONE)
     operation = force(cast, made[0])
     runs(made[1])
-    say(*checks_of(operation), "OK")
+    say(check_of(operation), "OK")
     assert told(operation) == {made[0].pk: True, made[1].pk: then, made[2].pk: True}
     assert (Attempt.objects.get().stop_requested_at is None) is is_guarded
     assert states(made) == [READY, RUNS, WAITS]
@@ -224,7 +225,7 @@ def test_who_administers_a_workspace_no_longer_gets_a_result_not_an_error_for_th
     made = line(cast, DONE, DONE, workspaces={1: other})
     operation = force(cast, made[0], other)
     Member.objects.filter(workspace=other).delete()
-    say(*checks_of(operation), "OK")
+    say(check_of(operation), "OK")
     assert (status_of(operation), states(made)) == ("refused", [DONE, DONE])
     assert told(operation) == dict.fromkeys([one.pk for one in made], "permission.missing")
 
@@ -233,9 +234,9 @@ def test_another_one_that_runs_when_the_verdict_comes_goes_first(cast: Guarded) 
     cast.extension(points=[RERUN])
     made, others = line(cast, DONE, DONE), line(cast, DONE, RUNS)
     first, second = force(cast, made[0]), force(cast, others[0])
-    say(*checks_of(second), "OK")
+    say(check_of(second), "OK")
     assert status_of(second) == "running"
-    say(*checks_of(first), "OK")
+    say(check_of(first), "OK")
     assert status_of(first) == "refused"
     assert set(told(first).values()) == {"force_rerun.busy"}
 
@@ -256,7 +257,7 @@ def test_more_than_a_worker_would_take_at_once_is_done_with_the_verdict_all_the_
     cast.extension(points=[RERUN])
     made = line(cast, DONE, DONE, DONE)
     operation = force(cast, made[0])
-    say(*checks_of(operation), "OK")
+    say(check_of(operation), "OK")
     assert (status_of(operation), states(made)) == ("applied", [READY, WAITS, WAITS])
 
 
@@ -264,7 +265,7 @@ def test_more_than_a_worker_would_take_at_once_is_done_with_the_verdict_all_the_
 def test_whatever_happens_meanwhile_nothing_guarded_is_done_that_was_not_asked_about(cast: Guarded, seed: int) -> None:
     rng = random.Random(seed)
     other = elsewhere(cast)
-    guards = {}  # (point, workspace)
+    guards: dict[tuple[str, int], bool] = {}
     for name, where in (("ours", cast.workspace), ("theirs", other)):
         points = [point for point in (RERUN, KILL) if rng.random() < 0.7]
         guards |= {(point, where.pk): True for point in points}
@@ -326,8 +327,7 @@ def test_a_verdict_and_a_cancel_at_once_leave_all_of_it_or_nothing() -> None:
         operation = force(cast, made[0])
         (check,) = checks_of(operation)
         at_once(
-            lambda check=check: say(check, "OK"),
-            lambda pk=operation.pk: checked.cancel(cast.actor(cast.admin), cast.workspace, pk),
+            partial(say, check, "OK"), partial(checked.cancel, cast.actor(cast.admin), cast.workspace, operation.pk)
         )
         status = status_of(operation)
         assert status in ("applied", "cancelled")
@@ -339,6 +339,6 @@ def test_a_client_token_names_the_same_request(cast: Guarded) -> None:
     cast.extension(points=[RERUN])
     made = line(cast, DONE)
     arguments = {"start": "self", "workspaces": [cast.workspace.pk], "cross_day": False}
-    ask = {"arguments": arguments, "client_token": "once"}
+    ask: dict[str, Any] = {"arguments": arguments, "client_token": "once"}
     first = apply("force_rerun", cast.actor(cast.admin), cast.workspace, "Prod", [made[0].pk], **ask)
     assert apply("force_rerun", cast.actor(cast.admin), cast.workspace, "Prod", [made[0].pk], **ask) == first

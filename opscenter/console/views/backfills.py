@@ -98,7 +98,8 @@ def backfill(request: ConsoleRequest, pk: int) -> HttpResponse:
     counts = backfill_counts.of_jobs([job])[job.pk]
     operation = Operation.objects.filter(pk=job.operation or 0).first()
     doing = under_way(job)
-    cards = cards_of(request, doing or operation, "") if doing or operation else []
+    shown = doing or operation
+    cards = cards_of(request, shown, "") if shown else []
     used = elapsed(cards)
     moving = is_moving(job, counts, operation)
     context = {
