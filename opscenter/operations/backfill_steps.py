@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
-from django.db.models import Case, QuerySet, Value, When
+from django.db.models import Case, F, QuerySet, Value, When
 from django.utils.translation import gettext as _
 
 from opscenter.base.reasons import Reason, sentence
@@ -20,7 +20,7 @@ from opscenter.operations.models import Operation
 from opscenter.operations.reach import KILL, MOST_ASKED, RERUN, Reach, Reached, unasked
 from opscenter.production.models import Backfill, BackfillDate, Task, TaskInstance, TaskVersion
 from opscenter.production.rules.states import LIVE, State
-from opscenter.workspaces.models import Member
+from opscenter.workspaces.models import Member, Workspace
 
 AT_ONCE = 1000
 """Instances of an operation that is done in the transaction that asks for it or decides on it; larger ones are jobs."""
@@ -92,12 +92,9 @@ def _do(operation: Operation, steps: _Steps, ids: Sequence[int]) -> None:
     dates = BackfillDate.objects.filter(family__task_instances__in=ids)
     jobs = _locked(sorted(set(dates.values_list("backfill", flat=True))))
     results: Results = {}
-    instances = TaskInstance.objects.filter(pk__in=ids).select_related("workspace__tenant", "version")
-    found = instances.defer("version__content").order_by("pk")
     of_job: dict[int, list[TaskInstance]] = {}
-    owners = dict(found.values_list("pk", "workflow_instance__backfill_date__backfill"))
-    for one in found:
-        of_job.setdefault(owners.get(one.pk) or 0, []).append(one)
+    for one in _read(ids):
+        of_job.setdefault(one.job, []).append(one)  # type: ignore[attr-defined]  # annotated
     for pk, some in of_job.items():
         job = jobs.get(pk)
         if job is None or not steps.goes_on(job):
@@ -109,16 +106,32 @@ def _do(operation: Operation, steps: _Steps, ids: Sequence[int]) -> None:
     _write(operation, "instance", results)
 
 
+def _read(ids: Sequence[int]) -> list[TaskInstance]:
+    """As little of these instances as is needed, with the ``job`` and the ``rerun_mode`` of each."""
+    found = TaskInstance.objects.filter(pk__in=ids).only("state", "attempt", "node_type", "workspace").order_by("pk")
+    job = F("workflow_instance__backfill_date__backfill")
+    instances = list(found.annotate(job=job, rerun_mode=F("version__rerun_mode")))
+    places = {one.workspace_id for one in instances}
+    workspaces = Workspace.objects.select_related("tenant").in_bulk(places)
+    for one in instances:
+        one.workspace = workspaces[one.workspace_id]
+    return instances
+
+
 def _collect(operation: Operation, found: "QuerySet[TaskInstance]") -> int:
-    """Targets for those of these instances that have none, what runs first; how many."""
+    """Targets for those of these instances that have none, what runs first; how many.
+
+    Whether one has a target is looked up by the instance, whatever the tables' statistics say: by the operation, or in a
+    join, all of its targets could be read for each.
+    """
     rank = Case(When(state__in=list(LIVE), then=Value(0)), default=Value(1))
     query, values = found.order_by().annotate(rank=rank).values_list("rank", "pk").query.sql_with_params()
     with connection.cursor() as cursor:
         cursor.execute(
             f"""INSERT INTO operations_operationtarget (operation_id, object_type, object_id)
                 SELECT %s, 'instance', chosen.id FROM ({query}) chosen(rank, id)
-                WHERE NOT EXISTS (SELECT 1 FROM operations_operationtarget known WHERE known.operation_id = %s
-                    AND known.object_type = 'instance' AND known.object_id = chosen.id)
+                WHERE (SELECT count(*) FROM operations_operationtarget known WHERE known.operation_id + 0 = %s
+                    AND known.object_type = 'instance' AND known.object_id = chosen.id) = 0
                 ORDER BY chosen.rank, chosen.id""",
             [operation.pk, *values, operation.pk],
         )
@@ -175,11 +188,12 @@ def _why_not(instance: TaskInstance, again: Collection[int]) -> Reason | None:
         return None
     if _may_rerun(instance):
         return Reason("backfill.failed_no_longer")
-    return Reason("operation.rerun_denied", {"mode": instance.version.rerun_mode})
+    return Reason("operation.rerun_denied", {"mode": TaskVersion.RerunMode.ALL_DENIED.value})
 
 
 def _may_rerun(instance: TaskInstance) -> bool:
-    return instance.attempt == 0 or instance.version.rerun_mode != TaskVersion.RerunMode.ALL_DENIED
+    mode = instance.rerun_mode  # type: ignore[attr-defined]  # annotated
+    return instance.attempt == 0 or mode != TaskVersion.RerunMode.ALL_DENIED
 
 
 STEPS = {
