@@ -94,7 +94,7 @@ def _do(operation: Operation, steps: _Steps, ids: Sequence[int]) -> None:
     results: Results = {}
     of_job: dict[int, list[TaskInstance]] = {}
     for one in _read(ids):
-        of_job.setdefault(one.job, []).append(one)  # type: ignore[attr-defined]  # annotated
+        of_job.setdefault(one.job, []).append(one)
     for pk, some in of_job.items():
         job = jobs.get(pk)
         if job is None or not steps.goes_on(job):
@@ -106,7 +106,7 @@ def _do(operation: Operation, steps: _Steps, ids: Sequence[int]) -> None:
     _write(operation, "instance", results)
 
 
-def _read(ids: Sequence[int]) -> list[TaskInstance]:
+def _read(ids: Sequence[int]) -> list[Any]:
     """As little of these instances as is needed, with the ``job`` and the ``rerun_mode`` of each."""
     found = TaskInstance.objects.filter(pk__in=ids).only("state", "attempt", "node_type", "workspace").order_by("pk")
     job = F("workflow_instance__backfill_date__backfill")

@@ -14,6 +14,7 @@ from opscenter.operations.actor import Actor
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.reach import MOST_ASKED
 from opscenter.operations.registry import OPERATIONS, OperationSpec
+from opscenter.operations.results import own_targets
 from opscenter.workspaces.models import Member, Workspace
 
 LARGEST = 100_000
@@ -57,8 +58,10 @@ def apply_to_all(
 
 
 def left_by(operation: Operation) -> "QuerySet[OperationTarget]":
-    """What an operation did not do."""
-    return operation.targets.filter(done=False, object_type=OPERATIONS[operation.code].object_type)
+    """What an operation did not do, of what it was asked for. Of one that reaches further it may be anything that was left:
+    all of it is asked for again."""
+    own = own_targets(operation)
+    return own.filter(done=False) if OPERATIONS[operation.code].reach is None else own
 
 
 @repeated

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from extensions import envelope
@@ -175,13 +176,16 @@ def carry_out(
     )
 
 
-def waiting_of(operation: Operation) -> list[int]:
-    """Its objects that nothing was done to yet; not what it reaches through them."""
+def own_targets(operation: Operation) -> "QuerySet[OperationTarget]":
+    """Of what it was asked for; without what it reaches through that."""
     spec = OPERATIONS[operation.code]
-    waiting = operation.targets.filter(done=None, object_type=spec.object_type)
-    if spec.reach is not None:
-        waiting = waiting.filter(object_id__in=ids_of(operation, spec))
-    return list(waiting.order_by("pk").values_list("object_id", flat=True))
+    found = operation.targets.filter(object_type=spec.object_type)
+    return found if spec.reach is None else found.filter(object_id__in=ids_of(operation, spec))
+
+
+def waiting_of(operation: Operation) -> list[int]:
+    """The objects that it was asked for and has not been done to yet."""
+    return list(own_targets(operation).filter(done=None).order_by("pk").values_list("object_id", flat=True))
 
 
 def act(operation: Operation, objects: Mapping[int, Any], refusals: Mapping[int, Reason | None]) -> list[int]:

@@ -14,6 +14,7 @@ from opscenter.production.rules.states import State
 from opscenter.workspaces.models import Member, User, Workspace
 from tests.cast import Cast, usable_group
 from tests.console.visits import as_user, url
+from tests.operations.guarded import Guarded, check_of, say
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}
@@ -175,6 +176,24 @@ def test_one_under_way_is_told_and_live(cast: Cast) -> None:
     for part in ("Under way", "1 of 2 instances are back", "Being stopped", "data-refresh", "from the instance itself"):
         assert part in html, part
     assert "Force rerun downstream step_0" in html, "it was asked for of one instance"
+
+
+def test_a_blocked_one_is_asked_for_again_from_where_it_started() -> None:
+    cast = Guarded()
+    cast.extension("Guard", points=["pre-rerun-instance"])
+    made = chain(cast, State.SUCCESS, State.SUCCESS)
+    assert "Checked by 1 extension first: Guard" in ask(cast.admin, cast, "force-rerun", made[0])
+    do(cast.admin, cast, "force-rerun", made[0], start="self", workspaces=[cast.workspace.pk])
+    operation = Operation.objects.get()
+    html = as_user(cast.admin).get(url(cast, "operation", pk=operation.pk)).content.decode()
+    assert html.count("Waits for the checks") == 2
+    say(check_of(operation), "FAIL", "Not before noon.")
+    html = as_user(cast.admin).get(url(cast, "operation", pk=operation.pk)).content.decode()
+    for part in ("The extension “Guard” blocked it.", "Not before noon.", "Force rerun downstream again"):
+        assert part in html, part
+    again = as_user(cast.admin).get(url(cast, "instance_operate", code="force-rerun"), {"again": operation.pk})
+    assert again.context["ids"] == [made[0].pk]
+    assert [state(one) for one in made] == [State.SUCCESS, State.SUCCESS]
 
 
 def test_results_in_other_workspaces_have_names_for_those_who_may_see_them(cast: Cast) -> None:

@@ -206,9 +206,7 @@ def _left_by(request: ConsoleRequest, spec: OperationSpec, number: str) -> list[
         raise Http404
     found = Operation.objects.filter(workspace=request.workspace, environment=request.environment, code=spec.code)
     earlier = get_object_or_404(found, pk=int(number))
-    left = earlier.targets.filter(object_type=spec.object_type).order_by("pk")
-    if spec.object_type != "backfill":  # of a backfill it may be some of its instances that were left
-        left = left.filter(done=False)
+    left = bulk.left_by(earlier).order_by("pk")
     return list(left.values_list("object_id", flat=True)) or _ids([], spec.object_type)
 
 
