@@ -1,6 +1,7 @@
-"""Extensions: registered, changed, reviewed, published, disabled; their signing secrets and access keys.
+"""Extensions: registered, changed, reviewed, published, disabled.
 
-Who may do what stands in ``extension_permits``; what a workspace decides for itself, in ``enablements``.
+Who may do what stands in ``extension_permits``; what a workspace decides for itself, in ``enablements``; signing secrets and
+access keys are in ``extension_secrets``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,13 +12,12 @@ from urllib.parse import urlsplit
 from django.db import IntegrityError, transaction
 from django.db.models import Count, Q
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from extensions import lifecycle, options, parameters
 from extensions.models import Check, Enablement, Extension
 from extensions.points import POINTS
 from opscenter.base import clock, outbound
-from opscenter.base.reasons import Forbidden, Invalid, NotFound, Refused, sentence
+from opscenter.base.reasons import Forbidden, Invalid, Refused, sentence
 from opscenter.engine.locks import repeated
 from opscenter.operations import checked
 from opscenter.operations.actor import Actor
@@ -30,15 +30,11 @@ from opscenter.operations.extension_permits import (
     reviewed_refusal,
 )
 from opscenter.operations.permits import require
-from opscenter.workspaces import access_keys, audit
+from opscenter.workspaces import audit
 from opscenter.workspaces.models import AccessKey, Member, User, Workspace
 from opscenter.workspaces.roles import Permission
 
 Status = Extension.Status
-MOST_KEYS = 5
-"""Active access keys of one extension: one in use and one that takes over, and some room."""
-MOST_SECRETS = 5
-"""Signing secrets that are valid at a time; a message carries a signature of each."""
 _LONGEST_NAME, _LONGEST_TEXT, _LONGEST_URL = 128, 1000, 2048
 _REVIEWED_FIELDS = ("webhook_url", "points")
 
@@ -193,58 +189,6 @@ def _answers_again(extension: Extension) -> None:
     extension.failures = 0
 
 
-@transaction.atomic
-def rotate_secret(actor: Actor, code: str) -> tuple[Extension, str]:
-    """A new signing secret, which cannot be shown again; the one before stays valid for ``lifecycle.ROTATION``.
-
-    Raises:
-        NotFound, Forbidden: neither its owner nor an administrator of the tenant.
-        Invalid: too many secrets are still valid.
-    """
-    extension = locked(actor, code)
-    require_change(actor, extension)
-    if len(lifecycle.valid_secrets(extension)) >= MOST_SECRETS:
-        raise Invalid("extension.too_many_secrets", most=MOST_SECRETS)
-    secret = lifecycle.new_secret(extension)
-    record(actor, "extension.rotate_secret", extension)
-    return extension, secret
-
-
-@transaction.atomic
-def create_key(actor: Actor, code: str) -> tuple[AccessKey, str]:
-    """An access key with which the extension answers, and its secret, which cannot be shown again.
-
-    Raises:
-        NotFound, Forbidden: neither its owner nor an administrator of the tenant.
-        Invalid: it has too many keys.
-    """
-    extension = locked(actor, code)
-    require_change(actor, extension)
-    if extension.keys.filter(access_key__revoked_at=None).count() >= MOST_KEYS:
-        raise Invalid("extension.too_many_keys", most=MOST_KEYS)
-    key, secret = lifecycle.new_key(extension)
-    record(actor, "extension.create_key", extension, {"key": key.key_id})
-    return key, secret
-
-
-@transaction.atomic
-def revoke_key(actor: Actor, code: str, pk: int) -> AccessKey:
-    """End an access key of the extension for good; revoking it again changes nothing.
-
-    Raises:
-        NotFound, Forbidden: neither its owner nor an administrator of the tenant, or the extension has no such key.
-    """
-    extension = locked(actor, code)
-    require_change(actor, extension)
-    key = AccessKey.objects.filter(extension_key__extension=extension, pk=pk).first()
-    if key is None:
-        raise NotFound("extension.key_unknown")
-    if key.revoked_at is None:
-        access_keys.revoke(key)
-        record(actor, "extension.revoke_key", extension, {"key": key.key_id})
-    return key
-
-
 def record(
     actor: Actor,
     action: str,
@@ -389,25 +333,3 @@ def _link(params: Mapping[str, Any]) -> str:
 @sentence("extension.comment_missing")
 def _comment_missing(params: Mapping[str, Any]) -> str:
     return _("Say why, so that the owner knows what to change.")
-
-
-@sentence("extension.too_many_secrets")
-def _too_many_secrets(params: Mapping[str, Any]) -> str:
-    return _("%(most)s signing secrets are valid, which is the limit. Each one ends 24 hours after the next.") % params
-
-
-@sentence("extension.too_many_keys")
-def _too_many_keys(params: Mapping[str, Any]) -> str:
-    return (
-        ngettext(
-            "The extension has %(most)s active access key, which is the limit. Revoke it first.",
-            "The extension has %(most)s active access keys, which is the limit. Revoke one that is not used any more.",
-            params["most"],
-        )
-        % params
-    )
-
-
-@sentence("extension.key_unknown")
-def _key_unknown(params: Mapping[str, Any]) -> str:
-    return _("The extension has no such access key.")

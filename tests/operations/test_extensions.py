@@ -9,7 +9,7 @@ import pytest
 from extensions import lifecycle
 from extensions.models import Extension, ExtensionSecret
 from opscenter.base.reasons import Forbidden, Invalid, NotFound, Refused, say
-from opscenter.operations import extension_messages, extensions
+from opscenter.operations import extension_messages, extension_secrets, extensions
 from opscenter.operations.actions import ACTIONS
 from opscenter.operations.actor import Actor
 from opscenter.operations.extension_permits import STEPS, step_refusal, visible_to
@@ -50,9 +50,9 @@ WHO = {
 }
 CHANGES: dict[str, Callable[[Actor, Extension], Any]] = {
     "update": lambda actor, one: extensions.update(actor, one.code, replace(facts_of(one), description="x")),
-    "rotate_secret": lambda actor, one: extensions.rotate_secret(actor, one.code),
-    "create_key": lambda actor, one: extensions.create_key(actor, one.code),
-    "revoke_key": lambda actor, one: extensions.revoke_key(actor, one.code, one.keys.get().access_key_id),
+    "rotate_secret": lambda actor, one: extension_secrets.rotate_secret(actor, one.code),
+    "create_key": lambda actor, one: extension_secrets.create_key(actor, one.code),
+    "revoke_key": lambda actor, one: extension_secrets.revoke_key(actor, one.code, one.keys.get().access_key_id),
     "test": lambda actor, one: extension_messages.send_test(actor, one.code, "freeze-node"),
 }
 """What its owner and administrators of the tenant may do, and nobody else."""
@@ -308,7 +308,7 @@ def test_the_secret_is_told_once_and_kept_encrypted(cast: Troupe) -> None:
 
 def test_a_rotated_secret_stays_valid_for_a_day(cast: Troupe, guard: Extension) -> None:
     first = lifecycle.valid_secrets(guard)[0]
-    _, second = extensions.rotate_secret(actor_of(guard.owner), guard.code)
+    _, second = extension_secrets.rotate_secret(actor_of(guard.owner), guard.code)
     assert lifecycle.valid_secrets(guard) == [second, first]
     old, new = guard.secrets.order_by("pk")
     assert new.expires_at is None and old.expires_at is not None
@@ -319,16 +319,16 @@ def test_a_rotated_secret_stays_valid_for_a_day(cast: Troupe, guard: Extension) 
 
 
 def test_secrets_are_not_rotated_without_end(cast: Troupe, guard: Extension) -> None:
-    for _ in range(extensions.MOST_SECRETS - 1):
-        extensions.rotate_secret(actor_of(guard.owner), guard.code)
+    for _ in range(extension_secrets.MOST_SECRETS - 1):
+        extension_secrets.rotate_secret(actor_of(guard.owner), guard.code)
     with pytest.raises(Invalid) as error:
-        extensions.rotate_secret(actor_of(guard.owner), guard.code)
+        extension_secrets.rotate_secret(actor_of(guard.owner), guard.code)
     assert error.value.reason.code == "extension.too_many_secrets"
-    assert len(lifecycle.valid_secrets(guard)) == extensions.MOST_SECRETS
+    assert len(lifecycle.valid_secrets(guard)) == extension_secrets.MOST_SECRETS
 
 
 def test_keys_answer_for_the_extension_and_may_do_nothing_else(cast: Troupe, guard: Extension) -> None:
-    key, secret = extensions.create_key(actor_of(cast.chief), guard.code)
+    key, secret = extension_secrets.create_key(actor_of(cast.chief), guard.code)
     assert (key.scope, key.user) == (AccessKey.Scope.CALLBACK, guard.owner)
     assert secret not in key.secret and access_keys.secret_of(key) == secret
     assert lifecycle.speaks_for(guard, key.user, key.key_id)
@@ -340,23 +340,23 @@ def test_keys_answer_for_the_extension_and_may_do_nothing_else(cast: Troupe, gua
 
 def test_keys_are_few_and_end_for_good(cast: Troupe, guard: Extension) -> None:
     keeper = actor_of(guard.owner)
-    keys = [extensions.create_key(keeper, guard.code)[0] for _ in range(extensions.MOST_KEYS)]
+    keys = [extension_secrets.create_key(keeper, guard.code)[0] for _ in range(extension_secrets.MOST_KEYS)]
     with pytest.raises(Invalid) as error:
-        extensions.create_key(keeper, guard.code)
+        extension_secrets.create_key(keeper, guard.code)
     assert error.value.reason.code == "extension.too_many_keys"
     for _ in range(2):
-        assert extensions.revoke_key(keeper, guard.code, keys[0].pk).revoked_at is not None
+        assert extension_secrets.revoke_key(keeper, guard.code, keys[0].pk).revoked_at is not None
     assert AuditEntry.objects.filter(action="extension.revoke_key").count() == 1
-    extensions.create_key(keeper, guard.code)
+    extension_secrets.create_key(keeper, guard.code)
     foreign = registered(cast, owner=cast.owner, name="Other")
     for pk in (lifecycle.new_key(foreign)[0].pk, access_keys.create(guard.owner)[0].pk):
         with pytest.raises(NotFound) as unknown:
-            extensions.revoke_key(keeper, guard.code, pk)
+            extension_secrets.revoke_key(keeper, guard.code, pk)
         assert unknown.value.reason.code == "extension.key_unknown"
 
 
 def test_keys_go_with_the_extension_to_its_new_owner(cast: Troupe, guard: Extension) -> None:
-    key, _secret = extensions.create_key(actor_of(guard.owner), guard.code)
+    key, _secret = extension_secrets.create_key(actor_of(guard.owner), guard.code)
     extensions.update(actor_of(guard.owner), guard.code, replace(facts_of(guard), owner=cast.visitor))
     User.objects.filter(pk=cast.keeper.pk).update(is_active=False)
     key = AccessKey.objects.select_related("user").get(pk=key.pk)

@@ -11,7 +11,7 @@ from extensions.models import Extension
 from opscenter.base.reasons import NotFound
 from opscenter.console.access import ConsoleRequest, actor, go, here, in_workspace, is_partial
 from opscenter.console.dialogs import ask
-from opscenter.operations import extensions
+from opscenter.operations import extension_secrets
 from opscenter.operations.extension_permits import find, require_change
 from opscenter.workspaces.models import AccessKey
 
@@ -24,7 +24,7 @@ def rotate(request: ConsoleRequest, code: str) -> HttpResponse:
     extension = _changed(request, code)
     back = here(request, "extension", code=code)
     if request.method == "POST":
-        extension, secret = extensions.rotate_secret(actor(request), code)
+        extension, secret = extension_secrets.rotate_secret(actor(request), code)
         context = {"extension": extension, "secret": secret, "title": _("A new signing secret"), "back": back}
         template = "secret_dialog.html" if is_partial(request) else "secret.html"
         return render(request, f"console/extensions/{template}", context)
@@ -48,7 +48,7 @@ def create_key(request: ConsoleRequest, code: str) -> HttpResponse:
     extension = _changed(request, code)
     back = here(request, "extension", code=code)
     if request.method == "POST":
-        key, secret = extensions.create_key(actor(request), code)
+        key, secret = extension_secrets.create_key(actor(request), code)
         context = {"key": key, "secret": secret, "back": back}
         template = "key_dialog.html" if is_partial(request) else "key.html"
         return render(request, f"console/extensions/{template}", context)
@@ -71,7 +71,7 @@ def revoke_key(request: ConsoleRequest, code: str, pk: int) -> HttpResponse:
     extension = _changed(request, code)
     back = here(request, "extension", code=code)
     if request.method == "POST":
-        key = extensions.revoke_key(actor(request), code, pk)
+        key = extension_secrets.revoke_key(actor(request), code, pk)
         messages.success(request, _("The access key %(key)s was revoked.") % {"key": key.key_id})
         return go(request, back)
     found = AccessKey.objects.filter(extension_key__extension=extension, pk=pk).first()

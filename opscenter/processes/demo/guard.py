@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from extensions.models import Extension
-from opscenter.operations import enablements, extensions, members
+from opscenter.operations import enablements, extension_secrets, extensions, members
 from opscenter.operations.actor import Actor
 from opscenter.processes import guard
 from opscenter.processes.demo.cast import Account, Party, actor_of
@@ -43,7 +43,7 @@ def make(party: Party) -> Guard:
     url = f"http://{guard.HOST}:{_free_port()}/"
     with guard.allowed(url):
         extension, secret = extensions.register(manager, _facts(party, owner, url))
-    key, key_secret = extensions.create_key(owner, extension.code)
+    key, key_secret = extension_secrets.create_key(owner, extension.code)
     for step, actor in (("submit", owner), ("approve", manager), ("publish", owner)):
         extension = extensions.take(step, actor, extension.code)
     limits = enablements.Settings(is_mandatory=True, answer_limit=_ANSWER_LIMIT, silence_blocks=True)
