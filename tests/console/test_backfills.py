@@ -302,7 +302,7 @@ def test_a_large_stop_answers_at_once_with_its_progress_and_can_be_cancelled(cas
     assert answer["Location"] == url(cast, "operation", pk=operation.pk)
     client = as_user(cast.operator)
     page = client.get(url(cast, "backfill", pk=job.pk)).content.decode()
-    for part in ("Being stopped", "A worker is about to begin", 'data-refresh="0.5"', answer["Location"]):
+    for part in ("Being stopped", "A worker is about to begin", 'data-refresh="3"', answer["Location"]):
         assert part in page, part
     for _ in range(2):
         jobs._step(operation.pk)

@@ -131,7 +131,7 @@ def backfill(request: ConsoleRequest, pk: int) -> HttpResponse:
         "again_why_not": _why_not(request),
         "crumbs": [(_("Backfills"), here(request, "backfill_list"))],
         "poll_url": request.path + "?live=1",
-        "every": SOON if doing else live.QUICK if moving else None,
+        "every": SOON if _is_checking(doing) else live.QUICK if doing or moving else None,
         "zone": request.workspace.tenant.time_zone,
     }
     if is_partial(request) and "live" in request.GET:
@@ -148,9 +148,13 @@ def _doing(request: ConsoleRequest, operation: Operation) -> dict[str, Any]:
         "operation": operation,
         "name": OPERATIONS[operation.code].name,
         "url": here(request, "operation", pk=operation.pk),
-        "is_checking": operation.status == Operation.Status.CHECKING,
+        "is_checking": _is_checking(operation),
         **targets,
     }
+
+
+def _is_checking(operation: Operation | None) -> bool:
+    return operation is not None and operation.status == Operation.Status.CHECKING
 
 
 def _reason(job: Backfill, operation: Operation | None) -> str:
