@@ -17,6 +17,7 @@ from opscenter.console.operation_words import title_of
 from opscenter.operations.models import Operation
 from opscenter.operations.registry import OPERATIONS
 from opscenter.operations.results import ids_of
+from opscenter.production.models import Backfill, TaskInstance
 from opscenter.workspaces.models import Workspace
 
 SHOWN = 20
@@ -110,15 +111,26 @@ def _waiting(operations: Sequence[Operation]) -> dict[int, list[str]]:
 
 
 def _titles(operations: Sequence[Operation]) -> dict[int, str]:
-    """What was asked for, by operation; the messages to the extensions know the names of the objects."""
+    """What was asked for, by operation; the messages to the extensions know the names of the objects, but where they are
+    about what an operation reaches through them."""
     names: dict[int | None, str] = {}
     if operations:
         events = Event.objects.filter(operation__in=[one.pk for one in operations])
         names = dict(events.values_list("operation", "message__data__extensionBizName"))
     found = {}
     for one in operations:
-        found[one.pk] = title_of(one.code, len(ids_of(one, OPERATIONS[one.code])), names.get(one.pk) or "")
+        spec = OPERATIONS[one.code]
+        ids = ids_of(one, spec)
+        name = names.get(one.pk) if spec.reach is None else _name(spec.object_type, ids[0]) if len(ids) == 1 else ""
+        found[one.pk] = title_of(one.code, len(ids), name or "")
     return found
+
+
+def _name(object_type: str, pk: int) -> str:
+    """Of an object in the workspace in which the operation was asked for."""
+    if object_type == "backfill":
+        return Backfill.objects.filter(pk=pk).values_list("name", flat=True).first() or ""
+    return TaskInstance.objects.filter(pk=pk).values_list("task__name", flat=True).first() or ""
 
 
 def in_frame(request: HttpRequest) -> OpenChecks | None:

@@ -19,6 +19,7 @@ from tests.operations.backfilling import FIRST, backfill, get, instances
 from tests.operations.guarded import Guarded, check_of, say
 
 pytestmark = pytest.mark.django_db
+HTMX = {"HX-Request": "true"}
 D = [FIRST + timedelta(days=n) for n in range(5)]
 
 
@@ -358,6 +359,8 @@ def test_verdicts_are_seen_on_the_page_of_the_job(cast: Guarded, line: list[Task
     for part in ("Extensions are asked about 3 instances first", "Guard", 'data-refresh="0.5"'):
         assert part in page, part
     assert "being checked by extensions" in page, "the button says why it cannot be asked for twice"
+    shield = client.get(url(cast, "operation_open"), headers=HTMX).content.decode()
+    assert f"Stop all {job.name}" in shield and "+2" not in shield
     say(check_of(operation), "FAIL", "The auditors are reading it.")
     page = client.get(url(cast, "backfill", pk=job.pk)).content.decode()
     assert "Extensions are asked about" not in page
