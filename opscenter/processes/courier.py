@@ -1,6 +1,7 @@
 """The courier: outbound calls that are due, made by threads. Any number of them may run."""
 
 import os
+import time
 from datetime import datetime
 from threading import Event, Thread, get_native_id
 
@@ -20,9 +21,10 @@ from opscenter.processes.beating import Beating
 logger = structlog.get_logger(__name__)
 
 _NICER = 19
-_BUSY, _BUSY_REST = 0.7, 2.0
+_BUSY, _REST_FOR_WORK, _LONGEST_REST = 0.7, 15, 10.0
 """Regular events take what processor time others leave: nobody waits for them. Where the processors are wanted by others for
-so much of the time, there are so many seconds between their rounds: the kernel weighs sessions, so being nice is not enough."""
+so much of the time, each second of work is followed by so many seconds of rest, up to the last of these numbers: the kernel
+weighs sessions, so being nice is not enough."""
 
 
 def run(stop: Event) -> None:
@@ -53,16 +55,27 @@ def _tell(stop: Event) -> None:
     except OSError as error:
         logger.warning("courier.priority", error=str(error))
     try:
-        pressure = Pressure()
-
-        def rest() -> float:
-            return _BUSY_REST if pressure.since_last() > _BUSY else REST
+        rest = _Rest()
 
         with Courier(_nobody_waits, lane=Lane.NOTICES) as courier:
             sources = [due.Source("changes", Changes().run), due.Source("notices", courier.send_due)]
-            due.loop(sources, [notify.NOTICES], stop, lambda: True, rest=rest)
+            due.loop(sources, [notify.NOTICES], stop, lambda: True, rest=rest.seconds)
     finally:
         connection.close()
+
+
+class _Rest:
+    """How long regular events rest between two rounds."""
+
+    def __init__(self) -> None:
+        self._pressure, self._worked = Pressure(), time.process_time()
+
+    def seconds(self) -> float:
+        """By what this process has worked since this was asked last, where the processors are wanted by others."""
+        before, self._worked = self._worked, time.process_time()
+        if self._pressure.since_last() <= _BUSY:
+            return REST
+        return max(REST, min(_LONGEST_REST, _REST_FOR_WORK * (self._worked - before)))
 
 
 def _nobody_waits(check: int) -> None:
