@@ -111,6 +111,10 @@ class Courier:
             logger.warning("courier.left_unrecorded")
         self._runs.close()
 
+    def start_at_once(self, most: int) -> None:
+        """How many runs may start at the same time, of all extensions; as many as there are slots, unless told."""
+        self._slots.at_once = most
+
     @property
     def under_way(self) -> int:
         """How many runs wait for an answer."""
