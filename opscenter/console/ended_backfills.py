@@ -50,4 +50,4 @@ def ended_of(user: User) -> EndedBackfills | None:
 def looked_at(job: Backfill, user: User) -> None:
     """Who asked for it has its page before them."""
     if job.alert and job.created_by_id == user.pk:
-        Backfill.objects.filter(pk=job.pk).update(alert="", alert_at=None)
+        Backfill.objects.filter(pk=job.pk).update(alert="")

@@ -8,7 +8,7 @@ from django.db.models import Min
 
 from opscenter.base import clock, notify, sql
 from opscenter.base.due import Source
-from opscenter.engine import advance, backfill_batches, backfill_make
+from opscenter.engine import advance, backfill_batches, backfill_mail, backfill_make
 from opscenter.engine.backfill_jobs import OF_JOB
 from opscenter.engine.locks import lock_with_downstream, repeated
 from opscenter.production.models import Backfill
@@ -106,8 +106,19 @@ def _alert(job: Backfill, outcome: Backfill.Alert) -> None:
     """Its creator finds the end in the top bar, where that was asked for. Both APIs' kinds are read: ``SUCCESS_FAILURE``,
     ``SuccessFailure``."""
     wanted = str((job.request.get("alert") or {}).get("type", "")).lower()
-    if outcome.value in wanted:
-        Backfill.objects.filter(pk=job.pk).update(alert=outcome, alert_at=clock.now())
+    if outcome.value in wanted and _has_changed(job):
+        now = clock.now()
+        Backfill.objects.filter(pk=job.pk).update(alert=outcome, alert_at=now)
+        if backfill_mail.is_wanted(job.request):
+            backfill_mail.owe(job, outcome, now)
+
+
+def _has_changed(job: Backfill) -> bool:
+    """Anything of the job has moved since its creator was told of an end the last time: else it is the same end."""
+    if job.alert_at is None:
+        return True
+    since = {"job": job.pk, "since": job.alert_at}
+    return bool(sql.rows(f"SELECT 1 {OF_JOB} WHERE d.backfill_id = %(job)s AND i.state_at > %(since)s LIMIT 1", since))
 
 
 def _let_go_on(pk: int) -> None:

@@ -308,6 +308,7 @@ def test_a_job_is_removed_with_the_last_of_its_instances(cast: Guarded, line: li
     first = date(2025, 1, 1)
     job = backfill(cast, line[0], ranges=days(3, first), **DESCENDANTS)
     run_all(job)
+    job.mails.create(outcome="success", ended_at=clock.now())
     remove(cast)
     assert Backfill.objects.filter(pk=job.pk).exists()
     long_ago = clock.now() - timedelta(days=cast.workspace.keep_instances + 2)
@@ -376,5 +377,21 @@ def test_a_rerun_of_what_failed_ends_once_more(cast: Guarded) -> None:
     assert (job.alert, job.is_watched) == ("", True)
     of_job.update(state=State.SUCCESS, due_at=None)
     backfill_watch.run_backfills()
+    job.refresh_from_db()
+    assert job.alert == "success"
+
+
+def test_who_was_told_of_an_end_is_not_told_of_the_same_one_again(cast: Guarded) -> None:
+    job = backfill(cast, cast.task("up"), alert={"type": "SuccessFailure"})
+    fail(get(job, D[0], "up"))
+    pass_by()
+    Backfill.objects.filter(pk=job.pk).update(alert="")  # they have looked at it
+    cast.ask("set_priority", [get(job, D[0], "up")], arguments={"priority": 8})
+    pass_by()
+    job.refresh_from_db()
+    assert (job.alert, job.is_watched) == ("", False)
+    cast.ask("rerun", [get(job, D[0], "up")])
+    succeed(get(job, D[0], "up"))
+    pass_by()
     job.refresh_from_db()
     assert job.alert == "success"

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('production', '0017_backfill_alerts'),
+        ('production', '0020_backfills'),
     ]
 
     operations = [
