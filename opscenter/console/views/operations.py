@@ -195,7 +195,9 @@ def _operate_on_all(
 
 def _ids(texts: Sequence[str], object_type: str) -> list[int]:
     known = [int(text) for text in texts if text.isascii() and text.isdigit() and len(text) < 19]
-    if len(known) != len(texts) or not 0 < len(known) <= door.MOST:
+    if len(known) != len(texts):
+        raise Invalid("operation.no_ids")
+    if not 0 < len(known) <= door.MOST:
         raise Invalid(f"operation.count_{object_type}", most=door.MOST, given=len(texts))
     return list(dict.fromkeys(known))
 
