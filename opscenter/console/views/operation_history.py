@@ -19,7 +19,7 @@ from opscenter.console.operation_rows import rows_of
 from opscenter.console.operation_words import RUNS, WORDS, name_of
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.production.models import Backfill, Task, TaskInstance
-from opscenter.workspaces.models import User, Workspace
+from opscenter.workspaces.models import AuditEntry, User, Workspace
 from opscenter.workspaces.roles import Permission
 
 ORDER = paging.Order()
@@ -35,6 +35,7 @@ class OperationFilters(forms.Form):
     type = forms.ChoiceField(label=gettext_lazy("Operation"), required=False)
     operator = forms.ChoiceField(label=gettext_lazy("Operator"), required=False)
     status = forms.ChoiceField(label=gettext_lazy("Status"), required=False)
+    face = forms.ChoiceField(label=gettext_lazy("Through"), required=False)
     since = forms.DateField(label=gettext_lazy("From"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
     until = forms.DateField(label=gettext_lazy("Until"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
 
@@ -42,8 +43,9 @@ class OperationFilters(forms.Form):
         super().__init__(query, auto_id="filter_%s")
         self.user, self.zone = user, ZoneInfo(workspace.tenant.time_zone)
         self._offer("type", _("Any operation"), [(code, name_of(code)) for code in (*WORDS, *RUNS)])
-        self._offer("operator", _("Any operator"), [(MINE, _("Me")), *people(workspace)])
+        self._offer("operator", _("Any operator"), [(MINE, _("Me")), *_operators(query, workspace)])
         self._offer("status", _("Any status"), Operation.Status.choices)
+        self._offer("face", _("Any way"), AuditEntry.Face.choices)
         for name, field in self.fields.items():
             field.widget.attrs["aria-label"] = field.label
             if isinstance(field, forms.ChoiceField):
@@ -69,6 +71,8 @@ class OperationFilters(forms.Form):
         if data["operator"]:
             uid = self.user.uid if data["operator"] == MINE else int(data["operator"])
             found = found.filter(actor__uid=uid)
+        if data["face"]:
+            found = found.filter(face=data["face"])
         if data["status"]:
             found = found.filter(status=data["status"])
         if data["since"]:
@@ -76,6 +80,16 @@ class OperationFilters(forms.Form):
         if data["until"] and data["until"] < date.max:
             found = found.filter(at__lt=midnight(data["until"] + timedelta(days=1), self.zone))
         return found
+
+
+def _operators(query: QueryDict, workspace: Workspace) -> list[tuple[int, str]]:
+    """Members, and who is asked for besides: a row's operator may have left, or not be among those that are shown."""
+    found = people(workspace)
+    asked = query.get("operator", "")
+    if asked.isascii() and asked.isdigit() and len(asked) <= _LONGEST_NUMBER and int(asked) not in dict(found):
+        others = User.objects.filter(tenant=workspace.tenant_id, uid=int(asked))
+        found += [(one.uid, str(one)) for one in others]
+    return found
 
 
 @in_workspace
