@@ -68,7 +68,7 @@ FIELDS = [
         "points",
         "options",
     ),
-    *("webhook_url", "description", "since", "grants", "own_only", "roles", "slots", "value", "scope", "document"),
+    *("webhook_url", "description", "since_at", "grants", "own_only", "roles", "slots", "value", "scope", "document"),
 ]
 
 

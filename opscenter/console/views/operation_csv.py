@@ -87,8 +87,8 @@ def _history_rows(request: ConsoleRequest, operations: Sequence[Operation]) -> I
     names, numbers = Names(request, list(firsts.values())), _numbers(operations)
     checks: dict[int | None, list[str]] = defaultdict(list)
     asked = Check.objects.filter(event__operation__in=[one.pk for one in operations]).order_by("pk")
-    for number, name, state in asked.values_list("event__operation", "extension__name", "state"):
-        checks[number].append(f"{name}: {state}")
+    for number, name, state, verdict in asked.values_list("event__operation", "extension__name", "state", "verdict"):
+        checks[number].append(f"{name}: {state} ({verdict})" if verdict else f"{name}: {state}")
     for one in operations:
         count = counts.get(one.pk, {"n": 0, "gone": 0, "left": 0, "first": 0})
         first = firsts.get(count["first"])
