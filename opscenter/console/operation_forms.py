@@ -49,7 +49,7 @@ class OperationForm(CommentForm):
     def repeat(self, earlier: Operation) -> None:
         """Start from what an earlier operation was told, of which the rest is asked for once more."""
         known = {**arguments_of(earlier), "comment": earlier.comment}
-        self.initial |= {name: value for name, value in known.items() if name in self.fields}
+        self.initial.update({name: value for name, value in known.items() if name in self.fields})
 
     def objects(self, ids: list[int]) -> list[int]:
         """What it is done to, of those that were asked about; more, where more can be chosen."""
