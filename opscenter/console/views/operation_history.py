@@ -83,11 +83,13 @@ class OperationFilters(forms.Form):
 
 
 def _operators(query: QueryDict, workspace: Workspace) -> list[tuple[int, str]]:
-    """Members, and who is asked for besides: a row's operator may have left, or not be among those that are shown."""
+    """Members, and who is asked for besides: a row's operator may have left, or not be among those that are shown. Of
+    others than operators nobody learns the name."""
     found = people(workspace)
     asked = query.get("operator", "")
     if asked.isascii() and asked.isdigit() and len(asked) <= _LONGEST_NUMBER and int(asked) not in dict(found):
-        others = User.objects.filter(tenant=workspace.tenant_id, uid=int(asked))
+        operated = Operation.objects.filter(actor=OuterRef("pk"), workspace=workspace)
+        others = User.objects.filter(Exists(operated), tenant=workspace.tenant_id, uid=int(asked))
         found += [(one.uid, str(one)) for one in others]
     return found
 
