@@ -26,7 +26,6 @@ from opscenter.production.models import (
     BackfillDate,
     TaskInstance,
     Transition,
-    TriggerCommand,
     WorkflowInstance,
 )
 from opscenter.production.node_types import HTTP_TRIGGER
@@ -36,7 +35,6 @@ from opscenter.workspaces.models import Member
 NEIGHBOURS_SHOWN = 25
 HISTORY_SHOWN = 200
 ATTEMPTS_SHOWN = 20
-RECEIPTS_SHOWN = 50
 _LOOKS = {
     "not_frozen": "frozen",
     "upstream": "not_run",
@@ -165,36 +163,6 @@ def attempts(request: ConsoleRequest, instance: TaskInstance, shown: int | None)
         }
         for one in selectors.attempts_of(instance).defer("version__content")[:ATTEMPTS_SHOWN]
     ]
-
-
-def receipts(instance: TaskInstance) -> list[dict[str, Any]]:
-    """Every call that named the instance, and what became of it."""
-    return [
-        {
-            "status": one.status,
-            "at": one.received_at,
-            "sentence": _outcome(one),
-            "caller": one.caller,
-            "key": one.access_key_id,
-            "source": one.api or one.face,
-            "address": one.address,
-            "request_id": one.request_id,
-            "held_until": one.held_until if one.status == "held" else None,
-            "settled_at": one.settled_at,
-        }
-        for one in selectors.receipts_of(instance)[:RECEIPTS_SHOWN]
-    ]
-
-
-def _outcome(command: TriggerCommand) -> str:
-    """What the receipt says; of a command that was held, what became of it since."""
-    if command.status == TriggerCommand.Status.EXPIRED:
-        return say("trigger.expired", {"at": command.held_until})
-    if command.status == TriggerCommand.Status.SPENT:
-        return _("The instance was rerun since; it needs a new trigger.")
-    if command.status == TriggerCommand.Status.FIRED and command.reason["code"] != "trigger.fired":
-        return _("It was held until all conditions were met, then the instance opened.")
-    return say(command.reason["code"], command.reason.get("params", {}))
 
 
 def history(request: ConsoleRequest, instance: TaskInstance) -> list[dict[str, Any]]:

@@ -84,6 +84,7 @@ GROUPS: tuple[Group, ...] = (
         _("History"),
         (
             Item("console:operation_list", "console:operation", _("Operation history"), "history", "g h"),
+            Item("console:trigger_call_list", "console:trigger_call", _("Trigger calls"), "plug", "g k"),
             Item("console:audit_list", "console:audit", _("Audit trail"), "scroll-text", "g a"),
         ),
     ),

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 
 from opscenter.base import clock
 from opscenter.console import instance_parts as parts
-from opscenter.console import live, parameter_parts
+from opscenter.console import live, parameter_parts, receipt_parts
 from opscenter.console.access import ConsoleRequest, here, in_workspace, is_partial
 from opscenter.console.filters import query_string
 from opscenter.console.instance_rows import duration_of, is_live
@@ -174,7 +174,7 @@ def _overview(request: ConsoleRequest, found: TaskInstance, shown: Attempt | Non
         "attempts": listed,
         "newer": latest if at_hand.isdigit() and "attempt" not in request.GET and int(at_hand) < latest else None,
         "is_trigger": is_trigger,
-        "receipts": parts.receipts(found) if is_trigger else [],
+        "receipts": receipt_parts.of_instance(found) if is_trigger else [],
         "snippet": parts.snippet(found, request.workspace.tenant.time_zone) if is_trigger else "",
     }
 

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from opscenter.base import clock
 from opscenter.base.reasons import Forbidden, Invalid, Refused, say
 from opscenter.console import live
-from opscenter.console.access import ConsoleRequest, actor, go, here, in_workspace, permitted
+from opscenter.console.access import ConsoleRequest, actor, go, here, in_workspace, permitted, why_not
 from opscenter.console.filters import latest_bizdate, query_string
 from opscenter.console.override_forms import OverridesField
 from opscenter.console.questions import CommentForm, ask, back_url
@@ -80,7 +80,12 @@ def workflow_list(request: ConsoleRequest) -> HttpResponse:
         }
         for one in found
     ]
-    context = {"rows": rows, "tabs": _tabs(request, "workflows"), "import_url": here(request, "workflow_import")}
+    context = {
+        "rows": rows,
+        "tabs": _tabs(request, "workflows"),
+        "import_url": here(request, "workflow_import"),
+        "import_why_not": why_not(request, Permission.DEVELOP),
+    }
     return live.whole(request, "console/manual/workflows.html", context)
 
 
