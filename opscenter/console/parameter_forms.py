@@ -9,9 +9,10 @@ from django.utils.translation import gettext_lazy as _
 
 from opscenter.base import clock
 from opscenter.console.filters import latest_bizdate
+from opscenter.console.override_forms import AssignmentsField
 from opscenter.operations.parameters import MOST_EXPRESSION
 from opscenter.production.models import SharedParameter
-from opscenter.production.rules.parameters import LONGEST_NAME
+from opscenter.production.rules.parameters import LONGEST_NAME, parse_assignments, written
 from opscenter.production.rules.preview import MOST_TEXT
 
 _PLAIN = {"autocapitalize": "none", "spellcheck": "false", "autocomplete": "off", "class": "mono"}
@@ -43,6 +44,23 @@ class ParameterForm(forms.Form):
         super().__init__(*args, **kwargs)
         if parameter is not None:
             del self.fields["name"]
+
+
+class WorkflowParametersForm(forms.Form):
+    """The parameters of a draft workflow, one on each line, and what they were when the form was opened."""
+
+    parameters = AssignmentsField(
+        _(
+            "One on each line: name=expression, with quotation marks around a value that has spaces or an equals sign in it."
+        ),
+        rows=6,
+    )
+    before = forms.CharField(required=False, strip=False, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, text: str, **kwargs: Any) -> None:
+        found = parse_assignments(text)
+        lines = "\n".join(filter(None, (written(name, expression) for name, expression in found.items())))
+        super().__init__(*args, initial={"parameters": lines, "before": text}, **kwargs)
 
 
 class TryForm(forms.Form):
