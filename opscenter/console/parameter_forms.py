@@ -1,15 +1,14 @@
 """Forms of parameters. They look at shapes; what is allowed, the operation says."""
 
-from datetime import date
 from typing import Any
 
 from django import forms
-from django.core.validators import MaxValueValidator, MinValueValidator
 from django.utils.translation import gettext_lazy as _
 
 from opscenter.base import clock
 from opscenter.console.filters import latest_bizdate
 from opscenter.console.override_forms import AssignmentsField
+from opscenter.console.run_forms import BizdateField
 from opscenter.operations.parameters import MOST_EXPRESSION
 from opscenter.production.models import SharedParameter
 from opscenter.production.rules.parameters import LONGEST_NAME, parse_assignments, written
@@ -83,12 +82,7 @@ class TryForm(forms.Form):
         max_value=2**53,
         widget=forms.TextInput(attrs={"list": "tasks", "inputmode": "numeric", "autocomplete": "off"}),
     )
-    bizdate = forms.DateField(
-        label=_("Business date"),
-        input_formats=["%Y-%m-%d"],
-        validators=[MinValueValidator(date(1970, 1, 1)), MaxValueValidator(date(2199, 12, 31))],
-        widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}),
-    )
+    bizdate = BizdateField()
     at = forms.TimeField(
         label=_("Scheduled time of day"),
         required=False,

@@ -15,6 +15,7 @@ from django.core.management import CommandError, call_command
 from extensions import lifecycle
 from extensions.models import Extension
 from opscenter.base import clock
+from opscenter.base.models import Process
 from opscenter.base.secrets import decrypt
 from opscenter.operations import drafts
 from opscenter.operations.models import Operation
@@ -280,6 +281,26 @@ def check_again(first, capsys):
     for_people = capsys.readouterr().out
     for account in json.loads(first)["accounts"]:
         assert for_people.count(account["password"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("seen", "told"), [(timedelta(seconds=2), "127.0.0.1:9412"), (timedelta(minutes=1), "ops.example.com")]
+)
+def test_command_prints_where_the_product_listens_if_it_runs(seen, told, settings, capsys):
+    """Not what this shell's settings say, which may be those of nobody."""
+    settings.PUBLIC_URL = "https://ops.example.com"
+    call_command("demo", json=True)
+    capsys.readouterr()
+    now = clock.now()
+    for port, started, last in ((9999, timedelta(hours=2), timedelta(minutes=2)), (9412, timedelta(hours=1), seen)):
+        Process.objects.create(
+            kind=Process.Kind.WEB, host="box", pid=port, started_at=now - started, seen_at=now - last,
+            details={"port": port, "url": f"http://127.0.0.1:{port}"},
+        )  # fmt: skip
+    call_command("demo", json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert found["endpoint"] == told
+    assert found["console"].endswith(f"//{told}/")
 
 
 def check_lost():
