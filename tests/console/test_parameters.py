@@ -4,6 +4,8 @@ from datetime import timedelta
 
 import pytest
 
+from opscenter.base import clock
+from opscenter.console.filters import latest_bizdate
 from opscenter.production.models import SharedParameter, WorkflowInstance
 from opscenter.production.rules.states import State
 from opscenter.workspaces.models import AuditEntry, User
