@@ -119,3 +119,11 @@ def test_pages_go_on_where_the_one_before_ended(cast: Cast, gate: Task) -> None:
     assert len(first.context["receipts"]) == 50
     rest = as_user(cast.visitor).get(url(cast, "trigger_call_list"), {"after": first.context["page"].after})
     assert len(rest.context["receipts"]) == 2
+
+
+def test_moments_in_sentences_are_told_in_the_tenants_zone() -> None:
+    cast = Cast(time_zone="Asia/Shanghai")
+    call(cast.operator, cast.task("gate", "http_trigger").number)
+    html = calls(cast)
+    assert "no instance with the scheduled time 2026-11-21 08:00:00 Asia/Shanghai" in html
+    assert "UTC" not in html

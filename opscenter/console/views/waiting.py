@@ -4,7 +4,6 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
@@ -36,19 +35,18 @@ def waiting(request: ConsoleRequest) -> HttpResponse:
     )
     told = holdups.holdups(found, request.workspace.tenant, request.environment, wanted.bizdate, clock.now())
     context: dict[str, Any] = {"told": told, "list_url": list_url, "crumbs": crumbs, "day": wanted.bizdate}
-    with timezone.override(zone):
-        if is_partial(request):
-            first = told.reasons[:1]
-            return live.as_part(
-                render(
-                    request,
-                    "console/instances/waiting_line.html",
-                    {
-                        **context,
-                        "rows": rows_of(request, first, kept, with_help=False),
-                        "here_url": request.get_full_path(),
-                    },
-                )
+    if is_partial(request):
+        first = told.reasons[:1]
+        return live.as_part(
+            render(
+                request,
+                "console/instances/waiting_line.html",
+                {
+                    **context,
+                    "rows": rows_of(request, first, kept, with_help=False),
+                    "here_url": request.get_full_path(),
+                },
             )
-        context |= {"rows": rows_of(request, told.reasons, kept), "filters": filters}
-        return render(request, "console/instances/waiting.html", context)
+        )
+    context |= {"rows": rows_of(request, told.reasons, kept), "filters": filters}
+    return render(request, "console/instances/waiting.html", context)

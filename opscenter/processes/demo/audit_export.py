@@ -3,7 +3,7 @@
 import hashlib
 import random
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -42,11 +42,11 @@ def past_log(name: str, values: Mapping[str, str]) -> str:
     return f"Seal of the {orders} lines of {bizdate}: {seal}\n"
 
 
-def tell(party: Party, by: User, today: date) -> None:
-    """Let the runs have happened. Must be called while nobody claims instances: in the demo's transaction."""
+def tell(party: Party, by: User, today: date, runs: Sequence[tuple[int, int, time, str]]) -> None:
+    """Let some of the runs have happened. Must be called while nobody claims instances: in the demo's transaction."""
     workflow = ProductionWorkflow.objects.get(workspace=party.workspace, name=WORKFLOW, environment="Prod")
     zone = ZoneInfo(party.workspace.tenant.time_zone)
-    for run_ago, bizdate_ago, at, comment in RUNS:
+    for run_ago, bizdate_ago, at, comment in runs:
         family = manual_run.run_workflow(
             Actor(by, AuditEntry.Face.CONSOLE), workflow, bizdate=today - timedelta(days=bizdate_ago), comment=comment
         )

@@ -60,8 +60,11 @@ def make(now: datetime) -> tuple[Made, Made]:
         moment = past.publishing_moment(local.date(), local.tzinfo)
         past.backdate(tenant, moment)
         past.generate_days(tenant, local.date())
+    operator = next(account.user for account in b.accounts if account.role == history.OPERATOR)
+    audit_export.tell(b, operator, local.date(), audit_export.RUNS[:1])  # in the order in which things happened
+    for party in (b, a):
         history.tell(party, local.date(), past.DAYS)
-    audit_export.tell(b, next(account.user for account in b.accounts if account.role == history.OPERATOR), local.date())
+    audit_export.tell(b, operator, local.date(), audit_export.RUNS[1:])
     return Made(b, tasks_b, guard_b), Made(a, tasks_a)
 
 
