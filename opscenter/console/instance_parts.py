@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from opscenter.base.reasons import say
 from opscenter.console.access import ConsoleRequest, here
@@ -77,7 +78,7 @@ def crumbs(request: ConsoleRequest, instance: TaskInstance, job: Backfill | None
         manual = here(request, "manual_instance_list")
         return [(_("Manual instances"), manual), (family.name, manual + query_string({"run": family.pk}))]
     day = query_string({"bizdate": instance.bizdate.isoformat()})
-    return [(_("Instances"), here(request, "instance_list") + day)]
+    return [(pgettext("navigation", "Instances"), here(request, "instance_list") + day)]
 
 
 def actions(request: ConsoleRequest, instance: TaskInstance) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from typing import Any
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 from django.views.decorators.http import require_safe
 
 from opscenter.base import clock
@@ -122,7 +123,7 @@ def task_crumb(request: ConsoleRequest, found: Task) -> tuple[str, str]:
     """The list that the task is in."""
     if found.trigger == Task.Trigger.MANUAL:
         return _("Manual tasks"), here(request, "manual_task_list")
-    return _("Tasks"), here(request, "task_list")
+    return pgettext("navigation", "Tasks"), here(request, "task_list")
 
 
 def _run_buttons(request: ConsoleRequest, trigger: Task.Trigger) -> list[dict[str, Any]]:

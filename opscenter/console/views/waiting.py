@@ -4,7 +4,7 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 from django.views.decorators.http import require_safe
 
 from opscenter.base import clock
@@ -25,7 +25,7 @@ def waiting(request: ConsoleRequest) -> HttpResponse:
     filters = InstanceFilters(request.GET, request.user, request.workspace, request.environment, default)
     kept = {name: request.GET.getlist(name) for name in request.GET if name not in ("before", "after", "shown")}
     list_url = here(request, "instance_list") + query_string(kept)
-    crumbs = [(_("Instances"), list_url)]
+    crumbs = [(pgettext("navigation", "Instances"), list_url)]
     if not filters.is_valid():
         wrong = {"filters": filters, "list_url": list_url, "crumbs": crumbs}
         return render(request, "console/instances/waiting.html", wrong, status=422)
