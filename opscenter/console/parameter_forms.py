@@ -56,10 +56,10 @@ class WorkflowParametersForm(forms.Form):
     )
     before = forms.CharField(required=False, strip=False, widget=forms.HiddenInput)
 
-    def __init__(self, *args: Any, text: str, **kwargs: Any) -> None:
+    def __init__(self, data: Any, text: str) -> None:
         found = parse_assignments(text)
         lines = "\n".join(filter(None, (written(name, expression) for name, expression in found.items())))
-        super().__init__(*args, initial={"parameters": lines, "before": text}, **kwargs)
+        super().__init__(data, initial={"parameters": lines, "before": text})
 
 
 class TryForm(forms.Form):

@@ -1,5 +1,7 @@
 """What went wrong, in the product's look and in words."""
 
+from typing import Any
+
 import pytest
 from django.http import HttpRequest
 from django.test import Client, RequestFactory
@@ -41,7 +43,7 @@ def test_each_refusal_has_its_status_code_and_sentence(
     assert str(error) != error.reason.code
 
 
-def test_moments_in_a_refusal_are_told_in_the_tenants_zone(request_of_owner: HttpRequest) -> None:
+def test_moments_in_a_refusal_are_told_in_the_tenants_zone(request_of_owner: Any) -> None:
     request_of_owner.workspace = Workspace(tenant=Tenant(time_zone="Asia/Shanghai"))
     error = Refused("trigger.already_held", until="2026-11-21T00:00:00+00:00")
     assert "2026-11-21 08:00:00 Asia/Shanghai" in errors.refused(request_of_owner, error).content.decode()

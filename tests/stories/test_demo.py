@@ -105,6 +105,7 @@ def check_past(now: datetime):
     by_hand = [one for one in instances.values() if one.workflow_instance.type != WorkflowInstance.Type.NORMAL]
     for instance in instances.values():
         if instance in by_hand:
+            assert instance.started_at is not None and instance.finished_at is not None
             assert instance.created_at <= instance.started_at <= instance.finished_at < now
             continue
         assert instance.not_before is not None

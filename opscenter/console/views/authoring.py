@@ -1,5 +1,7 @@
 """Drafts: imported from documents, looked at, published."""
 
+from typing import Any
+
 from django.contrib import messages
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import render
@@ -113,7 +115,7 @@ def _drafts_page(request: ConsoleRequest, workflow: Workflow | None) -> HttpResp
     new_parameters = bool(workflow and with_new_parameters([workflow]))
     query = QueryDict(mutable=True)
     query.setlist("id", [str(draft.node.pk) for draft in pending or rows])  # parameters go with any of the nodes
-    context = {
+    context: dict[str, Any] = {
         "workflow": workflow,
         "rows": rows,
         "pending": pending,
