@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import closing
 from datetime import datetime
 from threading import Event, Thread, get_native_id
 
@@ -15,6 +16,8 @@ from extensions.slots import MOST
 from opscenter.base import due, notify, sql
 from opscenter.base.models import Process
 from opscenter.base.pressure import Pressure
+from opscenter.console import ended_letters
+from opscenter.engine.backfill_mail import Mailer
 from opscenter.engine.http_courier import HttpCourier
 from opscenter.operations import checked
 from opscenter.processes.beating import Beating
@@ -36,6 +39,7 @@ def run(stop: Event) -> None:
         Beating(Process.Kind.COURIER, {"under_way": 0}) as beating,
         Courier(checked.unreachable) as courier,
         HttpCourier() as calls,
+        closing(Mailer(ended_letters.write)) as mailer,
     ):
         telling = Thread(target=_tell, args=(stop,), name="regular events", daemon=True)
         telling.start()
@@ -46,6 +50,7 @@ def run(stop: Event) -> None:
             return nearest
 
         sources = [due.Source("deliveries", send_due), due.Source("calls", calls.run_due)]
+        sources.append(due.Source("mails", mailer.run_due))
         due.loop(sources, [notify.COURIER], stop, lambda: True)
         telling.join()
 

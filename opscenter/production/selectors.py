@@ -134,8 +134,21 @@ def tasks(user: User, workspace: Workspace, environment: str) -> QuerySet[Task]:
     )
 
 
+def tasks_of_tenant(user: User, workspace: Workspace, environment: str) -> QuerySet[Task]:
+    """Tasks of all workspaces of the tenant that the user may see."""
+    found = Task.objects.visible_to(user).filter(workspace__tenant=workspace.tenant_id, environment=environment)
+    return found.select_related("workspace")
+
+
+def backfillable(user: User, workspace: Workspace, environment: str) -> QuerySet[Task]:
+    """Those of them that get instances in a backfill; whether the user may run them, its plan says."""
+    found = tasks_of_tenant(user, workspace, environment).filter(status=Task.Status.ONLINE, version__isnull=False)
+    return found.filter(trigger=Task.Trigger.SCHEDULER, is_root=False)
+
+
 __all__ = [
     "attempts_of",
+    "backfillable",
     "downstream_of",
     "edges_in_run",
     "explain_instance",
@@ -147,5 +160,6 @@ __all__ = [
     "receipts_of",
     "stray_receipts",
     "tasks",
+    "tasks_of_tenant",
     "upstream_of",
 ]
