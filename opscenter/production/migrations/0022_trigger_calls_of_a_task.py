@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("production", "0017_backfill_alerts")]
+    dependencies = [("production", "0020_backfills")]
 
     operations = [
         migrations.AddIndex(
