@@ -63,7 +63,7 @@ def _loader(parent: int) -> Callable[..., Any]:
         die_with_parent(signal.SIGTERM, parent)
         from opscenter.wsgi import application  # not before the static files are there: it looks at them once
 
-        beating = Beating(Process.Kind.WEB, {"port": settings.PORT})
+        beating = Beating(Process.Kind.WEB, {"port": settings.PORT, "url": settings.PUBLIC_URL})
         beating.__enter__()
         Finalize(None, beating.__exit__, args=(None, None, None), exitpriority=10)
         return application

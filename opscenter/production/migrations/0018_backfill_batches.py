@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('production', '0020_backfills'),
+        ('production', '0022_trigger_calls_of_a_task'),
     ]
 
     operations = [
