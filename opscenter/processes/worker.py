@@ -20,7 +20,7 @@ from django_q.conf import Conf
 from opscenter.base import clock, heartbeat, notify, sql
 from opscenter.base.models import Process
 from opscenter.base.notify import Listener
-from opscenter.base.procs import die_with_parent, wait_gone
+from opscenter.base.procs import forks_die_with_parent, wait_gone
 from opscenter.engine import attempts, children
 from opscenter.engine.broker import InstanceBroker
 from opscenter.engine.children import Roster, Worker, join
@@ -246,5 +246,5 @@ def run(groups: Sequence[str] | None, processes: int | None, stop: Event, grace:
     children = processes or int(Conf.WORKERS)
     Conf.WORKERS = Conf.QUEUE_LIMIT = children + 1  # one for chores
     sql.plan_once()
-    os.register_at_fork(after_in_child=die_with_parent)
+    forks_die_with_parent()
     Supervisor(groups, children, stop, grace).run()
