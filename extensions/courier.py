@@ -1,21 +1,26 @@
-"""The courier: sends what is due in the outbox, each request in a thread of its own.
+"""The courier: sends what is due in the outbox, in runs: one thread each, one request after the other.
 
-One thread claims and starts, one records, and those that wait for receivers hold no database connection. Recording wakes
-whoever claims, so that a freed slot is used at once.
+A message that somebody waits for is a run of its own. Regular events come in hundreds: a receiver that answers at once is
+sent many in one run, over one connection. One thread claims and starts, one records, and those that wait for receivers hold
+no database connection. Recording wakes whoever claims, so that a freed slot is used at once.
 """
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 from threading import Lock, Thread
 from types import TracebackType
 
 import structlog
 
-from extensions import outbox
+from extensions import outbox, outcomes
 from extensions.desk import Desk
 from extensions.envelope import REDACTED
-from extensions.outbox import Claim, Fate, Lane, Parcel, Result, Waiting
+from extensions.outbox import Claim, Fate, Lane, Parcel, Waiting
+from extensions.outcomes import Result
+from extensions.runs import MOST_IN_RUN, Runs
 from extensions.slots import MOST_YOUNG, Slots
 from opscenter.base import outbound
 from opscenter.base.reasons import Reason
@@ -31,10 +36,29 @@ _TOKEN_ROOM = 64
 _LOOK_AGAIN = timedelta(milliseconds=100)
 """When due deliveries that somebody else holds at the moment are looked at again."""
 _RECORD_WITHIN = 1.5
+_RUN_WITHIN = 4.0
+"""Seconds after which a run sends nothing more: its claims must not be lost under it."""
 REST = 0.1
 """Seconds between two rounds of regular events: what comes meanwhile is claimed, and recorded, together."""
-MOST_YOUNG_OF = {Lane.CHECKS: MOST_YOUNG, Lane.NOTICES: 8}
-"""Regular events come in hundreds, and take what processor time others leave."""
+MOST_YOUNG_OF = {Lane.CHECKS: MOST_YOUNG, Lane.NOTICES: 2}
+"""Runs of regular events have many requests each."""
+
+
+@dataclass
+class _Run:
+    """Messages to one extension on their way, one after the other; it has one slot until all have their result.
+
+    Attributes:
+        started: what the slot is given back with.
+        left: messages without a result.
+        went_well: whether the last that was sent has arrived.
+    """
+
+    extension: int
+    parcels: Sequence[Parcel]
+    started: float
+    left: int
+    went_well: bool = False
 
 
 class Courier:
@@ -62,9 +86,10 @@ class Courier:
         self._timeout = timeout
         self._patience = patience
         self._slots = Slots(most_young=MOST_YOUNG_OF[lane])
-        self._under_way: dict[Claim, tuple[Parcel, float]] = {}
+        self._runs = Runs(MOST_IN_RUN[lane])
+        self._under_way: dict[Claim, tuple[Parcel, _Run]] = {}
         self._lock = Lock()
-        self._has_swept = False
+        self._has_swept = self._is_stopping = False
 
     def __enter__(self) -> "Courier":
         self._results = Desk("results", self._record, 0.0 if self._lane is Lane.CHECKS else REST)
@@ -74,35 +99,46 @@ class Courier:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._is_stopping = True
         give_up = time.monotonic() + self._patience
         while self._under_way and time.monotonic() < give_up:
             time.sleep(0.02)
         with self._lock:
-            abandoned = [parcel for parcel, _started in self._under_way.values()]
+            abandoned = [parcel for parcel, _run in self._under_way.values()]
         for parcel in abandoned:
             self._results.put(Result(parcel, Fate.AT_ONCE, reason=Reason("delivery.abandoned")))
         if not all([self._results.close(_RECORD_WITHIN), self._unreachable.close(_RECORD_WITHIN)]):
             logger.warning("courier.left_unrecorded")
+        self._runs.close()
+
+    def start_at_once(self, most: int) -> None:
+        """How many runs may start at the same time, of all extensions; as many as there are slots, unless told."""
+        self._slots.at_once = most
 
     @property
     def under_way(self) -> int:
-        """How many requests wait for their answer."""
+        """How many runs wait for an answer."""
         return self._slots.under_way
 
     def send_due(self) -> datetime | None:
         """Start everything that is due and has room; returns when to look again, None for when we are told."""
         if self._lane is Lane.CHECKS and not self._has_swept:
-            for check in outbox.undeliverable():
+            for check in outcomes.undeliverable():
                 self._unreachable.put(check)
             self._has_swept = True
+        self._runs.hang_up_idle()
         while True:
             now, waiting = outbox.waiting(self._lane)
             rooms = self._slots.rooms(one.extension for one in waiting if one.due_at <= now)
-            parcels = outbox.claim(rooms, self._lane) if rooms else []
+            most = {extension: room * self._runs.length(extension) for extension, room in rooms.items()}
+            parcels = outbox.claim(most, self._lane) if most else []
             if not parcels:
                 return self._nearest(now, waiting, rooms)
-            for parcel in parcels:
-                self._start(parcel)
+            for extension, some in groupby(sorted(parcels, key=_extension), _extension):
+                theirs = list(some)
+                length = self._runs.length(extension)
+                for first in range(0, len(theirs), length):
+                    self._start(extension, theirs[first : first + length])
 
     def _nearest(self, now: datetime, waiting: Sequence[Waiting], rooms: Mapping[int, int]) -> datetime | None:
         moments = []
@@ -116,45 +152,61 @@ class Courier:
             # else every slot that it may have is taken: what frees one wakes us
         return min(moments, default=None)
 
-    def _start(self, parcel: Parcel) -> None:
-        started = self._slots.take(parcel.extension)
+    def _start(self, extension: int, parcels: Sequence[Parcel]) -> None:
+        run = _Run(extension, parcels, self._slots.take(extension), len(parcels))
         with self._lock:
-            self._under_way[parcel.claim] = parcel, started
-        if parcel.not_sent is not None:
-            fate, reason = parcel.not_sent
-            self._results.put(Result(parcel, fate, reason=reason))
-            return
-        sender = Thread(target=self._send, args=(parcel,), name=f"delivery {parcel.claim.delivery}", daemon=True)
+            self._under_way.update({parcel.claim: (parcel, run) for parcel in parcels})
+        sender = Thread(target=self._send, args=(run,), name=f"deliveries to {extension}", daemon=True)
         try:
             sender.start()
         except RuntimeError:  # no more threads
             logger.exception("delivery.no_thread")
-            self._results.put(Result(parcel, Fate.AGAIN, reason=Reason("delivery.broken")))
+            for parcel in parcels:
+                self._results.put(Result(parcel, Fate.AGAIN, reason=Reason("delivery.broken")))
 
-    def _send(self, parcel: Parcel) -> None:
+    def _send(self, run: _Run) -> None:
+        line = self._runs.line(run.extension)
+        began, sent = time.monotonic(), 0
+        for parcel in run.parcels:
+            if sent and (not run.went_well or self._is_stopping or time.monotonic() - began > _RUN_WITHIN):
+                self._results.put(Result(parcel, Fate.UNSENT))
+                continue
+            result = self._one(parcel, line)
+            sent += 1
+            run.went_well = result.fate is Fate.DELIVERED
+            self._results.put(result)
+        self._runs.ended(run.extension, line, (time.monotonic() - began) / sent if run.went_well else None)
+
+    def _one(self, parcel: Parcel, line: outbound.Line) -> Result:
+        if parcel.not_sent is not None:
+            fate, reason = parcel.not_sent
+            return Result(parcel, fate, reason=reason)
         try:
-            result = request(parcel, self._timeout)
+            return request(parcel, self._timeout, line)
         except (Exception, SystemExit):  # Misconfigured is one
             logger.exception("delivery.broken", delivery=parcel.claim.delivery)
-            result = Result(parcel, Fate.AGAIN, reason=Reason("delivery.broken"))
-        self._results.put(result)
+            return Result(parcel, Fate.AGAIN, reason=Reason("delivery.broken"))
 
     # the desks' work
 
     def _record(self, results: Sequence[Result]) -> Sequence[Result]:
         for result in results:
             self._free(result)
-        left, hopeless = outbox.record(results, self._lane)  # wakes us: what was freed may be taken
+        left, hopeless = outcomes.record(results, self._lane)  # wakes us: what was freed may be taken
         for check in hopeless:
             self._unreachable.put(check)
         return left
 
     def _free(self, result: Result) -> None:
-        """Let go of a slot, once for each claim: a result may come here again."""
+        """Let go of a run's slot with its last result, once for each claim: a result may come here again."""
         with self._lock:
-            _parcel, started = self._under_way.pop(result.parcel.claim, (None, None))
-        if started is not None:
-            self._slots.release(result.parcel.extension, started, went_well=result.fate is Fate.DELIVERED)
+            _parcel, run = self._under_way.pop(result.parcel.claim, (None, None))
+            if run is None:
+                return
+            run.left -= 1
+            is_over = run.left == 0
+        if is_over:
+            self._slots.release(run.extension, run.started, went_well=run.went_well)
 
     def _tell(self, checks: Sequence[int]) -> Sequence[int]:
         for check in checks:
@@ -162,11 +214,15 @@ class Courier:
         return []
 
 
-def request(parcel: Parcel, timeout: float) -> Result:
+def _extension(parcel: Parcel) -> int:
+    return parcel.extension
+
+
+def request(parcel: Parcel, timeout: float, line: outbound.Line) -> Result:
     """Make the request; what it came to."""
     began = time.monotonic()
     try:
-        answer = outbound.send(
+        answer = line.send(
             "POST",
             parcel.url,
             headers=parcel.headers,
@@ -180,7 +236,7 @@ def request(parcel: Parcel, timeout: float) -> Result:
     kept = [(name, value) for name, value in answer.headers.items() if name not in _NOT_KEPT][:_MOST_HEADERS]
     return Result(
         parcel,
-        outbox.fate_of(answer.status),
+        outcomes.fate_of(answer.status),
         _milliseconds(began),
         answer.status,
         {_text(name, parcel.token, 64): _text(value, parcel.token, _LONGEST_HEADER) for name, value in kept},

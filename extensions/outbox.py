@@ -1,25 +1,23 @@
-"""The courier's side of the outbox: what waits, what is claimed, what became of it.
+"""The courier's side of the outbox: what waits, and what is claimed.
 
 A claim moves ``due_at`` to when it counts as lost, so a courier that dies loses nothing: another one finds the row due
-again. Results carry the number of their try; one that comes late changes nothing but the log, unless it says that the
-message has arrived.
+again. Results (outcomes.py) carry the number of their try; one that comes late changes nothing but the log, unless it says
+that the message has arrived.
 """
 
 import json
-import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from enum import Enum
+from uuid import UUID
 
 import structlog
-from django.db import transaction
 
-from extensions import endpoints, lifecycle, rules
+from extensions import lifecycle
 from extensions.deliveries import gone_reason
 from extensions.envelope import body_for, body_of
-from extensions.models import Check, Delivery, DeliveryTry, Event, Extension
+from extensions.models import Check, Event, Extension
 from extensions.signing import headers_for
 from extensions.tokens import token_of
 from opscenter.base import clock, notify, sql
@@ -32,11 +30,6 @@ TIMEOUT = 15.0
 """Seconds that a request may take, all in all."""
 LOST_AFTER = timedelta(seconds=TIMEOUT + 7)
 """From the claim to when its courier counts as dead."""
-MOST_REPLAY_TRIES = 5
-NOTICE_FOR = timedelta(days=3)
-"""How long a regular event is tried; it can be sent again by hand after that."""
-_ASKS_TO_WAIT = frozenset({429, 502, 503, 504})
-"""Answers whose Retry-After is honoured."""
 
 
 class Lane(Enum):
@@ -67,6 +60,7 @@ class Fate(Enum):
     HOPELESS = "hopeless"
     GONE = "gone"
     NOT_NEEDED = "not needed"
+    UNSENT = "unsent"
 
 
 @dataclass(frozen=True)
@@ -102,45 +96,6 @@ class Parcel:
     body: bytes = b""
     token: str = ""
     not_sent: "tuple[Fate, Reason] | None" = None
-
-
-@dataclass(frozen=True)
-class Result:
-    """What became of a try.
-
-    Attributes:
-        retry_after: the answer's header of that name, as it came.
-    """
-
-    parcel: Parcel
-    fate: Fate
-    milliseconds: int | None = None
-    status: int | None = None
-    answer_headers: Mapping[str, str] = field(default_factory=dict)
-    answer_body: str = ""
-    retry_after: str = ""
-    reason: Reason | None = None
-
-
-def fate_of(status: int) -> Fate:
-    """What an answer means: only 2xx is success, a redirect is none, and 410 is for good."""
-    if 200 <= status < 300:
-        return Fate.DELIVERED
-    return Fate.GONE if status == 410 else Fate.AGAIN
-
-
-def seconds_asked(status: int | None, retry_after: str, now: datetime) -> float | None:
-    """How long a receiver asks us to wait: Retry-After in seconds or as a date; None without, or when unreadable."""
-    given = retry_after.strip()
-    if status not in _ASKS_TO_WAIT or not given:
-        return None
-    if given.isascii() and given.isdigit():
-        return float(given[:9])
-    try:
-        until = parsedate_to_datetime(given)
-        return max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds())
-    except (ValueError, OverflowError, TypeError, IndexError):  # whatever a receiver may send
-        return None
 
 
 def waiting(lane: Lane = Lane.CHECKS) -> tuple[datetime, list[Waiting]]:
@@ -190,13 +145,19 @@ def claim(rooms: Mapping[int, int], lane: Lane = Lane.CHECKS) -> list[Parcel]:
         {"extensions": list(rooms), "rooms": list(rooms.values()), "lost_after": LOST_AFTER},
     )
     secrets = _secrets({row[6] for row in rows}) if rows else {}
+    extensions: dict[int, Extension] = {}
+    events: dict[UUID, tuple[Event, bytes]] = {}  # many of them go to several extensions
     made = []
     for delivery, number, at, check, event_id, message, pk, name, url, status, gone_at, why in rows:
-        extension = Extension(pk=pk, name=name, webhook_url=url, status=status, gone_at=gone_at)
-        extension.gone_reason = json.loads(why) if why else None
-        event = Event(pk=event_id, message=json.loads(message))
-        asked = None if check is None else Check(pk=check, event=event, extension=extension)
-        made.append(_parcel(Claim(delivery, number, at), extension, event, asked, secrets.get(pk, [])))
+        if pk not in extensions:
+            extensions[pk] = Extension(pk=pk, name=name, webhook_url=url, status=status, gone_at=gone_at)
+            extensions[pk].gone_reason = json.loads(why) if why else None
+        if event_id not in events:
+            event = Event(pk=event_id, message=json.loads(message))
+            events[event_id] = event, b"" if check else body_of(event)
+        event, body = events[event_id]
+        asked = None if check is None else Check(pk=check, event=event, extension=extensions[pk])
+        made.append(_parcel(Claim(delivery, number, at), extensions[pk], event, body, asked, secrets.get(pk, [])))
     return made
 
 
@@ -211,13 +172,15 @@ def _secrets(extensions: Iterable[int]) -> dict[int, list[str]]:
     return found
 
 
-def _parcel(taken: Claim, extension: Extension, event: Event, check: Check | None, secrets: Sequence[str]) -> Parcel:
+def _parcel(
+    taken: Claim, extension: Extension, event: Event, body: bytes, check: Check | None, secrets: Sequence[str]
+) -> Parcel:
     bare = Parcel(taken, extension.pk, extension.webhook_url)
     try:
         not_sent = _hindrance(extension, secrets)
         if not_sent is not None:
             return replace(bare, not_sent=not_sent)
-        body = body_of(event) if check is None else body_for(check)
+        body = body if check is None else body_for(check)
         headers = headers_for(str(event.pk), taken.at, body, secrets)
         return replace(bare, headers=headers, body=body, token="" if check is None else token_of(check))
     except Exception:  # one that cannot be made must not hold up the others
@@ -233,170 +196,3 @@ def _hindrance(extension: Extension, secrets: Sequence[str]) -> tuple[Fate, Reas
     if extension.gone_at is not None:
         return Fate.HOPELESS, gone_reason(extension)
     return None if secrets else (Fate.AGAIN, Reason("delivery.unsigned"))
-
-
-@dataclass
-class _Row:
-    """A delivery whose row we hold."""
-
-    pk: int
-    status: str
-    tries: int
-    due_at: datetime | None
-    finished_at: datetime | None
-    is_replay: bool
-    check: int | None
-    created_at: datetime
-
-    def finish(self, status: Delivery.Status, now: datetime) -> None:
-        self.status, self.due_at, self.finished_at = status, None, now
-
-
-@transaction.atomic
-def record(results: Sequence[Result], lane: Lane = Lane.CHECKS) -> tuple[list[Result], list[int]]:
-    """Keep what became of these tries, and wake the couriers.
-
-    Waits for nobody: a delivery that somebody else holds, because its check ends at this moment, is left over.
-
-    Returns:
-        The results that are left over, and the checks that are open and whose message can never be delivered.
-    """
-    now, ours, elsewhere = _held({result.parcel.claim.delivery for result in results})
-    kept = [result for result in results if result.parcel.claim.delivery in ours]
-    hopeless = []
-    for result in kept:
-        row = ours[result.parcel.claim.delivery]
-        if _apply(result, row, now) and row.check is not None:
-            hopeless.append(row.check)
-    DeliveryTry.objects.bulk_create((_try(result) for result in kept), ignore_conflicts=True)
-    _save(ours.values())
-    _hold_back(row for row in ours.values() if row.check is None and row.status == Delivery.Status.PENDING)
-    for result in kept:
-        if result.fate is Fate.GONE:
-            hopeless += endpoints.gone(result.parcel.extension, result.parcel.url, now)
-    hopeless += _count(kept, now)
-    if kept:
-        notify.notify(CHANNELS[lane])
-    left = [result for result in results if result.parcel.claim.delivery in elsewhere]
-    return left, _undelivered(hopeless)
-
-
-def _held(wanted: set[int]) -> tuple[datetime, dict[int, _Row], set[int]]:
-    """The moment, the rows of these deliveries that are ours to change, and those that somebody else holds."""
-    found = sql.rows(
-        """SELECT clock_timestamp(), id, status, tries, due_at, finished_at, is_replay, of_check_id, created_at
-           FROM extensions_delivery WHERE id = ANY(%(ids)s::bigint[])
-           ORDER BY id FOR NO KEY UPDATE SKIP LOCKED""",
-        {"ids": list(wanted)},
-    )
-    ours = {row[1]: _Row(*row[1:]) for row in found}
-    elsewhere = wanted - ours.keys()
-    if elsewhere:  # or deleted with their extension
-        elsewhere = set(Delivery.objects.filter(pk__in=elsewhere).values_list("pk", flat=True))
-    return found[0][0] if found else clock.now(), ours, elsewhere
-
-
-def _save(rows: Iterable[_Row]) -> None:
-    kept = list(rows)
-    sql.rows(
-        """UPDATE extensions_delivery d SET status = n.status, due_at = n.due_at, finished_at = n.finished_at
-           FROM unnest(%(ids)s::bigint[], %(statuses)s::text[], %(due)s::timestamptz[], %(finished)s::timestamptz[])
-                AS n (id, status, due_at, finished_at)
-           WHERE d.id = n.id""",
-        {
-            "ids": [row.pk for row in kept],
-            "statuses": [str(row.status) for row in kept],
-            "due": [row.due_at for row in kept],
-            "finished": [row.finished_at for row in kept],
-        },
-    )
-
-
-def _apply(result: Result, row: _Row, now: datetime) -> bool:
-    """Change the delivery as the result says; True when it can never be delivered from now on."""
-    if result.fate is Fate.DELIVERED:
-        row.finish(Delivery.Status.DELIVERED, now)
-        return False
-    if row.status != Delivery.Status.PENDING or row.tries != result.parcel.claim.number:
-        return False
-    is_last = (
-        row.tries >= MOST_REPLAY_TRIES if row.is_replay else row.check is None and now - row.created_at > NOTICE_FOR
-    )
-    match result.fate:
-        case Fate.NOT_NEEDED:
-            row.finish(Delivery.Status.ENDED, now)
-        case Fate.HOPELESS | Fate.GONE:
-            row.finish(Delivery.Status.FAILED, now)
-            return not row.is_replay and row.check is not None
-        case Fate.AT_ONCE:
-            row.due_at = now
-        case _ if is_last:
-            row.finish(Delivery.Status.FAILED, now)
-        case _:
-            asked = seconds_asked(result.status, result.retry_after, now)
-            row.due_at = rules.retry_at(now, row.tries, random.random(), asked)
-    return False
-
-
-def _try(result: Result) -> DeliveryTry:
-    return DeliveryTry(
-        delivery_id=result.parcel.claim.delivery,
-        number=result.parcel.claim.number,
-        at=result.parcel.claim.at,
-        url=result.parcel.url,
-        headers=dict(result.parcel.headers),
-        milliseconds=result.milliseconds,
-        status=result.status,
-        answer_headers=dict(result.answer_headers),
-        answer_body=result.answer_body,
-        reason=result.reason.as_json() if result.reason else None,
-    )
-
-
-def _hold_back(rows: Iterable[_Row]) -> None:
-    """What follows about the same things waits at least as long as these: else it would be looked at in vain all the time."""
-    later = [row for row in rows if row.due_at is not None]
-    if later:
-        sql.rows(
-            """UPDATE extensions_delivery f SET due_at = n.due_at
-               FROM unnest(%(ids)s::bigint[], %(due)s::timestamptz[]) AS n (id, due_at)
-               JOIN extensions_delivery h ON h.id = n.id
-               WHERE f.extension_id = h.extension_id AND f.subject = h.subject AND f.status = 'pending'
-                 AND f.of_check_id IS NULL AND f.id > h.id AND f.due_at < n.due_at""",
-            {"ids": [row.pk for row in later], "due": [row.due_at for row in later]},
-        )
-
-
-_NOT_THEIRS = frozenset({"delivery.abandoned", "delivery.broken", "delivery.unsigned"})
-"""Failures of ours."""
-
-
-def _count(results: Sequence[Result], now: datetime) -> list[int]:
-    """Keep which endpoints did well and which failed; the checks of those that are dead."""
-    well = {result.parcel.extension for result in results if result.fate is Fate.DELIVERED}
-    failed = {
-        result.parcel.extension: result.parcel.url
-        for result in results
-        if result.parcel.not_sent is None
-        and result.fate is not Fate.DELIVERED
-        and (result.reason is None or result.reason.code not in _NOT_THEIRS)
-        and result.parcel.extension not in well
-    }
-    return endpoints.count(well, failed, now)
-
-
-def _undelivered(checks: Iterable[int]) -> list[int]:
-    """Those of these checks that are open, and whose extension never got the message."""
-    wanted = set(checks)
-    if not wanted:
-        return []
-    still_open = Check.objects.filter(pk__in=wanted, state=Check.State.CHECKING)
-    return list(still_open.exclude(deliveries__status=Delivery.Status.DELIVERED).values_list("pk", flat=True))
-
-
-def undeliverable() -> list[int]:
-    """Open checks whose message can never be delivered: a courier died before it could say so."""
-    failed = Check.objects.filter(
-        state=Check.State.CHECKING, deliveries__status=Delivery.Status.FAILED, deliveries__is_replay=False
-    )
-    return _undelivered(failed.values_list("pk", flat=True))

@@ -44,7 +44,7 @@ class _Standing:
         if self.failures:
             most = 0 if self.rests_until > now else min(PER_FAILING, beyond // _FAILING_SHARE)
             return min(1, most - len(self.under_way))
-        first = 1 if free and not self.under_way else 0
+        first = 1 if free > 0 and not self.under_way else 0
         more = min(PER_EXTENSION, beyond // _SHARE) - len(self.under_way)
         return max(first, min(more, self.most_young - len(self.young(now))))
 
@@ -63,10 +63,15 @@ class _Standing:
 
 
 class Slots:
-    """Who has how many requests under way, and how the last ones went. Safe from any thread."""
+    """Who has how many requests under way, and how the last ones went. Safe from any thread.
+
+    Attributes:
+        at_once: requests that may have started just now, of all extensions together; may be changed at any time.
+    """
 
     def __init__(self, most: int = MOST, most_young: int = MOST_YOUNG) -> None:
         self._most = most
+        self.at_once = most
         self._most_young = most_young
         self._lock = Lock()
         self._standings: dict[int, _Standing] = {}
@@ -81,7 +86,8 @@ class Slots:
         """How many requests of each of these may start now, in the order in which they are given; without the zeros."""
         now = time.monotonic()
         with self._lock:
-            free = self._most - self._total()
+            young = sum(len(standing.young(now)) for standing in self._standings.values())
+            free = min(self._most - self._total(), self.at_once - young)
             rooms = {}
             for extension in extensions:
                 room = self._of(extension).room(free, now)

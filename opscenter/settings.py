@@ -38,6 +38,8 @@ ALLOWED_HOSTS = [
 ]
 CSRF_TRUSTED_ORIGINS = [f"{_public.scheme}://{_public.netloc}"]
 
+globals().update(config.mail(_public.hostname))  # EMAIL_...: one variable says all of it
+
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -6,8 +6,10 @@ docs/configuration.md says what each variable means.
 import base64
 import json
 import os
+import re
 import secrets
 from collections.abc import Callable, Mapping
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -17,6 +19,8 @@ EMBEDDED_RECORD = "postgres.json"
 """In the data folder: where the embedded server keeps its files and its socket (processes/embedded.py writes it)."""
 _DATABASE_NAME = "opscenter"
 _CONNECT_TIMEOUT = 10
+_MAIL_TIMEOUT = 10
+_MAIL_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 
 
 class Misconfigured(SystemExit):
@@ -193,6 +197,41 @@ def _from_url(url: str) -> dict[str, Any]:
         PORT=options.pop("port", str(port or "")),
         OPTIONS=options,
     )
+
+
+def mail(public_host: str, env: Env = os.environ) -> dict[str, Any]:
+    """Django's settings of the mail server; without OPSCENTER_MAIL_URL no host, and no mail.
+
+    ``smtp://user:password@host:port``, every part but the host percent-decoded; ``smtp+starttls://`` and ``smtps://`` for TLS.
+
+    Args:
+        public_host: whose name the sender bears where OPSCENTER_MAIL_FROM gives none.
+    """
+    url = env.get("OPSCENTER_MAIL_URL", "").strip()
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise Misconfigured(f"OPSCENTER_MAIL_URL cannot be read: {error}.") from error
+    if url and (parts.scheme not in _MAIL_PORTS or not parts.hostname or parts.path.strip("/") or parts.query):
+        raise Misconfigured(
+            "OPSCENTER_MAIL_URL must look like smtp+starttls://user:password@mail.example.com:587, or begin with smtp:// or smtps://."
+        )
+    sender = env.get("OPSCENTER_MAIL_FROM", "").strip() or f"Opscenter <opscenter@{public_host}>"
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+", parseaddr(sender)[1]) or "\n" in sender:
+        raise Misconfigured(
+            f"OPSCENTER_MAIL_FROM must be an address, as Opscenter <opscenter@example.com>, not {sender!r}."
+        )
+    return {
+        "EMAIL_HOST": parts.hostname or "",
+        "EMAIL_PORT": port or _MAIL_PORTS.get(parts.scheme, 25),
+        "EMAIL_HOST_USER": unquote(parts.username or ""),
+        "EMAIL_HOST_PASSWORD": unquote(parts.password or ""),
+        "EMAIL_USE_TLS": parts.scheme == "smtp+starttls",
+        "EMAIL_USE_SSL": parts.scheme == "smtps",
+        "EMAIL_TIMEOUT": _MAIL_TIMEOUT,
+        "DEFAULT_FROM_EMAIL": sender,
+    }
 
 
 def _host(location: str) -> str:

@@ -3,12 +3,13 @@
 Who names the target is not trusted. Its name is resolved here, every address it stands for is judged (addresses.py), and
 the connection goes to a judged address itself, so a DNS answer that changes later changes nothing. Redirects are answers
 like any other. Nothing is taken from the environment but certificates, nothing is kept from one call to the next: no
-proxies, netrc, cookies or connections.
+proxies, netrc or cookies; a connection only by who asks for a ``Line``.
 """
 
 import re
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,10 +18,10 @@ import structlog
 from django.conf import settings
 
 from opscenter.base.addresses import Allow, is_name, literal, parse_allow
-from opscenter.base.outbound_call import Answer, Call, judge
+from opscenter.base.outbound_call import Answer, Call, Route, judge
 from opscenter.base.outbound_errors import OutboundError, TargetRefused, Unreachable
 
-__all__ = ["Answer", "OutboundError", "TargetRefused", "Unreachable", "check_url", "send"]
+__all__ = ["Answer", "Line", "OutboundError", "TargetRefused", "Unreachable", "check_url", "send"]
 
 logger = structlog.get_logger(__name__)
 
@@ -31,10 +32,10 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"(?:[\x21-\x7e\xa1-\xff](?:[\t\x20-\x7e\xa1-\xff]*[\x21-\x7e\xa1-\xff])?)?")
 _OURS = {
     "Accept-Encoding": "identity",  # a body is shown as it came, and cannot unpack into more than it is
-    "Connection": "close",
 }
+_CLOSING = {"Connection": "close"}
 _FRAMING = {"content-length", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
-_NOT_THEIRS = _FRAMING | {name.lower() for name in _OURS}
+_NOT_THEIRS = _FRAMING | {name.lower() for name in (*_OURS, *_CLOSING)}
 
 
 def check_url(url: str) -> None:
@@ -71,20 +72,73 @@ def send(
         Misconfigured: ``allow`` has a word that cannot be read.
         ValueError: ``method`` is no word of HTTP.
     """
-    started, allowed = time.monotonic(), _allowed(allow)
-    seen: dict[str, Any] = {}
-    try:
-        request = _prepare(method, url, headers, body, allowed)
-        call = Call(urlsplit(str(request.url)).hostname or "", allowed, timeout)
-        seen["host"] = call.host
-        answer = call.make(request, most)
-        seen["status"] = answer.status
-        return answer
-    except OutboundError as error:
-        seen["reason"] = error.reason.code
-        raise
-    finally:
-        logger.debug("outbound.call", **seen, ms=round((time.monotonic() - started) * 1000))
+    with closing(Line(keep=0.0)) as line:
+        return line.send(method, url, headers=headers, body=body, timeout=timeout, most=most, allow=allow)
+
+
+class Line:
+    """Requests one after the other, over a connection that is kept between those to the same place. For one thread.
+
+    Args:
+        keep: seconds after which a connection is made anew, its host resolved and judged again.
+    """
+
+    def __init__(self, keep: float = 30.0) -> None:
+        self._keep = keep
+        self._route: Route | None = None
+        self._to: tuple[str, str, int, Allow] | None = None
+        self._until = 0.0
+
+    def close(self) -> None:
+        """Hang up; the next request opens it again."""
+        if self._route is not None:
+            self._route.close()
+            self._route = None
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        timeout: float = 15.0,
+        most: int = 64 * 1024,
+        allow: Sequence[str] | None = None,
+    ) -> Answer:
+        """Make one request, as ``send`` does. One that a kept connection gives no answer to is made once more on a new one:
+        its server may have hung up at that moment, so the same request may arrive twice."""
+        started, allowed = time.monotonic(), _allowed(allow)
+        seen: dict[str, Any] = {}
+        try:
+            request = _prepare(method, url, headers, body, allowed)
+            if not self._keep:
+                request.headers.update(_CLOSING)
+            parts = urlsplit(str(request.url))
+            call = Call(parts.hostname or "", allowed, timeout)
+            seen["host"] = call.host
+            to = (parts.scheme, call.host, parts.port or _PORTS[parts.scheme], allowed)
+            answer = self._make(call, to, request, most)
+            seen["status"] = answer.status
+            return answer
+        except OutboundError as error:
+            seen["reason"] = error.reason.code
+            raise
+        finally:
+            logger.debug("outbound.call", **seen, ms=round((time.monotonic() - started) * 1000))
+
+    def _make(
+        self, call: Call, to: tuple[str, str, int, Allow], request: requests.PreparedRequest, most: int
+    ) -> Answer:
+        if self._route is not None and self._to == to and time.monotonic() < self._until and self._route.is_open:
+            try:
+                return self._route.make(call, request, most)
+            except Unreachable:
+                call.left()
+        self.close()
+        self._route = Route(*to[:3], call)
+        self._to, self._until = to, time.monotonic() + self._keep
+        return self._route.make(call, request, most)
 
 
 def _allowed(words: Sequence[str] | None) -> Allow:

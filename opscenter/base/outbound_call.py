@@ -4,21 +4,22 @@ import functools
 import socket
 import ssl
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse, IncompleteRead
 from ipaddress import ip_address
-from threading import Thread, Timer
+from threading import Lock, Thread
 from typing import Any
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
+from opscenter.base import deadlines
 from opscenter.base.addresses import Address, Allow, kind_of, literal
+from opscenter.base.deadlines import Deadline
 from opscenter.base.outbound_errors import TargetRefused, Unreachable
 
 _Found = Sequence[tuple[int, int, int, str, tuple[Any, ...]]]
@@ -60,37 +61,11 @@ class Call:
         self._allowed = allowed
         self._timeout = timeout
         self._started = time.monotonic()
-        self._cleanup = ExitStack()
 
-    def make(self, request: requests.PreparedRequest, most: int) -> Answer:
-        """Send the request and read the answer, of its body no more than ``most`` bytes.
-
-        Raises:
-            TargetRefused: the host stands for an address that may not be reached.
-            Unreachable: there is no answer, or no whole one in time.
-        """
-        try:
-            with self._cleanup:
-                return self._exchange(request, most)
-        except (OSError, HTTPError, ValueError) as error:  # requests' are OSErrors; ValueError: a chunk of no length
-            self.left()  # past the deadline, it is our own end of the connection that went wrong
-            raise Unreachable("outbound.protocol", host=self.host, why=_why(error)) from error
-
-    def _exchange(self, request: requests.PreparedRequest, most: int) -> Answer:
-        # not through a Session: that one reads all of a redirect's body and parses where it points, wanted or not
-        adapter = self._cleanup.enter_context(closing(_Adapter(self)))
-        response = self._cleanup.enter_context(closing(adapter.send(request, stream=True, timeout=self.left())))
-        body = b""
-        while len(body) <= most and (part := response.raw.read(most + 1 - len(body), decode_content=False)):
-            body += part
-        self.left()  # the end of a body without a length looks like the end that the deadline makes
-        return Answer(
-            response.status_code,
-            {name.lower(): value for name, value in response.headers.items()},
-            body[:most],
-            len(body) > most,
-            time.monotonic() - self._started,
-        )
+    @property
+    def elapsed(self) -> float:
+        """Seconds since it was made."""
+        return time.monotonic() - self._started
 
     def left(self) -> float:
         """Seconds until the deadline.
@@ -121,16 +96,22 @@ class Call:
         for untried, (family, kind, protocol, _name, target) in zip(range(len(found), 0, -1), found, strict=True):
             patience = self.left() / untried  # a silent address leaves time for the others
             try:
-                opened = self._cleanup.enter_context(socket.socket(family, kind, protocol))
-                opened.settimeout(patience)
-                opened.connect(target)
+                opened = socket.socket(family, kind, protocol)
             except OSError as error:
                 why = error
-            else:
+                continue
+            try:
+                opened.settimeout(patience)
+                opened.connect(target)
                 opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 opened.settimeout(self.left())
-                self._cut_at_deadline(opened)
                 return opened
+            except OSError as error:
+                opened.close()
+                why = error
+            except Unreachable:
+                opened.close()
+                raise
         if isinstance(why, TimeoutError):
             raise self.late() from why
         raise Unreachable("outbound.connect", host=self.host, port=port, why=why.strerror or str(why)) from why
@@ -158,22 +139,9 @@ class Call:
             raise Unreachable("outbound.dns", host=self.host, why=why) from answer
         return answer
 
-    def _cut_at_deadline(self, opened: socket.socket) -> None:
-        """Shut the connection down at the deadline, whatever waits for it then.
-
-        A socket's timeout begins anew with each byte that drips in. The copy stays ours: TLS takes the socket itself.
-        """
-        line = self._cleanup.enter_context(opened.dup())
-
-        def cut() -> None:
-            with suppress(OSError):
-                line.shutdown(socket.SHUT_RDWR)
-
-        timer = Timer(self.left(), cut)
-        timer.daemon = True
-        timer.start()
-        self._cleanup.callback(timer.join)  # and only then close the copy: its number may be another's by then
-        self._cleanup.callback(timer.cancel)
+    def deadline(self, action: Callable[[], None]) -> Deadline:
+        """Have something done when the call has taken too long."""
+        return deadlines.at(self._started + self._timeout, action)
 
 
 def _why(error: BaseException) -> str:
@@ -193,16 +161,16 @@ class _Response(HTTPResponse):
 
 
 class _Plain(HTTPConnection):
-    """HTTP over a connection that its call makes."""
+    """HTTP over a connection that its route makes."""
 
     response_class = _Response
 
-    def __init__(self, *args: Any, call: Call, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._call = call
+    def __init__(self, host: str, port: int, route: "Route") -> None:
+        super().__init__(host, port)
+        self._route = route
 
     def _new_conn(self) -> socket.socket:
-        return self._call.connect(self._dns_host, self.port)
+        return self._route.connect(self._dns_host, self.port)
 
 
 class _Secure(HTTPSConnection):
@@ -210,48 +178,127 @@ class _Secure(HTTPSConnection):
 
     response_class = _Response
 
-    def __init__(self, *args: Any, call: Call, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._call = call
+    def __init__(self, host: str, port: int, route: "Route") -> None:
+        super().__init__(host, port, ssl_context=_trust(), cert_reqs="CERT_REQUIRED")
+        self._route = route
 
     def _new_conn(self) -> socket.socket:
-        return self._call.connect(self._dns_host, self.port)
+        return self._route.connect(self._dns_host, self.port)
 
     def connect(self) -> None:
         try:
             super().connect()
         except TimeoutError as error:
-            raise self._call.late() from error
+            raise self._route.call.late() from error
         except OSError as error:
-            self._call.left()
+            self._route.call.left()
             why = getattr(error, "verify_message", "") or getattr(error, "reason", "") or error.strerror or str(error)
-            raise Unreachable("outbound.tls", host=self._call.host, why=why) from error
+            raise Unreachable("outbound.tls", host=self._route.call.host, why=why) from error
 
 
-class _Adapter(HTTPAdapter):
-    """requests' way to urllib3, with connections of ours and certificates that are read once."""
+class Route:
+    """A connection to one place, for one call or for several, one after the other; it is opened by the first.
 
-    def __init__(self, call: Call) -> None:
-        super().__init__(pool_connections=1, pool_maxsize=1)
-        self._call = call
+    Args:
+        call: the first that will be made.
+    """
 
-    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> tuple[Any, Any]:
-        target, _options = super().build_connection_pool_key_attributes(request, True)
-        return target, {"ssl_context": _trust(), "cert_reqs": "CERT_REQUIRED"}
+    def __init__(self, scheme: str, host: str, port: int, call: Call) -> None:
+        self.call = call
+        self._line: socket.socket | None = None
+        self._deadline: Deadline | None = None
+        self._connection = (_Secure if scheme == "https" else _Plain)(host, port, self)
 
-    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """Nothing to add: the context has the certificates, and requests would read its own again for each call."""
+    @property
+    def is_open(self) -> bool:
+        """Whether another call may be made on it: its server waits for one, and has said nothing unasked."""
+        return self._connection.is_connected
 
-    def get_connection_with_tls_context(self, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
-        pool: Any = super().get_connection_with_tls_context(request, True)
-        pool.ConnectionCls = _Secure if pool.scheme == "https" else _Plain
-        pool.conn_kw["call"] = self._call
-        return pool
+    def close(self) -> None:
+        """Hang up."""
+        self._connection.close()
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+
+    def make(self, call: Call, request: requests.PreparedRequest, most: int) -> Answer:
+        """Send the request and read the answer, of its body no more than ``most`` bytes. Closed afterwards, unless it may
+        serve another call.
+
+        Raises:
+            TargetRefused: the host stands for an address that may not be reached.
+            Unreachable: there is no answer, or no whole one in time.
+        """
+        self.call = call
+        is_whole = False
+        try:
+            if self._line is not None:
+                self._deadline = call.deadline(self._cut)
+            answer, is_whole = self._exchange(request, most)
+            return answer
+        except (OSError, HTTPError, HTTPException, ValueError) as error:  # ValueError: a chunk of no length
+            call.left()  # past the deadline, it is our own end of the connection that went wrong
+            raise Unreachable("outbound.protocol", host=call.host, why=_why(error)) from error
+        finally:
+            if self._deadline is not None:
+                self._deadline.cancel()  # and only then close the line: its number may be another's by then
+                self._deadline = None
+            if not is_whole:
+                self.close()
+
+    def _exchange(self, request: requests.PreparedRequest, most: int) -> tuple[Answer, bool]:
+        """The answer, and whether the connection is at its end."""
+        # not through a Session: that one reads all of a redirect's body and parses where it points, wanted or not
+        connection, headers, body = self._connection, dict(request.headers), request.body
+        connection.timeout = self.call.left()
+        try:
+            connection.request(
+                str(request.method), request.path_url, body, headers, preload_content=False, decode_content=False
+            )
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # a server that has heard enough may have answered all the same
+        connection.timeout = self.call.left()
+        with closing(connection.getresponse()) as response:
+            read, part = b"", b""
+            while len(read) <= most and (part := response.read(most + 1 - len(read), decode_content=False)):
+                read += part
+            self.call.left()  # the end of a body without a length looks like the end that the deadline makes
+            answer = Answer(
+                response.status,
+                {name.lower(): response.headers[name] for name in response.headers},
+                read[:most],
+                len(read) > most,
+                self.call.elapsed,
+            )
+            return answer, not part and connection.sock is not None
+
+    def connect(self, host: str, port: int) -> socket.socket:
+        """What urllib3 asks for; it is shut down at the deadline, whatever waits for it then.
+
+        A socket's timeout begins anew with each byte that drips in. The copy stays ours: TLS takes the socket itself.
+        """
+        opened = self.call.connect(host, port)
+        self._line = opened.dup()
+        self._deadline = self.call.deadline(self._cut)
+        return opened
+
+    def _cut(self) -> None:
+        if self._line is not None:
+            with suppress(OSError):
+                self._line.shutdown(socket.SHUT_RDWR)
+
+
+_trusting = Lock()
+
+
+def _trust() -> ssl.SSLContext:
+    """Who may vouch for a server: requests' list, and the system's or that of SSL_CERT_FILE and SSL_CERT_DIR."""
+    with _trusting:  # reading it takes as long as a hundred calls: once, however many threads begin at the same time
+        return _read_trust()
 
 
 @functools.cache
-def _trust() -> ssl.SSLContext:
-    """Who may vouch for a server: requests' list, and the system's or that of SSL_CERT_FILE and SSL_CERT_DIR."""
+def _read_trust() -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=DEFAULT_CA_BUNDLE_PATH)
     context.load_default_certs()
     return context

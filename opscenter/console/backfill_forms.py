@@ -1,16 +1,17 @@
 """The dialog of a backfill: every field of it, and the request they make. Its values are the address of a preview."""
 
-import re
 from collections.abc import Iterator, Mapping
 from datetime import date, time
 from typing import Any
 
 from django import forms
 from django.http import QueryDict
+from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from opscenter.console.override_forms import OverridesField
+from opscenter.console.task_picking import Chosen, Scope, TasksField
+from opscenter.engine import backfill_mail
 from opscenter.operations.backfill_request import LONGEST_NAME, PRIORITIES, BackfillRequest
 from opscenter.production.models import ResourceGroup
 from opscenter.production.rules.backfill import MOST_GROUPS, MOST_RANGES, DateRange, Mode, OnFailure, Order
@@ -36,23 +37,28 @@ ON_FAILURE = {
     OnFailure.STOP: gettext_lazy("Stop the whole backfill"),
 }
 ORDERS = {Order.ASC: gettext_lazy("Oldest first"), Order.DESC: gettext_lazy("Newest first")}
+PICKED = ("tasks", "include", "exclude")
+"""Fields that name tasks."""
 _DAY = {"type": "date"}
+_LAST = time(23, 59, 59)
 _TIME = {"type": "time", "step": "1"}
 
 
-class Numbers(forms.CharField):
-    """Task ids, with commas or spaces between them."""
+class DataSourcesField(forms.CharField):
+    """``old=new``, several with commas or in lines; its value is the new names by the old ones."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        widget = forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "off"})
-        super().__init__(required=False, max_length=20_000, widget=widget, **kwargs)
+    def __init__(self) -> None:
+        super().__init__(
+            label=gettext_lazy("Other data sources"),
+            required=False,
+            max_length=20_000,
+            widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "class": "mono"}),
+            help_text=gettext_lazy("old=new, for SQL tasks; with commas between several."),
+        )
 
-    def clean(self, value: Any) -> tuple[int, ...]:
-        words = [word for word in re.split(r"[\s,]+", super().clean(value)) if word]
-        for word in words:
-            if not (word.isascii() and word.isdigit() and len(word) < 19):
-                raise forms.ValidationError(_("“%(word)s” is no task id. Ids are numbers.") % {"word": word[:30]})
-        return tuple(dict.fromkeys(int(word) for word in words))
+    def clean(self, value: Any) -> Any:
+        pairs = [part.partition("=") for part in super().clean(value).replace("，", ",").split(",") if part.strip()]
+        return {old.strip(): new.strip() for old, _is, new in pairs}
 
 
 def _hours(label: Any, initial: str) -> forms.TimeField:
@@ -71,9 +77,7 @@ class BackfillForm(forms.Form):
         choices=[(mode.value, name) for mode, (name, _old) in MODES.items()],
         widget=forms.RadioSelect,
     )
-    tasks = Numbers(
-        label=gettext_lazy("Task ids"), help_text=gettext_lazy("Where it begins; with commas between them.")
-    )
+    tasks = TasksField(label=gettext_lazy("Tasks"))
     depth = forms.IntegerField(
         label=gettext_lazy("Levels"),
         required=False,
@@ -87,10 +91,10 @@ class BackfillForm(forms.Form):
         widget=forms.CheckboxSelectMultiple,
         help_text=gettext_lazy("Only what comes after the tasks in these workspaces; without tasks, all of theirs."),
     )
-    include = Numbers(label=gettext_lazy("More task ids"))
-    exclude = Numbers(
+    include = TasksField(label=gettext_lazy("These tasks too"))
+    exclude = TasksField(
         label=gettext_lazy("Leave out"),
-        help_text=gettext_lazy("Task ids. Where others come after them they become dry runs."),
+        help_text=gettext_lazy("They become dry runs, so that what comes after them keeps its order."),
     )
     start = _hours(gettext_lazy("Hours from"), "00:00:00")
     end = _hours(gettext_lazy("until"), "23:59:59")
@@ -105,28 +109,37 @@ class BackfillForm(forms.Form):
         choices=[("", gettext_lazy("Say nothing")), *ALERTS.items()],
         help_text=gettext_lazy("In your top bar, until you look at the backfill."),
     )
+    mail = forms.BooleanField(label=gettext_lazy("By mail too"), required=False)
     immediately = forms.BooleanField(label=gettext_lazy("Run dates that are still to come at once"), required=False)
     later = forms.BooleanField(label=gettext_lazy("Do not start it yet"), required=False)
-    window_from = _hours(gettext_lazy("Start instances only from"), "")
+    window_from = _hours(gettext_lazy("Start only from"), "")
     window_to = _hours(gettext_lazy("until"), "")
     weekend = forms.BooleanField(label=gettext_lazy("On Saturdays and Sundays only"), required=False)
     priority = forms.TypedChoiceField(label=gettext_lazy("Priority"), coerce=int, required=False, empty_value=None)
     resource_group = forms.ChoiceField(label=gettext_lazy("Resource group"), required=False)
+    data_sources = DataSourcesField()
     parameters = OverridesField(
         gettext_lazy("name=value for all tasks; on a line of its own “task id: name=value” for one of them."), rows=3
     )
-    name = forms.CharField(label=gettext_lazy("Name"), required=False, max_length=LONGEST_NAME)
+    name = forms.CharField(
+        label=gettext_lazy("Name"),
+        required=False,
+        max_length=LONGEST_NAME,
+        help_text=gettext_lazy("Empty: P_, the task that it begins with, the date and the time."),
+    )
     comment = forms.CharField(
         label=gettext_lazy("Comment"), required=False, max_length=1000, widget=forms.Textarea(attrs={"rows": 2})
     )
 
-    def __init__(self, query: QueryDict | None, user: User, workspace: Workspace, initial: Mapping[str, Any]) -> None:
-        if query is not None:
-            query = query.copy()
-            query["exclude"] = ",".join(query.getlist("exclude"))
+    def __init__(self, query: QueryDict | None, scope: Scope, initial: Mapping[str, Any]) -> None:
         super().__init__(query, initial=dict(initial), auto_id="backfill_%s")
+        user, workspace = scope.user, scope.workspace
+        for name in PICKED:
+            self._picker(name).scope = scope
+            self.fields[name].widget.attrs["data-narrow"] = f"#backfill_{name}_found [data-pick]"
         spaces = Workspace.objects.visible_to(user).filter(tenant=workspace.tenant_id).order_by("display_name", "name")
         groups = ResourceGroup.objects.usable_in(workspace).order_by("name")
+        self.fields["mail"].help_text, self.fields["mail"].disabled = _by_mail(user)
         self._offer("workspaces", [(one.pk, str(one)) for one in spaces[:500]])
         self._offer("groups", [(1, _("One after the other")), *_side_by_side()])
         self._offer("priority", [("", _("As each task has it")), *((n, n) for n in PRIORITIES)])
@@ -137,6 +150,16 @@ class BackfillForm(forms.Form):
                 self.fields[f"{name}_{n}"] = forms.DateField(
                     label=label, required=n == 1, input_formats=["%Y-%m-%d"], widget=widget
                 )
+
+    def _picker(self, name: str) -> TasksField:
+        field = self.fields[name]
+        assert isinstance(field, TasksField)
+        return field
+
+    @property
+    def chosen(self) -> dict[str, Chosen]:
+        """The tasks that each field names, for the page."""
+        return {name: self._picker(name).chosen(self[name].value()) for name in PICKED}
 
     def _offer(self, name: str, choices: list[tuple[Any, Any]]) -> None:
         field = self.fields[name]
@@ -151,7 +174,7 @@ class BackfillForm(forms.Form):
     @property
     def has_settings(self) -> bool:
         """Whether any of the fields that are folded away says something."""
-        untouched: tuple[Any, ...] = ("", None, False, [], "00:00:00", "23:59:59", time.min, time(23, 59, 59))
+        untouched: tuple[Any, ...] = ("", None, False, [], "00:00:00", "23:59:59", time.min, _LAST)
         return any(self[name].errors or self[name].value() not in untouched for name in _FOLDED)
 
     @property
@@ -161,12 +184,18 @@ class BackfillForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
+        for name, modes in _ONLY_FOR.items():  # what the page does not show now counts for nothing
+            if "mode" in data and data["mode"] not in modes:
+                data[name] = None
+                self.errors.pop(name, None)
         for n in range(1, MOST_RANGES + 1):
             first, last = data.get(f"first_{n}"), data.get(f"last_{n}")
             if (first is None) is not (last is None) and not {f"first_{n}", f"last_{n}"} & self.errors.keys():
                 self.add_error(f"last_{n}" if last is None else f"first_{n}", _("A range has two ends."))
         if (data.get("window_from") is None) is not (data.get("window_to") is None):
             self.add_error("window_to", _("A run window has a beginning and an end."))
+        if data.get("mail") and not data.get("alert"):
+            self.add_error("alert", _("Say at which end you want the mail."))
         return data
 
     def request(self) -> BackfillRequest:
@@ -174,19 +203,19 @@ class BackfillForm(forms.Form):
         data = self.cleaned_data
         mode = Mode(data["mode"])
         window: tuple[time, time, bool] | None = None
-        if data["window_from"] is not None:
-            window = (data["window_from"], data["window_to"], data["weekend"])
+        if data["window_from"] is not None or data["weekend"]:
+            window = (data["window_from"] or time.min, data["window_to"] or _LAST, data["weekend"])
         return BackfillRequest(
             mode=mode,
             ranges=tuple(self._ranges(data)),
             name=data["name"],
-            roots=data["tasks"],
-            include=data["include"] if mode in (Mode.ADVANCED, Mode.LINK, Mode.MASSIVE) else (),
-            exclude=data["exclude"] if mode is not Mode.CURRENT else (),
-            depth=data["depth"] if mode is Mode.DESCENDANTS else None,
-            workspaces=tuple(int(one) for one in data["workspaces"]) if mode is Mode.MASSIVE else (),
+            roots=() if mode is Mode.ADVANCED else data["tasks"],  # of a free choice none begins it more than others do
+            include=data["tasks"] if mode is Mode.ADVANCED else data["include"] or (),
+            exclude=data["exclude"] or (),
+            depth=data["depth"],
+            workspaces=tuple(int(one) for one in data["workspaces"] or ()),
             start=data["start"] or time.min,
-            end=data["end"] or time(23, 59, 59),
+            end=data["end"] or _LAST,
             order=Order(data["order"]),
             groups=data["groups"],
             on_failure=OnFailure(data["on_failure"]),
@@ -195,9 +224,18 @@ class BackfillForm(forms.Form):
             priority=data["priority"],
             resource_group=data["resource_group"],
             parameters=data["parameters"],
-            alert={"type": data["alert"]} if data["alert"] else None,
+            data_sources=data["data_sources"],
+            alert=self._alert(data),
             autostart=not data["later"],
         )
+
+    @staticmethod
+    def _alert(data: Mapping[str, Any]) -> dict[str, str] | None:
+        """A mail is written in the language that its reader has now."""
+        if not data["alert"]:
+            return None
+        told = {"type": data["alert"]}
+        return told | {"notice": "Mail", "language": get_language() or "en"} if data["mail"] else told
 
     def _ranges(self, data: Mapping[str, date | None]) -> Iterator[DateRange]:
         for n in range(1, MOST_RANGES + 1):
@@ -206,6 +244,12 @@ class BackfillForm(forms.Form):
                 yield DateRange(first, last)
 
 
+_ONLY_FOR: dict[str, tuple[Mode, ...]] = {
+    "depth": (Mode.DESCENDANTS,),
+    "workspaces": (Mode.MASSIVE,),
+    "include": (Mode.MASSIVE, Mode.LINK),
+    "exclude": (Mode.DESCENDANTS, Mode.MASSIVE, Mode.ADVANCED, Mode.LINK),
+}
 _FOLDED = (
     "start",
     "end",
@@ -216,11 +260,22 @@ _FOLDED = (
     "later",
     "priority",
     "resource_group",
+    "data_sources",
     "parameters",
     "alert",
+    "mail",
     "name",
     "comment",
 )
+
+
+def _by_mail(user: User) -> tuple[str, bool]:
+    """What the form says of mails, and whether there are none."""
+    if not backfill_mail.is_on():
+        return _("This installation has no mail server."), True
+    if not user.email:
+        return _("You have no mail address yet; your profile is where you enter it."), True
+    return _("To %(email)s.") % {"email": user.email}, False
 
 
 def _side_by_side() -> list[tuple[int, str]]:

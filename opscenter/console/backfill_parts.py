@@ -1,6 +1,6 @@
 """Backfills as their pages show them: how a job stands, its facts, the preview of one."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,16 +12,20 @@ from opscenter.console.access import ConsoleRequest, here
 from opscenter.console.backfill_forms import ALERTS, MODES, ON_FAILURE, ORDERS
 from opscenter.console.filters import query_string
 from opscenter.console.operation_parts import asked_in_words
+from opscenter.console.task_picking import Choice, Scope
 from opscenter.console.templatetags import looks
 from opscenter.console.templatetags.looks import Look
+from opscenter.engine import backfill_mail
 from opscenter.operations.backfill_request import BackfillRequest, from_json
 from opscenter.operations.backfills import Preview
 from opscenter.operations.models import Operation
 from opscenter.production.backfill_counts import Counts, Standing
 from opscenter.production.models import Backfill
-from opscenter.production.rules.backfill import Part
+from opscenter.production.rules.backfill import Mode, Part
 from opscenter.production.rules.states import LIVE, State
 
+_NAMED = 10
+"""Tasks of a request that its page names."""
 TASKS_SHOWN = 200
 """Tasks of a preview, the first levels first."""
 _STATES = {
@@ -110,12 +114,14 @@ def order_in_words(request: BackfillRequest) -> str:
     return _("%(order)s, %(n)s side by side") % {"order": order, "n": request.groups}
 
 
-def facts_of(job: Backfill) -> list[tuple[str, Any]]:
-    """What it was asked for with."""
+def facts_of(job: Backfill, scope: Scope) -> list[tuple[str, Any]]:
+    """What it was asked for with; tasks by the names that the reader may see."""
     asked = from_json(job.request)
     as_tasks = _("As each task has it")
+    names = scope.numbered({*asked.roots, *asked.include, *asked.exclude})
     facts = [
         (_("Tasks"), _("%(mode)s (%(n)s)") % {"mode": MODES[asked.mode][0], "n": job.tasks}),
+        *_named(asked, names),
         (_("Business dates"), dates_in_words(asked)),
         (_("Order"), order_in_words(asked)),
         (_("After a failure"), ON_FAILURE[asked.on_failure]),
@@ -125,9 +131,38 @@ def facts_of(job: Backfill) -> list[tuple[str, Any]]:
         (_("Priority"), asked.priority or as_tasks),
         (_("Resource group"), asked.resource_group or as_tasks),
     ]
+    if asked.data_sources:
+        pairs = ", ".join(f"{old} → {new}" for old, new in asked.data_sources.items())
+        facts.append((_("Other data sources"), pairs))
     if alert_kind(asked.alert):
-        facts.append((_("When it ends"), ALERTS[alert_kind(asked.alert)]))
+        told = ALERTS[alert_kind(asked.alert)]
+        by_mail = backfill_mail.is_wanted(job.request)
+        facts.append((_("When it ends"), _("%(told)s, by mail too") % {"told": told} if by_mail else told))
     return facts
+
+
+def mail_of(job: Backfill) -> dict[str, Any] | None:
+    """The mail about its last end, if there was one."""
+    mail = job.mails.order_by("pk").last()
+    if mail is None:
+        return None
+    why = say(mail.reason["code"], mail.reason["params"]) if mail.reason else ""
+    return {"state": mail.get_state_display(), "at": mail.sent_at, "why": why}
+
+
+def _named(asked: BackfillRequest, names: Mapping[int, Choice]) -> Iterator[tuple[str, str]]:
+    """The tasks that the request names, by what they are in it."""
+    last = _("Ends with") if asked.mode is Mode.LINK else _("These tasks too")
+    told: list[tuple[str, Sequence[int]]] = [
+        (_("Begins with"), asked.roots),
+        (_("Chosen") if asked.mode is Mode.ADVANCED else last, asked.include),
+        (_("Leave out"), asked.exclude),
+    ]
+    for label, numbers in told:
+        if numbers:
+            shown = ", ".join(names[one].name if one in names else str(one) for one in numbers[:_NAMED])
+            more = len(numbers) - _NAMED
+            yield label, _("%(names)s and %(more)s more") % {"names": shown, "more": more} if more > 0 else shown
 
 
 def alert_kind(alert: Mapping[str, str] | None) -> str:
@@ -157,10 +192,12 @@ def preview_of(request: ConsoleRequest, found: Preview) -> dict[str, Any]:
     """What a preview shows."""
     plan = found.plan
     order = sorted(plan.roles, key=lambda pk: (plan.level.get(pk, 0), plan.tasks[pk].name, pk))
+    hidden = _("of a workspace that you are not a member of")
     left = {pk for pk, role in plan.roles.items() if role.why == "backfill.left_out"}
     rows = [
         {
             "task": plan.tasks[pk],
+            "is_hidden": plan.tasks[pk].workspace not in found.sees,
             "level": plan.level.get(pk, 0),
             "look": _PARTS[plan.roles[pk].part],
             "why": "" if plan.roles[pk].why == "backfill.chosen" else say(plan.roles[pk].why),
@@ -170,10 +207,13 @@ def preview_of(request: ConsoleRequest, found: Preview) -> dict[str, Any]:
         for pk in order[:TASKS_SHOWN]
     ]
     skipped = [
-        {"name": plan.tasks[pk].name, "why": say(why)} for pk, why in sorted(plan.skipped.items()) if pk in plan.tasks
+        {"name": plan.tasks[pk].name if plan.tasks[pk].workspace in found.sees else hidden, "why": say(why)}
+        for pk, why in sorted(plan.skipped.items())
+        if pk in plan.tasks
     ]
     return {
         "rows": rows,
+        "hidden": hidden,
         "more": len(order) - len(rows),
         "skipped": skipped,
         "days": [

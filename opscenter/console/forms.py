@@ -76,6 +76,15 @@ class PasswordForm(forms.Form):
         return values
 
 
+class EmailForm(forms.Form):
+    email = forms.EmailField(
+        label=_("Mail address"),
+        required=False,
+        help_text=_("Where you are told when a backfill of yours has ended, if you asked for that. Empty: nowhere."),
+        widget=forms.EmailInput(attrs={"autocomplete": "email", "autofocus": True}),
+    )
+
+
 class AccessKeyForm(forms.Form):
     description = forms.CharField(
         label=_("Description"),

@@ -74,6 +74,7 @@ urlpatterns = [
     path("sign-out/", session.sign_out, name="logout"),
     path("profile/", keys.profile, name="profile"),
     path("profile/password/", session.change_password, name="password"),
+    path("profile/email/", keys.change_email, name="email"),
     path("profile/keys/new/", keys.create, name="key_create"),
     path("profile/keys/<int:pk>/revoke/", keys.revoke, name="key_revoke"),
     path("workspaces/new/", workspace.create, name="workspace_create"),

@@ -43,6 +43,7 @@ _in_workspace = [
     path("instances/do/<slug:code>/", operations.operate_instances, name="instance_operate"),
     path("backfills/", backfills.backfill_list, name="backfill_list"),
     path("backfills/new/", backfills.new, name="backfill_new"),
+    path("backfills/tasks/", backfills.pick, name="backfill_pick"),
     path("backfills/<int:pk>/", backfills.backfill, name="backfill"),
     path("backfills/do/<slug:code>/", operations.operate_backfills, name="backfill_operate"),
     path("backfill-instances/", instances.backfill_instance_list, name="backfill_instance_list"),

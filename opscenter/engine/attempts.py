@@ -85,7 +85,8 @@ class Outcome:
 
 _CONTEXT = """
     SELECT a.id, a.instance_id, a.number, a.started_at, i.bizdate, i.scheduled_at, i.node_type, i.workspace_id,
-        t.number, coalesce(workflow.number, 1), tenant.time_zone, v.content, v.data_source, t.environment,
+        t.number, coalesce(workflow.number, 1), tenant.time_zone, v.content,
+        coalesce(family.data_sources->>v.data_source, v.data_source), t.environment,
         v.parameters, coalesce(workflow.parameters, ''), family.parameters, family.type,
         (SELECT jsonb_agg(jsonb_build_array(p.workspace_id IS NOT NULL, p.name, p.expression) ORDER BY p.id)
          FROM production_sharedparameter p

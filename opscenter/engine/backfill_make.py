@@ -84,6 +84,7 @@ def _make_families(job: Backfill) -> None:
             bizdate=date.bizdate,
             created_by_id=job.created_by_id,
             parameters=job.request["parameters"],
+            data_sources=job.request.get("data_sources", {}),
         )
         for date in dates
     )

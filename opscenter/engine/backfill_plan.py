@@ -149,12 +149,14 @@ def make_plan(
     wanted: rules.Selection,
     dates: Dates,
     may: Callable[[int, int], bool],
+    sees: Collection[int],
 ) -> Plan:
     """Plan a job.
 
     Args:
         wanted: tasks are named by their primary keys.
         may: whether the asker may run tasks of (workspace, owner).
+        sees: the workspaces whose tasks the asker may know the names of.
     """
     tasks = _tasks(tenant, environment)
     links = links_of(tenant, environment)
@@ -174,7 +176,7 @@ def make_plan(
         days=_days(series, cast.roles, dates, ZoneInfo(tenant.time_zone)),
         links=among,
     )
-    plan.problems = _problems(plan, wanted, dates, cast.barred)
+    plan.problems = _problems(plan, wanted, dates, cast.barred, sees)
     return plan
 
 
@@ -254,7 +256,9 @@ def _days(series: Sequence[Scheduled], roles: Mapping[int, Role], dates: Dates, 
     return found
 
 
-def _problems(plan: Plan, wanted: rules.Selection, dates: Dates, barred: Collection[int]) -> list[Reason]:
+def _problems(
+    plan: Plan, wanted: rules.Selection, dates: Dates, barred: Collection[int], sees: Collection[int]
+) -> list[Reason]:
     found = []
     most = rules.MOST_TASKS_BY_WORKSPACE if wanted.mode is Mode.MASSIVE else rules.MOST_TASKS
     if len(wanted.roots) > rules.MOST_ROOTS:
@@ -268,15 +272,16 @@ def _problems(plan: Plan, wanted: rules.Selection, dates: Dates, barred: Collect
     if plan.instances > rules.MOST_INSTANCES:
         found.append(Reason("backfill.too_many_instances", {"most": rules.MOST_INSTANCES, "given": plan.instances}))
     if barred:
-        found.append(Reason("backfill.barred", _named(plan, barred)))
+        found.append(Reason("backfill.barred", _named(plan, barred, sees)))
     if wrong := rules.contradictions(dates.days, dates.order, plan.links.previous):
-        found.append(Reason("backfill.newest_first", _named(plan, wrong)))
+        found.append(Reason("backfill.newest_first", _named(plan, wrong, sees)))
     return found
 
 
-def _named(plan: Plan, tasks: Collection[int]) -> dict[str, Any]:
-    names = sorted(plan.tasks[pk].name for pk in tasks)
-    return {"names": names[:_NAMED], "more": max(0, len(names) - _NAMED)}
+def _named(plan: Plan, tasks: Collection[int], sees: Collection[int]) -> dict[str, Any]:
+    """``hidden``: how many there are that the asker may not know of."""
+    names = sorted(plan.tasks[pk].name for pk in tasks if plan.tasks[pk].workspace in sees)
+    return {"names": names[:_NAMED], "more": max(0, len(names) - _NAMED), "hidden": len(tasks) - len(names)}
 
 
 @dataclass(frozen=True)

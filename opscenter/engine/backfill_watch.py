@@ -7,7 +7,7 @@ from django.db.models import Min
 
 from opscenter.base import clock, notify, sql
 from opscenter.base.due import Source
-from opscenter.engine import advance, backfill_jobs, backfill_make
+from opscenter.engine import advance, backfill_jobs, backfill_mail, backfill_make
 from opscenter.engine.backfill_jobs import OF_JOB
 from opscenter.engine.locks import lock_with_downstream, repeated
 from opscenter.production.models import Backfill
@@ -75,7 +75,10 @@ def _alert(job: Backfill, outcome: Backfill.Alert) -> None:
     ``SuccessFailure``."""
     wanted = str((job.request.get("alert") or {}).get("type", "")).lower()
     if outcome.value in wanted:
-        Backfill.objects.filter(pk=job.pk).update(alert=outcome, alert_at=clock.now())
+        now = clock.now()
+        Backfill.objects.filter(pk=job.pk).update(alert=outcome, alert_at=now)
+        if backfill_mail.is_wanted(job.request):
+            backfill_mail.owe(job, outcome, now)
 
 
 def _let_go_on(pk: int) -> None:

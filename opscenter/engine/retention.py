@@ -208,6 +208,8 @@ _WITH_INSTANCES = (
         WHERE d.family_id = f.id AND d.backfill_id IN ({_OVER})""",
     f"""WITH jobs AS MATERIALIZED ({_OVER}), dates AS (
             DELETE FROM production_backfilldate WHERE backfill_id IN (SELECT backfill_id FROM jobs)
+        ), mails AS (
+            DELETE FROM production_backfillmail WHERE backfill_id IN (SELECT backfill_id FROM jobs)
         ) DELETE FROM production_backfill WHERE id IN (SELECT backfill_id FROM jobs)""",
 )
 

@@ -87,7 +87,7 @@ def _instance(instance: TaskInstance, attempt: Attempt | None) -> Json:
             "RerunMode": instance.version.rerun_mode,
             "Timeout": instance.version.timeout,
             "RuntimeResource": {"ResourceGroupId": instance.resource_group.name},
-            "DataSource": _data_source(instance.version),
+            "DataSource": _named(instance.data_source),
             "Runtime": None if attempt is None else {"Gateway": attempt.host, "ProcessId": str(attempt.pk)},
             "WorkflowId": _workflow_number(family.workflow),
             "WorkflowName": family.workflow.name if family.workflow else None,
@@ -102,8 +102,8 @@ def _instance(instance: TaskInstance, attempt: Attempt | None) -> Json:
     )
 
 
-def _data_source(version: TaskVersion) -> Json | None:
-    return {"Name": version.data_source} if version.data_source else None
+def _named(name: str) -> Json | None:
+    return {"Name": name} if name else None
 
 
 def _workflow_number(workflow: ProductionWorkflow | None) -> int:
@@ -216,7 +216,7 @@ def instance_2020(instance: TaskInstance, attempt: Attempt | None) -> Json:
             "RepeatInterval": instance.version.rerun_interval * 1000,
             "TaskRerunTime": instance.reruns_left,
             "ParamValues": parameters_text(instance, attempt),
-            "Connection": instance.version.data_source or None,
+            "Connection": instance.data_source or None,
             "CreateTime": milliseconds(instance.created_at),
             "CreateUser": str(creator.uid) if creator else None,
             "ModifyTime": milliseconds(instance.state_at),
@@ -254,7 +254,7 @@ def task(task: Task, zone: ZoneInfo) -> Json:
             "RerunInterval": version.rerun_interval,
             "Timeout": version.timeout,
             "RuntimeResource": {"ResourceGroupId": task.resource_group.name},
-            "DataSource": _data_source(version),
+            "DataSource": _named(version.data_source),
             "Trigger": {
                 "Type": task.trigger,
                 "Cron": version.cron,

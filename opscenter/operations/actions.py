@@ -34,6 +34,7 @@ ACTIONS: dict[str, Action] = {
         Action("session.sign_in_failed", gettext_lazy("Failed to sign in")),
         Action("user.create", gettext_lazy("Created the user")),
         Action("user.change_password", gettext_lazy("Changed the password")),
+        Action("user.change_email", gettext_lazy("Changed the mail address")),
         Action("access_key.create", gettext_lazy("Created the access key"), lambda params: str(params["description"])),
         Action("access_key.revoke", gettext_lazy("Revoked the access key"), lambda params: str(params["description"])),
         Action("tenant.create", gettext_lazy("Created the tenant"), lambda params: str(params["time_zone"])),

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from opscenter.base.reasons import Reason, sentence
 from opscenter.engine import backfill_jobs as jobs
@@ -135,14 +136,25 @@ def _went_on(params: Mapping[str, Any]) -> str:
 
 def _named(params: Mapping[str, Any]) -> str:
     names = ", ".join(f"“{name}”" for name in params["names"])
-    return _("%(names)s and %(more)s more") % {"names": names, "more": params["more"]} if params["more"] else names
+    if params["more"]:
+        names = _("%(names)s and %(more)s more") % {"names": names, "more": params["more"]}
+    n = params.get("hidden", 0)
+    hidden = ngettext(
+        "%(n)s task of a workspace that you are not a member of",
+        "%(n)s tasks of workspaces that you are not a member of",
+        n,
+    ) % {"n": n}
+    return ", ".join([*([names] if names else []), *([hidden] if n else [])])
 
 
 @sentence("backfill.barred")
 def _barred(params: Mapping[str, Any]) -> str:
-    return _(
+    told = _(
         "You may not run %(names)s, with which the backfill begins or ends. Leave them out, or have somebody start it who may."
     ) % {"names": _named(params)}
+    if params.get("hidden"):
+        told += " " + _("The mode “By workspace” leaves out what is of other workspaces than those that you choose.")
+    return told
 
 
 @sentence("backfill.newest_first")
@@ -192,7 +204,7 @@ for _code, _text in {
     "backfill.frozen": lambda: _("The task is frozen: its instances are born frozen, and what comes after them waits."),
     "backfill.recurrence": lambda: _("The task's recurrence is a dry run."),
     "backfill.unchosen": lambda: _("Not chosen, but between chosen tasks: a dry run that keeps the order."),
-    "backfill.left_out": lambda: _("Left out: a dry run where others come after it."),
+    "backfill.left_out": lambda: _("Left out."),
     "backfill.no_permission": lambda: _("You may not run it: a dry run, since chosen tasks come before and after it."),
     "backfill.offline": lambda: _("It is not in production."),
     "backfill.manual": lambda: _("It is triggered manually: it has no schedule, so no business dates of its own."),

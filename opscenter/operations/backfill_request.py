@@ -14,6 +14,7 @@ from opscenter.production.rules import backfill as rules
 from opscenter.production.rules.backfill import DateRange, Mode, OnFailure, Order, RunWindow
 
 LONGEST_NAME = 255
+MOST_DATA_SOURCES = 100
 PRIORITIES = range(1, 12)
 _EARLIEST, _LATEST = date(1970, 1, 1), date(2199, 12, 31)
 
@@ -31,8 +32,9 @@ class BackfillRequest:
         priority: of all instances; None: as each task has it.
         resource_group: name of the one that all instances run on; empty: as each task has it.
         parameters: overrides of scheduling parameters: ``rules.levels.Sources.overrides``.
-        alert: at which ends its creator is told (``type``), as it was asked for. They are told in the console: there is no
-            mail here, whatever ``notice`` says.
+        data_sources: names of data sources that SQL tasks use, by the names of those that they use otherwise.
+        alert: at which ends its creator is told (``type``), as it was asked for: in the console, and by mail where
+            ``notice`` names it, in ``language``.
         autostart: it starts when it is made; else when somebody starts it.
     """
 
@@ -55,6 +57,7 @@ class BackfillRequest:
     priority: int | None = None
     resource_group: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    data_sources: Mapping[str, str] = field(default_factory=dict)
     alert: Mapping[str, str] | None = None
     autostart: bool = True
 
@@ -62,6 +65,8 @@ class BackfillRequest:
         """As the job keeps it."""
         told: dict[str, Any] = _plain(asdict(self))
         told["ranges"] = [[str(one.first), str(one.last)] for one in self.ranges]
+        if not self.data_sources:  # requests of before there were any stay the same
+            del told["data_sources"]
         return told
 
     def dates(self) -> Dates:
@@ -97,6 +102,13 @@ class BackfillRequest:
             (days > rules.MOST_DATES, "too_many_dates", "ranges", {"most": rules.MOST_DATES, "given": days}),
             (self.end < self.start, "reversed_hours", "end", {}),
             (not 1 <= self.groups <= rules.MOST_GROUPS, "groups", "groups", {"most": rules.MOST_GROUPS}),
+            (
+                len(self.data_sources) > MOST_DATA_SOURCES
+                or not all(name and other for name, other in self.data_sources.items()),
+                "data_sources",
+                "data_sources",
+                {"most": MOST_DATA_SOURCES},
+            ),
             (self.priority is not None and self.priority not in PRIORITIES, "priority", "priority", {}),
         ]
 
@@ -191,3 +203,8 @@ def _groups(params: Mapping[str, Any]) -> str:
 @sentence("backfill.priority")
 def _priority(params: Mapping[str, Any]) -> str:
     return _("The priority must be from 1 to 11; the larger, the sooner.")
+
+
+@sentence("backfill.data_sources")
+def _data_sources(params: Mapping[str, Any]) -> str:
+    return _("Data sources are given as old=new, with no name empty, and %(most)s at most.") % params

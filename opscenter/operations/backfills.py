@@ -1,6 +1,6 @@
 """Backfills: previewed, asked for, checked by the extensions of every workspace they reach, then made as previewed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,7 @@ from opscenter.base import clock
 from opscenter.base.reasons import Forbidden, Invalid, Reason, Refused, sentence
 from opscenter.engine.backfill_plan import Expected, Plan, expected, make_plan
 from opscenter.engine.locks import repeated
+from opscenter.operations import backfill_sources
 from opscenter.operations.actor import Actor
 from opscenter.operations.asking import ask as ask_extensions
 from opscenter.operations.backfill_request import BackfillRequest, from_json
@@ -35,6 +36,7 @@ class Preview:
     """What a backfill would make.
 
     Attributes:
+        sees: the workspaces whose tasks the asker may know the names of.
         fingerprint: given back when it is asked for, it makes sure that nothing has changed since.
         asked: names of the extensions that decide first; ``advising``: of those that only advise.
     """
@@ -42,6 +44,7 @@ class Preview:
     request: BackfillRequest
     plan: Plan
     fingerprint: str
+    sees: Collection[int]
     expected: Expected | None = None
     asked: Sequence[str] = ()
     advising: Sequence[str] = ()
@@ -188,10 +191,13 @@ def _preview(member: Member, environment: str, request: BackfillRequest) -> Prev
     if request.resource_group and group is None:
         raise Invalid("backfill.group", field="resource_group", group=request.resource_group)
     wanted = _selection(member, environment, request)
-    plan = make_plan(tenant, environment, wanted, request.dates(), _may(member.user))
+    sees = set(Member.objects.filter(user=member.user).values_list("workspace_id", flat=True))
+    plan = make_plan(tenant, environment, wanted, request.dates(), _may(member.user), sees)
     if group is not None and group.associations.filter(workspace__in=plan.workspaces).count() < len(plan.workspaces):
         plan.problems.append(Reason("backfill.group_elsewhere", {"group": group.name}))
-    return Preview(request, plan, plan.fingerprint(_kept(request)))
+    if request.data_sources:
+        plan.problems.extend(backfill_sources.problems(plan, environment, request.data_sources))
+    return Preview(request, plan, plan.fingerprint(_kept(request)), sees=sees)
 
 
 def _may(user: User) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 from django.db import transaction
 from django.utils.translation import gettext as _
 
@@ -48,6 +49,23 @@ def change_password(actor: Actor, current: str, new: str) -> User:
     return user
 
 
+@transaction.atomic
+def change_email(actor: Actor, email: str) -> None:
+    """Where the actor gets mail; empty: nowhere.
+
+    Raises:
+        Invalid: it is no address.
+    """
+    if email:
+        try:
+            validate_email(email)
+            User._meta.get_field("email").run_validators(email)
+        except ValidationError as error:
+            raise Invalid("user.no_email", field="email", email=email[:100]) from error
+    User.objects.filter(pk=actor.user.pk).update(email=email)
+    _record(actor.user, actor.face, "user.change_email", actor.user, actor.address)
+
+
 def check_password_strength(password: str, user: User) -> None:
     """Raises Invalid with all that is wrong with a new password."""
     try:
@@ -63,6 +81,11 @@ def _record(actor: User | None, face: AuditEntry.Face, action: str, user: User, 
 @sentence("password.wrong")
 def _wrong(params: Mapping[str, Any]) -> str:
     return _("This is not your current password.")
+
+
+@sentence("user.no_email")
+def _no_email(params: Mapping[str, Any]) -> str:
+    return _("“%(email)s” is no mail address.") % params
 
 
 @sentence("password.weak")

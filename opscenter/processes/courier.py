@@ -1,6 +1,8 @@
 """The courier: outbound calls that are due, made by threads. Any number of them may run."""
 
 import os
+import time
+from contextlib import closing
 from datetime import datetime
 from threading import Event, Thread, get_native_id
 
@@ -10,9 +12,12 @@ from django.db import connection
 from extensions.changes import Changes
 from extensions.courier import REST, Courier
 from extensions.outbox import Lane
+from extensions.slots import MOST
 from opscenter.base import due, notify, sql
 from opscenter.base.models import Process
 from opscenter.base.pressure import Pressure
+from opscenter.console import ended_letters
+from opscenter.engine.backfill_mail import Mailer
 from opscenter.engine.http_courier import HttpCourier
 from opscenter.operations import checked
 from opscenter.processes.beating import Beating
@@ -20,9 +25,11 @@ from opscenter.processes.beating import Beating
 logger = structlog.get_logger(__name__)
 
 _NICER = 19
-_BUSY, _BUSY_REST = 0.7, 2.0
+_BUSY, _BUSY_RUNS = 0.7, 2
+_REST_FOR_WORK, _LONGEST_REST = 15, 10.0
 """Regular events take what processor time others leave: nobody waits for them. Where the processors are wanted by others for
-so much of the time, there are so many seconds between their rounds: the kernel weighs sessions, so being nice is not enough."""
+so much of the time, only so many runs start at once, and each second of work is followed by so many seconds of rest, up to
+the last of these numbers: the kernel weighs sessions, so being nice is not enough."""
 
 
 def run(stop: Event) -> None:
@@ -32,6 +39,7 @@ def run(stop: Event) -> None:
         Beating(Process.Kind.COURIER, {"under_way": 0}) as beating,
         Courier(checked.unreachable) as courier,
         HttpCourier() as calls,
+        closing(Mailer(ended_letters.write)) as mailer,
     ):
         telling = Thread(target=_tell, args=(stop,), name="regular events", daemon=True)
         telling.start()
@@ -42,6 +50,7 @@ def run(stop: Event) -> None:
             return nearest
 
         sources = [due.Source("deliveries", send_due), due.Source("calls", calls.run_due)]
+        sources.append(due.Source("mails", mailer.run_due))
         due.loop(sources, [notify.COURIER], stop, lambda: True)
         telling.join()
 
@@ -53,16 +62,25 @@ def _tell(stop: Event) -> None:
     except OSError as error:
         logger.warning("courier.priority", error=str(error))
     try:
-        pressure = Pressure()
-
-        def rest() -> float:
-            return _BUSY_REST if pressure.since_last() > _BUSY else REST
-
         with Courier(_nobody_waits, lane=Lane.NOTICES) as courier:
             sources = [due.Source("changes", Changes().run), due.Source("notices", courier.send_due)]
-            due.loop(sources, [notify.NOTICES], stop, lambda: True, rest=rest)
+            due.loop(sources, [notify.NOTICES], stop, lambda: True, rest=_Yielding(courier).seconds)
     finally:
         connection.close()
+
+
+class _Yielding:
+    """Has regular events make way for others: few at a time, with pauses."""
+
+    def __init__(self, courier: Courier) -> None:
+        self._courier, self._pressure, self._worked = courier, Pressure(), time.process_time()
+
+    def seconds(self) -> float:
+        """How long to rest before the next round; by what this process has worked since this was asked last."""
+        before, self._worked = self._worked, time.process_time()
+        is_pressed = self._pressure.since_last() > _BUSY
+        self._courier.start_at_once(_BUSY_RUNS if is_pressed else MOST)
+        return max(REST, min(_LONGEST_REST, _REST_FOR_WORK * (self._worked - before))) if is_pressed else REST
 
 
 def _nobody_waits(check: int) -> None:

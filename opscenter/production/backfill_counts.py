@@ -1,12 +1,12 @@
 """How backfills stand: counted from their instances, for lists, pages and the APIs."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from opscenter.production.models import Backfill, BackfillDate, TaskInstance
 from opscenter.production.rules.states import LIVE, State
@@ -92,6 +92,25 @@ def of_families(ids: Collection[int]) -> Mapping[int, Counts]:
     for pk, state, frozen, n in found.values_list(*by).annotate(n=Count("pk")).order_by():
         counts[pk].add(state, n if frozen else 0, n)
     return counts
+
+
+def standing_is(standing: Standing) -> Q:
+    """Workflow instances that stand so; the same as ``Counts.standing`` says of each."""
+    success = _has(State) & ~_has(set(State) - {State.SUCCESS})
+    going = _has(LIVE | {State.WAIT_RESOURCE})
+    failure = _has({State.FAILURE}) & ~going
+    begun = going | _has({State.SUCCESS, State.FAILURE, State.WAIT_TIME})
+    return {
+        Standing.SUCCESS: success,
+        Standing.FAILURE: failure,
+        Standing.RUNNING: begun & ~success & ~failure,
+        Standing.NOT_RUN: ~begun,
+    }[standing]
+
+
+def _has(states: Iterable[State]) -> Q:
+    inside = TaskInstance.objects.filter(workflow_instance=OuterRef("pk"), turn_of__isnull=True, state__in=list(states))
+    return Q(Exists(inside))
 
 
 def _counted(ids: Sequence[int]) -> list[tuple[int, date, int, int, int]]:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from django.db.models import Q, QuerySet
+from django.db.models import Case, Q, QuerySet, When
 
 from opscenter.production import holdups, selectors
 from opscenter.production.models import Task, TaskInstance, TaskVersion, WorkflowInstance
@@ -79,6 +79,17 @@ def tasks(user: User, workspace: Workspace, environment: str, wanted: TaskFilter
     if wanted.cycle is not None:
         found = found.filter(version__cron__in=_crons_of(found, wanted.cycle))
     return found
+
+
+def search_backfillable(user: User, workspace: Workspace, environment: str, text: str) -> "QuerySet[Task]":
+    """What can be backfilled and has all the words in its name, or the id: those of this workspace first, then those whose
+    names begin with the text."""
+    found = selectors.backfillable(user, workspace, environment)
+    for word in text.split():
+        found = found.filter(_named("number", "name", word))
+    far = Case(When(workspace=workspace.pk, then=0), default=1)
+    later = Case(When(name__istartswith=text, then=0), default=1)
+    return found.order_by(far, later, "name", "number")
 
 
 def instances(

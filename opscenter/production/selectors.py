@@ -120,8 +120,21 @@ def tasks(user: User, workspace: Workspace, environment: str) -> QuerySet[Task]:
     )
 
 
+def tasks_of_tenant(user: User, workspace: Workspace, environment: str) -> QuerySet[Task]:
+    """Tasks of all workspaces of the tenant that the user may see."""
+    found = Task.objects.visible_to(user).filter(workspace__tenant=workspace.tenant_id, environment=environment)
+    return found.select_related("workspace")
+
+
+def backfillable(user: User, workspace: Workspace, environment: str) -> QuerySet[Task]:
+    """Those of them that get instances in a backfill; whether the user may run them, its plan says."""
+    found = tasks_of_tenant(user, workspace, environment).filter(status=Task.Status.ONLINE, version__isnull=False)
+    return found.filter(trigger=Task.Trigger.SCHEDULER, is_root=False)
+
+
 __all__ = [
     "attempts_of",
+    "backfillable",
     "downstream_of",
     "edges_in_run",
     "explain_instance",
@@ -131,5 +144,6 @@ __all__ = [
     "neighbours_of",
     "receipts_of",
     "tasks",
+    "tasks_of_tenant",
     "upstream_of",
 ]

@@ -89,6 +89,7 @@ function arrive() {
   elapse();
   count();
   growTree();
+  all(".picker [data-narrow]:focus").forEach(narrow);
 }
 
 // ---- selection
@@ -147,7 +148,7 @@ function moveRow(step) {
 
 // ---- lists narrowed as one types: the command palette, the workspace switcher
 function narrow(input) {
-  const words = input.value.toLowerCase().split(" ");
+  const words = input.value.toLowerCase().split(/[,，]/).pop().trim().split(" ");
   const items = all(input.dataset.narrow);
   items.forEach((item) => {
     item.hidden = !words.every((word) => item.textContent.toLowerCase().includes(word));
@@ -165,11 +166,20 @@ function narrowKey(event, input) {
     const next = items.at((here + step) % items.length);
     next?.classList.add("is-active");
     next?.scrollIntoView({ block: "nearest" });
-  } else if (event.key === "Enter") {
+  } else if (event.key === "Enter" && (items.length || input.value)) {
     const item = items[Math.max(here, 0)];
     (item?.querySelector("a") ?? item)?.click();
   } else return;
   event.preventDefault();
+}
+
+// ---- tasks chosen from what is found as one types: each brings the chip that it becomes
+function pick(item) {
+  const field = item.closest(".field"), input = field.querySelector("[data-narrow]");
+  field.querySelector(".chips").append(item.querySelector("template").content);
+  item.parentElement.replaceChildren();
+  input.value = input.value.replace(/[^,，]*$/, "");
+  input.focus();
 }
 
 // ---- logs
@@ -217,6 +227,7 @@ const CLICKS = {
     setTimeout(() => element.classList.remove("is-done"), 1500);
   },
   "time[data-relative]": (time) => { time.dataset.absolute = time.dataset.absolute ? "" : "1"; say(time); },
+  "[data-pick]": pick,
   "[data-select]": (box, event) => select(box, event.shiftKey),
   "[data-select-matching]": () => count(),
   "[data-select-all]": (box) => check(box.closest("table"), box.checked),
@@ -247,6 +258,10 @@ document.addEventListener("input", (event) => {
 
 document.addEventListener("change", (event) => {
   if (event.target.closest("[data-tree]")) tickTree(event.target);
+  if (event.target.matches(".picker .chip input")) {
+    event.target.closest(".field").querySelector("[data-narrow]").focus();
+    event.target.closest(".chip").remove();
+  }
   if (event.target.form?.matches("[data-send-on-change]") && !event.target.matches("[type=search]")) event.target.form.requestSubmit();
 });
 

@@ -52,7 +52,7 @@ def trust(monkeypatch: pytest.MonkeyPatch) -> Iterator[Trust]:
 
     def believe(certificate: Path) -> None:
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-        outbound_call._trust.cache_clear()
+        outbound_call._read_trust.cache_clear()
 
     yield believe
-    outbound_call._trust.cache_clear()
+    outbound_call._read_trust.cache_clear()

@@ -106,7 +106,7 @@ class Server:
                 line = self._tls.wrap_socket(line, server_side=True)
                 self._lines.append(line)
             line.sendall(self._greeting)
-            request = _read(line)
+            request = read(line)
             self.requests.append(request)
             self._talk(line, request)
             line.recv(1)  # the caller hangs up, not we: connections are kept alive
@@ -116,7 +116,7 @@ class Server:
             line.close()
 
 
-def _read(line: socket.socket) -> bytes:
+def read(line: socket.socket) -> bytes:
     """One request: its head, and as much body as it announces."""
     request = b""
     while b"\r\n\r\n" not in request:

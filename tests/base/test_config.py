@@ -153,3 +153,41 @@ def test_sqlite_files_lie_with_the_data_unless_another_folder_is_named() -> None
     assert config.sqlite_dir(base, data, {}) == Path("/data/sqlite")
     assert config.sqlite_dir(base, data, {"OPSCENTER_SQLITE_DIR": "files"}) == Path("/app/files")
     assert config.sqlite_dir(base, data, {"OPSCENTER_SQLITE_DIR": "/srv/files"}) == Path("/srv/files")
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("", ("", 25, "", "", False, False)),
+        ("smtp://mail.example.com", ("mail.example.com", 25, "", "", False, False)),
+        ("smtps://me%40x:p%2Fw@mail.example.com", ("mail.example.com", 465, "me@x", "p/w", False, True)),
+        ("smtp+starttls://me:pw@[::1]:2525/", ("::1", 2525, "me", "pw", True, False)),
+    ],
+)
+def test_mail_url(url: str, expected: tuple[Any, ...]) -> None:
+    found = config.mail("ops.example.com", {"OPSCENTER_MAIL_URL": url})
+    names = ("HOST", "PORT", "HOST_USER", "HOST_PASSWORD", "USE_TLS", "USE_SSL")
+    assert tuple(found[f"EMAIL_{name}"] for name in names) == expected
+    assert found["DEFAULT_FROM_EMAIL"] == "Opscenter <opscenter@ops.example.com>"
+
+
+@pytest.mark.parametrize(
+    ("env", "says"),
+    [
+        ({"OPSCENTER_MAIL_URL": "mail.example.com:25"}, "must look like"),
+        ({"OPSCENTER_MAIL_URL": "https://mail.example.com"}, "must look like"),
+        ({"OPSCENTER_MAIL_URL": "smtp://"}, "must look like"),
+        ({"OPSCENTER_MAIL_URL": "smtp://mail.example.com/inbox"}, "must look like"),
+        ({"OPSCENTER_MAIL_URL": "smtp://mail.example.com:port"}, "cannot be read"),
+        ({"OPSCENTER_MAIL_FROM": "nobody"}, "must be an address"),
+        ({"OPSCENTER_MAIL_FROM": "a@b.example\nBcc: c@d.example"}, "must be an address"),
+    ],
+)
+def test_wrong_mail_settings_are_one_sentence(env: dict[str, str], says: str) -> None:
+    with pytest.raises(config.Misconfigured, match=says):
+        config.mail("ops.example.com", env)
+
+
+def test_the_sender_of_mails_can_be_named() -> None:
+    env = {"OPSCENTER_MAIL_FROM": "Data team <data@example.com>"}
+    assert config.mail("ops.example.com", env)["DEFAULT_FROM_EMAIL"] == "Data team <data@example.com>"

@@ -20,6 +20,7 @@ SIGNED_IN = {
     "console:home",
     "console:profile",
     "console:password",
+    "console:email",
     "console:key_create",
     "console:key_revoke",
     "console:workspace_create",

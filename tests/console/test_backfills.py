@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from opscenter.base import clock
 from opscenter.engine import backfill_watch
 from opscenter.operations.models import Operation
-from opscenter.production.models import Backfill, Task, TaskInstance
+from opscenter.production.models import Backfill, BackfillMail, Task, TaskInstance
 from opscenter.production.rules.backfill import Mode
 from opscenter.production.rules.states import State
 from tests.console.visits import as_user, url
@@ -99,7 +100,7 @@ def test_chosen_rows_of_the_task_list_lead_to_the_dialog(cast: Guarded, line: li
 def test_the_preview_says_why(cast: Guarded, line: list[Task]) -> None:
     Task.objects.filter(pk=line[1].pk).update(recurrence="Pause")
     cast.extension(name="night guard", points=["backfill-data"])
-    shown = preview(cast, as_user(cast.operator), asked(line[0], mode="advanced", include=line[2].number))
+    shown = preview(cast, as_user(cast.operator), asked(line[0], line[2], mode="advanced"))
     assert "Not chosen, but between chosen tasks" in shown
     assert "Checked by 1 extension first: night guard" in shown
     shown = preview(cast, as_user(cast.operator), asked(line[0], mode="descendants"))
@@ -109,7 +110,7 @@ def test_the_preview_says_why(cast: Guarded, line: list[Task]) -> None:
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"tasks": "abc"}, "“abc” is no task id"),
+        ({"tasks": "abc"}, "There is no task “abc”"),
         ({"tasks": "123"}, "There is no task 123"),
         ({"tasks": ""}, "Name at least one task"),
         ({"first_1": "2026-11-05"}, "A range ends before it begins"),
@@ -276,3 +277,37 @@ def test_the_dialog_asks_at_which_ends_to_tell_and_the_top_bar_tells_until_it_is
     looked = client.get(page).content.decode()
     assert "something failed and nothing goes on" in looked
     assert "ended-menu" not in client.get(tasks).content.decode()
+
+
+def test_a_mail_too_where_there_is_a_server_and_an_address(cast: Guarded, line: list[Task], settings: Any) -> None:
+    client = as_user(cast.operator)
+
+    def dialog() -> str:
+        return entities.unescape(client.get(url(cast, "backfill_new")).content.decode())
+
+    assert "This installation has no mail server" in dialog()
+    settings.EMAIL_HOST = "mail.example.com"
+    assert "You have no mail address yet" in dialog()
+    wanted = asked(line[0], last_1="2026-11-01", alert="Success", mail="on")
+    shown = preview(cast, client, wanted)
+    assert "disabled" in re.findall(r'<input type="checkbox" name="mail"[^>]*>', shown)[0]
+    confirm(cast, client, shown)
+    assert Backfill.objects.latest("pk").request["alert"] == {"type": "Success"}
+    cast.operator.email = "operator@example.com"
+    cast.operator.save(update_fields=["email"])
+    assert "To operator@example.com" in dialog()
+    assert "Say at which end you want the mail" in preview(cast, client, wanted | {"alert": ""}, status=422)
+    confirm(cast, client, preview(cast, client, wanted))
+    job = Backfill.objects.latest("pk")
+    assert job.request["alert"] == {"type": "Success", "notice": "Mail", "language": "en"}
+    page = client.get(url(cast, "backfill", pk=job.pk)).content.decode()
+    assert "Tell me if all succeeded, by mail too" in page
+    again = client.get(url(cast, "backfill_new"), {"like": job.pk}).content.decode()
+    assert "checked" in re.findall(r'<input type="checkbox" name="mail"[^>]*>', again)[0]
+    BackfillMail.objects.create(
+        backfill=job, outcome="success", ended_at=clock.now(), state=BackfillMail.State.GIVEN_UP,
+        reason={"code": "mail.failed", "params": {"error": "550 no such <person>"}},
+    )  # fmt: skip
+    page = client.get(url(cast, "backfill", pk=job.pk)).content.decode()
+    assert "Not sent" in page
+    assert "The mail server did not take it: 550 no such &lt;person&gt;" in page

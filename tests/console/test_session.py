@@ -155,3 +155,21 @@ def test_a_bad_new_password_is_refused_at_its_field(cast: Cast, values: dict[str
     assert field in answer.context["form"].errors
     cast.admin.refresh_from_db()
     assert cast.admin.check_password(PASSWORD)
+
+
+def test_ones_own_mail_address(cast: Cast) -> None:
+    client = as_user(cast.visitor)
+    page, profile = reverse("console:email"), reverse("console:profile")
+    assert page in client.get(profile).content.decode()
+    for wrong in ("nobody", "a@b", "a b@example.com", f"{'a' * 250}@example.com", "a@example.com\nBcc: b@example.com"):
+        answer = client.post(page, {"email": wrong})
+        assert answer.status_code == 422, wrong
+        assert 'aria-invalid="true"' in answer.content.decode()
+    assert client.post(page, {"email": "visitor@example.com"})["Location"] == profile
+    cast.visitor.refresh_from_db()
+    assert cast.visitor.email == "visitor@example.com"
+    assert "visitor@example.com" in client.get(profile).content.decode()
+    assert AuditEntry.objects.get(action="user.change_email").actor == cast.visitor
+    client.post(page, {"email": ""})
+    cast.visitor.refresh_from_db()
+    assert cast.visitor.email == ""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from extensions import checks, deliveries, endpoints, lifecycle, options, outbox, parameters, rules
+from extensions import checks, deliveries, endpoints, lifecycle, options, outcomes, parameters, rules
 from extensions.envelope import body_for
 from extensions.lifecycle import NEXT_STATUS
 from extensions.models import Extension
@@ -96,7 +96,7 @@ def test_the_figures_are_the_products_own() -> None:
     assert f"up to {checks.LONGEST_WORDS:,} characters are kept" in PAGE
     assert (lifecycle.ROTATION.total_seconds(), rules.LONGEST_WAIT.total_seconds()) == (24 * 3600, 3600)
     assert (timedelta(days=3), timedelta(days=5), 10) == (
-        outbox.NOTICE_FOR,
+        outcomes.NOTICE_FOR,
         endpoints.DEAD_AFTER,
         endpoints.LEAST_FAILURES,
     )

@@ -7,11 +7,12 @@ from typing import Any
 
 from django.db import connection
 
-from extensions import outbox
+from extensions import outbox, outcomes
 from extensions.courier import Courier, request
 from extensions.models import Delivery, DeliveryTry
 from opscenter.base import due, notify
 from opscenter.base.clock import now
+from opscenter.base.outbound import Line
 
 PLENTY = 100
 
@@ -22,10 +23,10 @@ def send(timeout: float = 5.0) -> list[int]:
     results = []
     for parcel in outbox.claim({one.extension: PLENTY for one in waiting}):
         if parcel.not_sent is not None:
-            results.append(outbox.Result(parcel, parcel.not_sent[0], reason=parcel.not_sent[1]))
+            results.append(outcomes.Result(parcel, parcel.not_sent[0], reason=parcel.not_sent[1]))
         else:
-            results.append(request(parcel, timeout))
-    left, hopeless = outbox.record(results)
+            results.append(request(parcel, timeout, Line(0.0)))
+    left, hopeless = outcomes.record(results)
     assert not left
     return hopeless
 

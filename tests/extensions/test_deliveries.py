@@ -6,7 +6,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from extensions import checks, deliveries, outbox, rules
+from extensions import checks, deliveries, outbox, outcomes, rules
 from extensions.envelope import REDACTED
 from extensions.models import Check, Delivery, DeliveryTry, Extension
 from extensions.outbox import Fate
@@ -151,7 +151,7 @@ def test_410_of_an_address_that_was_changed_meanwhile(scene, receiver):
     delivery = Delivery.objects.get(of_check=scene.event().checks.get())
     (parcel,) = outbox.claim({delivery.extension_id: 1})
     Extension.objects.update(webhook_url=receiver.url + "/new")
-    outbox.record([outbox.Result(parcel, Fate.GONE, status=410)])
+    outcomes.record([outcomes.Result(parcel, Fate.GONE, status=410)])
     assert Extension.objects.get().gone_at is None
 
 
@@ -197,7 +197,7 @@ def test_nothing_is_undeliverable_for_a_check_that_is_over_or_was_told(scene, re
     ],
 )
 def test_seconds_asked(status, given, seconds):
-    assert outbox.seconds_asked(status, given, datetime(2026, 11, 21, 8, tzinfo=UTC)) == seconds
+    assert outcomes.seconds_asked(status, given, datetime(2026, 11, 21, 8, tzinfo=UTC)) == seconds
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_seconds_asked(status, given, seconds):
     ],
 )
 def test_a_date_to_wait_for(given, seconds):
-    assert outbox.seconds_asked(503, given, datetime(2026, 11, 21, 8, tzinfo=UTC)) == seconds
+    assert outcomes.seconds_asked(503, given, datetime(2026, 11, 21, 8, tzinfo=UTC)) == seconds
 
 
 @pytest.mark.parametrize("spelling", ["seconds", "date"])
@@ -249,7 +249,7 @@ def test_a_check_that_ends_during_the_request(scene, receiver, status, after):
     delivery = Delivery.objects.get(of_check=scene.event().checks.get())
     (parcel,) = outbox.claim({delivery.extension_id: 1})
     checks.answer(delivery.of_check, Check.Verdict.OK, "", via="callback", by=None)
-    outbox.record([outbox.Result(parcel, outbox.fate_of(status), status=status)])
+    outcomes.record([outcomes.Result(parcel, outcomes.fate_of(status), status=status)])
     delivery.refresh_from_db()
     assert (delivery.status, delivery.due_at, post.last_try(delivery).status) == (after, None, status)
 
@@ -276,12 +276,12 @@ def test_a_replay_goes_on_when_the_check_ends_and_gives_up_after_a_few_tries(sce
     checks.answer(delivery.of_check, Check.Verdict.OK, "", via="api", by=None)
     with pytest.raises(Refused, match="already"):
         deliveries.replay(delivery)
-    for _ in range(outbox.MOST_REPLAY_TRIES + 2):
+    for _ in range(outcomes.MOST_REPLAY_TRIES + 2):
         post.hurry()
         post.send()
     again.refresh_from_db()
-    assert (again.status, again.tries) == (Status.FAILED, outbox.MOST_REPLAY_TRIES)
-    assert len(receiver.got) == 1 + outbox.MOST_REPLAY_TRIES
+    assert (again.status, again.tries) == (Status.FAILED, outcomes.MOST_REPLAY_TRIES)
+    assert len(receiver.got) == 1 + outcomes.MOST_REPLAY_TRIES
 
 
 def test_a_first_delivery_never_gives_up_by_itself(scene, receiver):

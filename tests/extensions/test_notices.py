@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from extensions import endpoints, lifecycle, notices, outbox
+from extensions import endpoints, lifecycle, notices, outbox, outcomes
 from extensions.courier import request
 from extensions.models import Delivery, Extension
 from extensions.notices import Notice
 from extensions.outbox import Lane
 from opscenter.base import clock
+from opscenter.base.outbound import Line
 from opscenter.base.reasons import Forbidden, NotFound, Refused, say
 from opscenter.operations import extension_messages, extensions
 from opscenter.workspaces.models import AuditEntry
@@ -57,8 +58,8 @@ def subjects(parcels: list[outbox.Parcel]) -> list[str]:
 
 def send() -> None:
     """Make the requests that are due now."""
-    results = [request(parcel, 5.0) for parcel in claimed()]
-    outbox.record(results)
+    results = [request(parcel, 5.0, Line(0.0)) for parcel in claimed()]
+    outcomes.record(results)
 
 
 def hurry() -> None:
@@ -135,7 +136,7 @@ class TestEnd:
             tell(cast, "i1")
             send()
             assert Delivery.objects.get().status == "pending"
-            Delivery.objects.update(created_at=clock.now() - outbox.NOTICE_FOR - timedelta(minutes=1))
+            Delivery.objects.update(created_at=clock.now() - outcomes.NOTICE_FOR - timedelta(minutes=1))
             hurry()
             send()
             assert Delivery.objects.get().status == "failed"

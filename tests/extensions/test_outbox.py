@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from extensions import checks, outbox
+from extensions import checks, outbox, outcomes
 from extensions.models import Delivery, DeliveryTry
 from extensions.outbox import Fate
 from opscenter.base.clock import now
@@ -63,20 +63,20 @@ def claimed_twice(scene: Scene, url: str) -> list[outbox.Parcel]:
 def test_the_late_answer_of_a_lost_try_counts_only_as_success(scene, receiver, fate, after):
     lost, live = claimed_twice(scene, receiver.url)
     due = Delivery.objects.get().due_at
-    outbox.record([outbox.Result(lost, fate)])
+    outcomes.record([outcomes.Result(lost, fate)])
     delivery = Delivery.objects.get()
     assert delivery.status == after
     assert delivery.due_at == (due if after == Status.PENDING else None)
-    outbox.record([outbox.Result(live, Fate.AGAIN)])
+    outcomes.record([outcomes.Result(live, Fate.AGAIN)])
     delivery.refresh_from_db()
     assert delivery.status == after
 
 
 def test_a_result_that_is_recorded_twice_is_there_once(scene, receiver):
     lost, live = claimed_twice(scene, receiver.url)
-    results = [outbox.Result(lost, Fate.AGAIN), outbox.Result(live, Fate.DELIVERED, status=200)]
+    results = [outcomes.Result(lost, Fate.AGAIN), outcomes.Result(live, Fate.DELIVERED, status=200)]
     for _ in range(2):
-        assert outbox.record(results) == ([], [])
+        assert outcomes.record(results) == ([], [])
     assert list(DeliveryTry.objects.order_by("number").values_list("number", "status")) == [(1, None), (2, 200)]
 
 
@@ -84,7 +84,7 @@ def test_what_a_stopped_courier_gives_back_is_due_at_once(scene, receiver):
     extension = scene.extension(receiver.url)
     scene.event()
     (parcel,) = outbox.claim({extension.pk: 1})
-    outbox.record([outbox.Result(parcel, Fate.AT_ONCE, reason=Reason("delivery.abandoned"))])
+    outcomes.record([outcomes.Result(parcel, Fate.AT_ONCE, reason=Reason("delivery.abandoned"))])
     assert [parcel.claim.number for parcel in outbox.claim({extension.pk: 1})] == [2]
 
 
@@ -107,6 +107,6 @@ def test_checks_that_nobody_was_told_about(scene, receiver):
     scene.extension(receiver.url)
     check = scene.event().checks.get()
     assert post.send() == [check.pk]
-    assert outbox.undeliverable() == [check.pk]
+    assert outcomes.undeliverable() == [check.pk]
     checks.unreachable(check)
-    assert outbox.undeliverable() == []
+    assert outcomes.undeliverable() == []

@@ -151,3 +151,18 @@ def test_ends_in_any_order_are_counted(office):
     for well in (True, False, True):
         office.end(A, well=well)
     assert (office.slots.under_way, office.rooms(A)) == (0, {A: MOST_YOUNG})
+
+
+def test_while_others_want_the_processors_few_start_at_once(office):
+    """Those that wait for their receivers cost none: a hanging one keeps nobody from starting."""
+    office.slots.at_once = 2
+    assert sum(office.rooms(*range(20)).values()) == 2
+    office.take(A)
+    office.take(B)
+    assert office.rooms(3, 4) == {}
+    office.at += LATER
+    assert sum(office.rooms(3, 4, 5).values()) == 2
+    office.slots.at_once = 1
+    office.take(3)
+    office.take(4)
+    assert office.rooms(5) == {}, "fewer than have started"

@@ -111,6 +111,7 @@ def calls(cast: Cast, instance: TaskInstance, guard: Guard) -> dict[Key, dict[st
         (V2024, "GetWorkflowInstance"): {"Id": instance.workflow_instance_id},
         (V2024, "ListWorkflowInstances"): {"ProjectId": project, "BizDate": day},
         (V2024, "StartWorkflowInstances"): {"Ids": [ready.dates.get().family_id]},
+        (V2024, "StopWorkflowInstances"): {"Ids": [job.dates.get().family_id], "Comment": "because"},
         (V2020, "GetDag"): {"DagId": job.dates.get().family_id, "ProjectEnv": "PROD"},
         (V2020, "ListDags"): {"OpSeq": job.operation, "ProjectEnv": "PROD"},
         (V2020, "RunCycleDagNodes"): {

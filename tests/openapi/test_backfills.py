@@ -222,7 +222,6 @@ def test_wrong_requests_name_their_parameter(
         ({"RootTaskIds": [123]}, "Invalid.Task.NotExist"),
         ({"Parallelism": 11}, "Invalid.Operation.Request"),
         ({"PriorityWeightStrategy": "Upstream"}, "InvalidDefaultRunProperties.PriorityWeightStrategy"),
-        ({"DataSourceNameMappings": {"a": "b"}}, "InvalidDefaultRunProperties.DataSourceNameMappings"),
         ({"Mode": "Every"}, "InvalidDefaultRunProperties.Mode"),
         ({"RunPolicy": {"StartTime": "01:00:00"}}, "MissingDefaultRunProperties.RunPolicy.EndTime"),
     ],
@@ -279,3 +278,133 @@ def test_others_learn_nothing(cast: Guarded, line: list[Task], wire: Wire) -> No
     ):
         known = {name: value for name, value in given.items() if name != "RequestId"}
         assert stranger.try_call(action, version, **known).status == 404
+
+
+def stop(wire: Wire, *ids: int | None) -> list[tuple[bool, str]]:
+    """What StopWorkflowInstances says of each."""
+    info = wire.call("StopWorkflowInstances", Ids=list(ids), Comment="the source is wrong")["SuccessInfo"]
+    assert list(info) == [str(one) for one in ids]
+    return [(one["Success"], one["Message"]) for one in info.values()]
+
+
+def states_of(family: int | None) -> set[State]:
+    found = TaskInstance.objects.filter(workflow_instance=family, turn_of=None)
+    return {State(state) for state in found.values_list("state", flat=True)}
+
+
+def three_dates(cast: Guarded, wire: Wire, *roots: Task, **properties: Any) -> tuple[Backfill, list[int | None]]:
+    """A backfill of three dates, two of them side by side, and their workflow instances."""
+    given = call(cast, *roots, Mode="AllDownstream", Parallelism=2, **properties)
+    given["Periods"] = {"BizDates": [{"StartBizDate": "2026-11-01", "EndBizDate": "2026-11-03"}]}
+    _found, job = create(wire, **given)
+    return job, [date.family_id for date in job.dates.order_by("position")]
+
+
+def test_some_dates_of_a_backfill_are_stopped_and_the_others_go_on(cast: Guarded, line: list[Task], wire: Wire) -> None:
+    job, families = three_dates(cast, wire, line[0])
+    unknown = (False, "There is no such workflow instance, or you are not a member of its workspace.")
+    assert stop(wire, families[0], 12) == [(True, ""), unknown]
+    assert states_of(families[0]) == {State.FAILURE, State.NOT_RUN}
+    assert states_of(families[1]) == {State.WAIT_RESOURCE, State.NOT_RUN}
+    job.refresh_from_db()
+    assert job.state == Backfill.State.STARTED
+    nothing = (False, "None of its instances runs, or waits for its time, its trigger or resources.")
+    assert stop(wire, families[0], families[2]) == [nothing, nothing]
+    assert stop(Wire(cast.stranger), families[1]) == [unknown]
+    lacking = Wire(cast.visitor).try_call("StopWorkflowInstances", V2024, Ids=[families[1]])
+    assert (lacking.status, lacking.body["AccessDeniedDetail"]["AuthAction"]) == (403, "instance.operate")
+    assert State.WAIT_RESOURCE in states_of(families[1])
+
+
+def test_all_dates_that_are_left_are_the_backfill(cast: Guarded, line: list[Task], wire: Wire) -> None:
+    job, families = three_dates(cast, wire, line[0])
+    first = TaskInstance.objects.filter(workflow_instance=families[0])
+    first.update(state=State.SUCCESS)
+    assert stop(wire, families[1], families[2]) == [(True, ""), (True, "")]
+    job.refresh_from_db()
+    assert job.state == Backfill.State.STOPPED
+    assert states_of(families[1]) == states_of(families[2]) == {State.FAILURE}
+    assert states_of(families[0]) == {State.SUCCESS}
+    again = stop(wire, *families)
+    assert [well for well, _why in again] == [False] * 3
+    assert "“Stopped”" in again[0][1]
+
+
+def test_a_run_of_a_manual_workflow_is_stopped_in_all_its_parts(cast: Guarded, wire: Wire) -> None:
+    flow = cast.workflow("by_hand")
+    tasks = [cast.task(f"part_{n}", trigger="Manual", cron="", workflow=flow) for n in range(3)]
+    made = wire.call(
+        "CreateWorkflowInstances",
+        Type="ManualWorkflow",
+        ProjectId=cast.workspace.pk,
+        Name="now",
+        WorkflowId=flow.number,
+    )
+    (family,) = wire.call("GetCreateWorkflowInstancesResult", OperationId=made["OperationId"])["Result"][
+        "WorkflowInstanceIds"
+    ]
+    assert TaskInstance.objects.filter(workflow_instance=family).count() == len(tasks)
+    assert stop(wire, family) == [(True, "")]
+    assert states_of(family) == {State.FAILURE}
+
+
+def test_extensions_are_asked_before_runs_are_stopped(cast: Guarded, line: list[Task], wire: Wire) -> None:
+    _job, families = three_dates(cast, wire, line[0])
+    cast.extension(name="night guard", points=["pre-kill-instance"])
+    info = wire.call("StopWorkflowInstances", Ids=[families[0]])["SuccessInfo"][str(families[0])]
+    assert info["Success"] is True
+    assert "Waits for the verdict of night guard" in info["Message"]
+    assert int(info["OperationId"]) > 0
+    assert State.WAIT_RESOURCE in states_of(families[0])
+
+
+def test_workflow_instances_by_their_status(cast: Guarded, line: list[Task], wire: Wire) -> None:
+    _job, families = three_dates(cast, wire, line[0])
+    other, _ = three_dates(cast, wire, line[2])
+    TaskInstance.objects.filter(workflow_instance=families[0]).update(state=State.SUCCESS)
+    day = round(datetime(2026, 11, 1, tzinfo=UTC).timestamp() * 1000)
+    asked: dict[str, Any] = {"ProjectId": cast.workspace.pk, "BizDate": day, "Type": "SupplementData"}
+
+    def found(**given: Any) -> list[int]:
+        answer = wire.call("ListWorkflowInstances", **asked, **given)["PagingInfo"]
+        assert answer["TotalCount"] == len(answer["WorkflowInstances"])
+        return [one["Id"] for one in answer["WorkflowInstances"]]
+
+    running = other.dates.get(position=0).family_id
+    assert found(Filter='{"status": "Success"}') == [families[0]]
+    assert found(Filter='{"status": "Running"}') == [running]
+    assert found(Filter='{"status": "WaitTime"}') == found(Tags='["nightly"]') == []
+    TaskInstance.objects.filter(workflow_instance=families[0]).update(started_at=datetime(2026, 11, 2, tzinfo=UTC))
+    assert found(SortBy="StartedTime") == found(SortBy="FinishedTime Asc") == [families[0], running]
+    assert found(SortBy="TriggerTime Desc") == found() == [running, families[0]]
+    for wrong, code in (
+        ('{"status": "Done"}', "InvalidFilter.status"),
+        ('{"executionDate": "1763481600000"}', "InvalidFilter.executionDate"),
+        ("[1]", "InvalidFilter"),
+        ("success", "InvalidFilter"),
+    ):
+        answer = wire.try_call("ListWorkflowInstances", V2024, **asked, Filter=wrong)
+        assert (answer.status, answer.code) == (400, code)
+
+
+def test_parameters_of_a_whole_run_are_told(cast: Guarded, line: list[Task], wire: Wire) -> None:
+    found, _job = create(wire, **call(cast, line[0]), WorkflowParameters='{"x": "1"}')
+    shown = wire.call("GetWorkflowInstance", Id=found["WorkflowInstanceIds"][0])["WorkflowInstance"]
+    assert json.loads(shown["WorkflowParameters"]) == {"x": "1"}
+
+
+def test_the_official_client_stops_and_filters(cast: Guarded, line: list[Task], live_server: Any) -> None:
+    client = Client24(config(Wire(cast.operator), live_server.url.removeprefix("http://")))
+    _job, families = three_dates(cast, Wire(cast.operator), line[0])
+    stopped = client.stop_workflow_instances(
+        m24.StopWorkflowInstancesRequest(ids=[families[0], families[2]], comment="again")
+    ).body.success_info
+    assert {number: one.success for number, one in stopped.items()} == {str(families[0]): True, str(families[2]): False}
+    listed = client.list_workflow_instances(
+        m24.ListWorkflowInstancesRequest(
+            project_id=cast.workspace.pk,
+            biz_date=round(datetime(2026, 11, 1, tzinfo=UTC).timestamp() * 1000),
+            filter='{"status": "Failure"}',
+        )
+    ).body.paging_info
+    assert [one.id for one in listed.workflow_instances] == [families[0]]

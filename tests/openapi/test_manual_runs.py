@@ -153,3 +153,26 @@ def test_older_runs_that_cannot_be(
     answer = wire.try_call("RunManualDagNodes", V2020, **(asked | {"BizDate": "2026-11-20 00:00:00"} | changes))
     assert answer.code == code
     assert not WorkflowInstance.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Priority", 5),
+        ("PriorityWeightStrategy", "Upstream"),
+        ("RuntimeResource", "default"),
+        ("Alert", {"Type": "Success"}),
+        ("DataSourceNameMappings", {"a": "b"}),
+    ],
+)
+@pytest.mark.parametrize("kind", ["Manual", "SmokeTest"])
+def test_what_only_backfills_know_is_refused_not_ignored(
+    cast: Cast, wire: Wire, kind: str, name: str, value: object
+) -> None:
+    task = cast.task("by_hand", trigger="Manual", cron="") if kind == "Manual" else cast.task("scheduled")
+    answer = wire.try_call(
+        "CreateWorkflowInstances", Type=kind, ProjectId=cast.workspace.pk, Name="now", WorkflowId=1,
+        DefaultRunProperties={"RootTaskIds": [task.number], name: value},
+        Periods={"BizDates": [{"StartBizDate": "2026-11-20", "EndBizDate": "2026-11-20"}]},
+    )  # fmt: skip
+    assert (answer.status, answer.code) == (400, f"InvalidDefaultRunProperties.{name}")

@@ -255,6 +255,7 @@ def test_a_job_is_removed_with_the_last_of_its_instances(cast: Guarded, line: li
     first = date(2025, 1, 1)
     job = backfill(cast, line[0], ranges=days(3, first), **DESCENDANTS)
     run_all(job)
+    job.mails.create(outcome="success", ended_at=clock.now())
     remove(cast)
     assert Backfill.objects.filter(pk=job.pk).exists()
     long_ago = clock.now() - timedelta(days=cast.workspace.keep_instances + 2)

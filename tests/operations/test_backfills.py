@@ -22,6 +22,7 @@ from opscenter.production.models import (
 from opscenter.production.rules.backfill import DateRange, Mode, OnFailure, Order
 from opscenter.production.rules.states import Kind, State
 from opscenter.workspaces.models import AuditEntry, Member, Workspace
+from tests.console.visits import as_user, url
 from tests.operations.backfilling import (
     FIRST,
     asked,
@@ -389,3 +390,35 @@ def test_edges_lead_nowhere_outside_of_the_job(cast: Guarded, line: list[Task]) 
 def test_what_happens_after_a_failure_is_kept(cast: Guarded, line: list[Task]) -> None:
     assert backfill(cast, line[0]).is_watched is False
     assert backfill(cast, line[0], on_failure=OnFailure.STOP).is_watched is True
+
+
+def test_names_in_workspaces_of_others_are_not_told(cast: Guarded, line: list[Task]) -> None:
+    elsewhere = Workspace.objects.create(tenant=cast.tenant, name="elsewhere")
+    secret = cast.task("secret_one", upstream=[line[2]], workspace=elsewhere)
+    cast.task("secret_two", upstream=[line[2]], workspace=elsewhere)
+    offline = cast.task("secret_three", upstream=[line[2]], workspace=elsewhere)
+    Task.objects.filter(pk=offline.pk).update(status=Task.Status.OFFLINE)
+    with pytest.raises(Refused) as refused:
+        backfill(cast, line[0], mode=Mode.DESCENDANTS)
+    told = str(refused.value)
+    assert "You may not run 2 tasks of workspaces that you are not a member of" in told
+    assert "By workspace" in told
+    asked_for = {
+        "mode": "descendants",
+        "tasks": str(line[0].number),
+        "order": "asc",
+        "groups": "1",
+        "on_failure": "wait",
+    }
+    asked_for |= {"first_1": "2026-11-01", "last_1": "2026-11-01", "step": "preview"}
+    page = as_user(cast.operator).get(url(cast, "backfill_new"), asked_for).content.decode()
+    assert "You may not run 2 tasks" in page
+    assert page.count("of a workspace that you are not a member of") == 3
+    assert "secret" not in page
+    assert str(secret.number) not in page
+    own = backfill(cast, line[0], mode=Mode.MASSIVE, workspaces=(cast.workspace.pk,))
+    assert set(kinds(own)) == {"a", "b", "c"}
+    Member.objects.create(workspace=elsewhere, user=cast.operator, roles=["role_project_guest"])
+    with pytest.raises(Refused) as refused:
+        backfill(cast, line[0], mode=Mode.DESCENDANTS)
+    assert "“secret_one”, “secret_two”" in str(refused.value)

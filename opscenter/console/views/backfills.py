@@ -1,10 +1,11 @@
 """Data backfill: the list of jobs, a job's page, and asking for one with a preview."""
 
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 from django.http import HttpResponse, QueryDict
-from django.shortcuts import get_object_or_404
+from django.shortcuts import get_object_or_404, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -22,6 +23,7 @@ from opscenter.console.backfill_parts import (
     is_moving,
     look_of,
     look_of_job,
+    mail_of,
     order_in_words,
     parameters_of,
     preview_of,
@@ -30,6 +32,8 @@ from opscenter.console.check_parts import cards_of, elapsed
 from opscenter.console.filters import latest_bizdate, query_string
 from opscenter.console.forms import refuse
 from opscenter.console.operation_parts import buttons
+from opscenter.console.task_picking import FOUND, Scope, is_id
+from opscenter.engine import backfill_mail
 from opscenter.operations import backfills
 from opscenter.operations.backfill_request import from_json
 from opscenter.operations.models import Operation
@@ -108,8 +112,9 @@ def backfill(request: ConsoleRequest, pk: int) -> HttpResponse:
         "is_making": job.state == Backfill.State.MAKING,
         "counts": counts,
         "chips": chips(counts),
-        "facts": facts_of(job),
+        "facts": facts_of(job, _scope(request)),
         "parameters": parameters_of(job),
+        "mail": mail_of(job),
         "dates": [
             {
                 "date": one,
@@ -152,7 +157,7 @@ def new(request: ConsoleRequest) -> HttpResponse:
     if "id" in values:
         return go(request, _by_number(request, values))
     step = values.get("step", "")
-    form = BackfillForm(values if step else None, request.user, request.workspace, _initial(request))
+    form = BackfillForm(values if step else None, _scope(request), _initial(request))
     context: dict[str, Any] = {"form": form, "modes": _modes(form), "crumbs": _crumbs(request)}
     status = 200
     if step and not form.is_valid():
@@ -170,7 +175,25 @@ def new(request: ConsoleRequest) -> HttpResponse:
             status = error.status
     hidden = [(name, value) for name in values if name not in _STEPS for value in values.getlist(name)]
     context |= {"hidden": hidden, "token": uuid.uuid4().hex}
+    context |= {"chosen": form.chosen, "pick_url": here(request, "backfill_pick")}
     return live.whole(request, "console/backfills/new.html", context, status=status)
+
+
+def _scope(request: ConsoleRequest) -> Scope:
+    return Scope(request.user, request.workspace, request.environment)
+
+
+@in_workspace
+@require_safe
+def pick(request: ConsoleRequest) -> HttpResponse:
+    """What fits the text of a field that names tasks, without those that are chosen there already."""
+    name = request.GET.get("field", "")
+    *chosen, text = request.GET.getlist(name) or [""]
+    words = text.replace("，", ",").split(",")[-1].strip()[:255]
+    numbers = [int(one) for one in ",".join(chosen).split(",") if is_id(one)]
+    found = _scope(request).search(words, without=numbers) if words else []
+    context = {"name": name, "words": words, "found": found[:FOUND], "has_more": len(found) > FOUND}
+    return live.as_part(render(request, "components/found_tasks.html", context))
 
 
 def _ask(request: ConsoleRequest, form: BackfillForm) -> HttpResponse:
@@ -194,6 +217,8 @@ def _preview(request: ConsoleRequest, form: BackfillForm) -> dict[str, Any]:
 def _refuse(form: BackfillForm, error: Invalid) -> None:
     """At the field of the dialog that shows what the request names otherwise."""
     names = {"roots": "tasks", "ranges": "first_1"}
+    if form.cleaned_data.get("mode") == Mode.ADVANCED:
+        names["include"] = "tasks"
     field = str(error.reason.params.get("field", ""))
     if names.get(field, field) in form.fields:
         form.add_error(names.get(field, field), str(error))
@@ -229,11 +254,12 @@ def _initial(request: ConsoleRequest) -> dict[str, Any]:
 
 def _as_asked(job: Backfill) -> dict[str, Any]:
     asked = from_json(job.request)
+    is_free = asked.mode is Mode.ADVANCED
     again: dict[str, Any] = {
         "mode": asked.mode.value,
-        "tasks": ",".join(map(str, asked.roots)),
-        "include": ",".join(map(str, asked.include)),
-        "exclude": ",".join(map(str, asked.exclude)),
+        "tasks": _commas((*asked.roots, *asked.include) if is_free else asked.roots),
+        "include": "" if is_free else _commas(asked.include),
+        "exclude": _commas(asked.exclude),
         "depth": asked.depth,
         "workspaces": asked.workspaces,
         "start": asked.start,
@@ -242,9 +268,12 @@ def _as_asked(job: Backfill) -> dict[str, Any]:
         "groups": asked.groups,
         "on_failure": asked.on_failure.value,
         "alert": alert_kind(asked.alert),
+        "mail": backfill_mail.is_wanted(job.request),
         "immediately": asked.immediately,
+        "later": not asked.autostart,
         "priority": asked.priority,
         "resource_group": asked.resource_group,
+        "data_sources": ", ".join(f"{old}={new}" for old, new in asked.data_sources.items()),
         "parameters": "\n".join(f"{task}: {n}='{v}'" if task else f"{n}='{v}'" for task, n, v in parameters_of(job)),
     }
     if asked.run_window:
@@ -252,6 +281,10 @@ def _as_asked(job: Backfill) -> dict[str, Any]:
     for n, one in enumerate(asked.ranges, start=1):
         again |= {f"first_{n}": one.first, f"last_{n}": one.last}
     return again
+
+
+def _commas(numbers: Iterable[int]) -> str:
+    return ",".join(map(str, dict.fromkeys(numbers)))
 
 
 def _modes(form: BackfillForm) -> list[dict[str, Any]]:

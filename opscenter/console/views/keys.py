@@ -12,8 +12,8 @@ from django.views.decorators.http import require_GET, require_http_methods
 from opscenter.base.reasons import Invalid, NotFound
 from opscenter.console.access import SignedInRequest, actor, go, is_partial, signed_in
 from opscenter.console.dialogs import ask
-from opscenter.console.forms import AccessKeyForm, refuse
-from opscenter.operations import access_keys
+from opscenter.console.forms import AccessKeyForm, EmailForm, refuse
+from opscenter.operations import access_keys, sessions
 from opscenter.workspaces.models import AccessKey, Member
 
 
@@ -29,6 +29,28 @@ def profile(request: SignedInRequest) -> HttpResponse:
         "memberships": [(member, [role.name for role in member.held_roles]) for member in memberships],
     }
     return render(request, "console/keys/profile.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+@signed_in
+def change_email(request: SignedInRequest) -> HttpResponse:
+    """Where the user gets mail."""
+    form = EmailForm(request.POST if request.method == "POST" else None, initial={"email": request.user.email})
+    if request.method == "POST" and form.is_valid():
+        try:
+            sessions.change_email(actor(request), form.cleaned_data["email"])
+        except Invalid as error:
+            refuse(form, error)
+        else:
+            messages.success(request, _("Your mail address was changed."))
+            return go(request, reverse("console:profile"))
+    return ask(
+        request,
+        title=_("Change your mail address"),
+        verb=_("Save"),
+        back=reverse("console:profile"),
+        form=form,
+    )
 
 
 @cache_control(no_store=True, private=True)

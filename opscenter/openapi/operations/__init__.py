@@ -16,6 +16,7 @@ from opscenter.openapi.operations import (
     triggers,
     workflow_instances,
     workflow_reruns,
+    workflow_stops,
 )
 
 __all__ = [
@@ -34,4 +35,5 @@ __all__ = [
     "triggers",
     "workflow_instances",
     "workflow_reruns",
+    "workflow_stops",
 ]

@@ -113,9 +113,14 @@ def create(actor: Actor, workspace: Workspace, args: Args) -> Args:
         if args[name] is None:
             raise missing(name)
     properties: Mapping[str, Any] = args["DefaultRunProperties"]
-    for name, known in (("PriorityWeightStrategy", "Disable"), ("DataSourceNameMappings", None)):
-        if properties.get(name) not in (known, None, {}):
-            raise invalid(f"DefaultRunProperties.{name}", "It does not exist here; leave it out.")
+    if properties["PriorityWeightStrategy"] != "Disable":
+        raise invalid(
+            "DefaultRunProperties.PriorityWeightStrategy",
+            "Backfills know Disable alone; Priority is that of all instances.",
+        )
+    sources = properties.get("DataSourceNameMappings") or {}
+    if not isinstance(sources, Mapping) or not all(isinstance(name, str) for name in sources.values()):
+        raise invalid("DefaultRunProperties.DataSourceNameMappings", 'It must be like {"name": "name of another"}.')
     policy = properties.get("RunPolicy") or {}
     periods = args["Periods"]
     ranges = tuple(DateRange(one["StartBizDate"], one["EndBizDate"]) for one in periods["BizDates"])
@@ -137,6 +142,7 @@ def create(actor: Actor, workspace: Workspace, args: Args) -> Args:
             priority=properties.get("Priority"),
             resource_group=properties.get("RuntimeResource") or "",
             parameters=overrides.of_run(args),
+            data_sources=sources,
             alert={"type": alert["Type"], "notice": alert["NoticeType"]} if alert else None,
             autostart=args["AutoStartEnabled"],
         ),

@@ -1,7 +1,9 @@
 """Making runs: smoke tests of a task here, manual runs and backfills by their own modules. Other kinds do not exist."""
 
 import uuid
+from collections.abc import Mapping
 from datetime import date, time
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from opscenter.engine import generate
@@ -16,6 +18,16 @@ from opscenter.operations.smoke_test import run_now, scheduled_day
 from opscenter.production.models import Environment, Task, WorkflowInstance
 from opscenter.workspaces.roles import Permission
 
+_OF_BACKFILLS = (
+    "ExcludeTaskIds",
+    "IncludeProjectIds",
+    "ExcludeProjectIds",
+    "Priority",
+    "RuntimeResource",
+    "RunPolicy",
+    "Alert",
+    "DataSourceNameMappings",
+)
 _SMOKE_TEST = WorkflowInstance.Type.SMOKE_TEST.value
 
 
@@ -68,6 +80,7 @@ def create_workflow_instances(actor: Actor, args: Args) -> Args:
         return backfills.create(actor, finding.workspace(actor, args["ProjectId"]), args)
     if not args["AutoStartEnabled"]:
         raise invalid("AutoStartEnabled", "A run starts at once; leave this out.")
+    _only_of_backfills(args["DefaultRunProperties"] or {})
     workspace = finding.workspace(actor, args["ProjectId"])
     if kind in manual_runs.TYPES:
         made = manual_runs.create(actor, workspace, args, manual_runs.TYPES[kind])
@@ -112,6 +125,15 @@ def run_smoke_test(actor: Actor, args: Args) -> Args:
     at = _time_of_day(task, bizdate, time.min, time.max)
     parameters = {"tasks": overrides.of_node("NodeParams", args["NodeParams"], task.number)}
     return envelope(run_now(actor, task, bizdate=bizdate, at=at, parameters=parameters, comment=args["Name"]).pk)
+
+
+def _only_of_backfills(properties: Mapping[str, Any]) -> None:
+    """What would change nothing is refused, not ignored."""
+    given = [name for name in _OF_BACKFILLS if properties.get(name)]
+    if properties.get("PriorityWeightStrategy", "Disable") != "Disable":
+        given.append("PriorityWeightStrategy")
+    for name in given:
+        raise invalid(f"DefaultRunProperties.{name}", "It has no effect on a run of this type; leave it out.")
 
 
 def _only_root(numbers: list[int] | None) -> int:

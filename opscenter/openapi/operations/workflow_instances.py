@@ -1,16 +1,17 @@
 """Workflow instances, which the 2020 API calls DAGs: lists and details."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import Max, Min, QuerySet
+from django.db.models import Case, Max, Min, OuterRef, QuerySet, Subquery, When
 
 from opscenter.base.reasons import Refused
 from opscenter.openapi import finding
-from opscenter.openapi.errors import fault
-from opscenter.openapi.fields import Env, Integer, Items, Milliseconds, Request, Text, Word, local_day
+from opscenter.openapi.errors import fault, invalid
+from opscenter.openapi.fields import Env, Integer, Items, Json, Milliseconds, Request, Text, Word, local_day
 from opscenter.openapi.operations.instances_2020 import envelope
 from opscenter.openapi.paging import Paged, SortBy, page
 from opscenter.openapi.registry import Args, operation
@@ -19,7 +20,7 @@ from opscenter.operations import door
 from opscenter.operations.actor import Actor
 from opscenter.production import backfill_counts
 from opscenter.production.backfill_counts import Counts, Standing
-from opscenter.production.models import BackfillDate, Environment, ProductionWorkflow, WorkflowInstance
+from opscenter.production.models import BackfillDate, Environment, ProductionWorkflow, TaskInstance, WorkflowInstance
 from opscenter.workspaces.roles import Permission
 
 STATUS = {
@@ -29,7 +30,15 @@ STATUS = {
     Standing.SUCCESS: ("Success", "SUCCESS"),
 }
 """Of a whole workflow instance, in both versions."""
-_SORTED = {"CreateTime": "created_at", "Id": "pk"}
+_SORTED = {
+    "TriggerTime": "first_scheduled_at",
+    "StartedTime": "first_started_at",
+    "FinishedTime": "last_finished_at",
+    "CreateTime": "created_at",
+    "Id": "pk",
+}
+_OTHER_STATUSES = ("WaitTime", "CheckingCondition", "WaitResource", "Checking")
+"""Documented, and told of no workflow instance here."""
 
 
 class GetWorkflowInstance(Request):
@@ -41,6 +50,8 @@ class ListWorkflowInstances(Paged):
     BizDate = Milliseconds()
     EnvType = Env(default=Environment.PROD.value)
     Ids = Items(Integer(), required=False)
+    Filter = Json(required=False)
+    Tags = Items(Text(), required=False)
     Name = Text(required=False)
     Owner = Text(required=False)
     Type = Word(*WorkflowInstance.Type.values, required=False)
@@ -49,7 +60,7 @@ class ListWorkflowInstances(Paged):
     SortBy = SortBy(_SORTED, "Id Desc")
 
 
-class StartWorkflowInstances(Request):
+class ManyWorkflowInstances(Request):
     Ids = Items(Integer(), most=100)
     Comment = Text(required=False)
 
@@ -66,7 +77,7 @@ class ListDags(Request):
 
 @operation("2024-05-18", "GetWorkflowInstance", GetWorkflowInstance, Permission.VIEW)
 def get_workflow_instance(actor: Actor, args: Args) -> Args:
-    found = _visible(actor).filter(pk=args["Id"])
+    found = visible(actor).filter(pk=args["Id"])
     return {"WorkflowInstance": _shapes_2024([_one(found, f"There is no workflow instance {args['Id']}")])[0]}
 
 
@@ -74,7 +85,7 @@ def get_workflow_instance(actor: Actor, args: Args) -> Args:
 def list_workflow_instances(actor: Actor, args: Args) -> Args:
     workspace = finding.workspace(actor, args["ProjectId"])
     zone = ZoneInfo(workspace.tenant.time_zone)
-    found = _visible(actor).filter(
+    found = visible(actor).filter(
         workspace=workspace, environment=args["EnvType"], bizdate=local_day(args["BizDate"], zone)
     )
     number = args["WorkflowId"]
@@ -89,13 +100,44 @@ def list_workflow_instances(actor: Actor, args: Args) -> Args:
     found = found.filter(**{name: value for name, value in conditions.items() if value is not None})
     if args["Owner"]:
         found = found.filter(workflow__owner__uid=finding.uid(args["Owner"]))
+    if args["Tags"]:  # any of them; there are none on workflow instances here
+        found = found.none()
+    found = _with_times(_filtered(found, args["Filter"]))
     return {"PagingInfo": page(found.order_by(*args["SortBy"]), args, "WorkflowInstances", _shapes_2024)}
 
 
-@operation("2024-05-18", "StartWorkflowInstances", StartWorkflowInstances, Permission.OPERATE_INSTANCE)
+def _filtered(found: "QuerySet[WorkflowInstance]", given: Any) -> "QuerySet[WorkflowInstance]":
+    if not isinstance(given or {}, Mapping):
+        raise invalid("Filter", 'It must be like {"status": "Success"}.')
+    for name, value in (given or {}).items():
+        if name != "status":
+            raise invalid(f"Filter.{name}"[:100], "Only status is filtered by here; BizDate says which day.")
+        known = {told: standing for standing, (told, _older) in STATUS.items()}
+        if value not in (*known, *_OTHER_STATUSES):
+            raise invalid("Filter.status", f"It must be one of {', '.join((*known, *_OTHER_STATUSES))}.")
+        found = found.filter(backfill_counts.standing_is(known[value])) if value in known else found.none()
+    return found
+
+
+def _with_times(found: "QuerySet[WorkflowInstance]") -> "QuerySet[WorkflowInstance]":
+    """What can be sorted by, reckoned only where it is."""
+
+    def of(total: Any) -> Subquery:
+        inside = TaskInstance.objects.filter(workflow_instance=OuterRef("pk")).order_by().values("workflow_instance")
+        return Subquery(inside.annotate(total=total).values("total"))
+
+    is_over = backfill_counts.standing_is(Standing.SUCCESS) | backfill_counts.standing_is(Standing.FAILURE)
+    return found.alias(
+        first_scheduled_at=of(Min("scheduled_at")),
+        first_started_at=of(Min("started_at")),
+        last_finished_at=Case(When(is_over, then=of(Max("finished_at")))),
+    )
+
+
+@operation("2024-05-18", "StartWorkflowInstances", ManyWorkflowInstances, Permission.OPERATE_INSTANCE)
 def start_workflow_instances(actor: Actor, args: Args) -> Args:
     """Start, or resume, the backfills that these workflow instances belong to; all business dates of one go together."""
-    families = _visible(actor).in_bulk(args["Ids"])
+    families = visible(actor).in_bulk(args["Ids"])
     done: dict[int, str] = {}
     return {
         "SuccessInfo": {str(pk): _started(actor, families.get(pk), args["Comment"] or "", done) for pk in args["Ids"]}
@@ -136,7 +178,8 @@ def list_dags(actor: Actor, args: Args) -> Args:
     return envelope({"Dags": _shapes_2020(list(found))})
 
 
-def _visible(actor: Actor) -> "QuerySet[WorkflowInstance]":
+def visible(actor: Actor) -> "QuerySet[WorkflowInstance]":
+    """Those of workspaces that the caller is a member of."""
     found = WorkflowInstance.objects.filter(workspace__members__user=actor.user)
     return found.select_related(
         "workspace__tenant", "workflow__owner", "created_by", "backfill_date__backfill__workspace"
@@ -144,7 +187,7 @@ def _visible(actor: Actor) -> "QuerySet[WorkflowInstance]":
 
 
 def _asked_for(actor: Actor) -> "QuerySet[WorkflowInstance]":
-    return _visible(actor).exclude(type=WorkflowInstance.Type.NORMAL)
+    return visible(actor).exclude(type=WorkflowInstance.Type.NORMAL)
 
 
 def _one(found: "QuerySet[WorkflowInstance]", nothing: str) -> WorkflowInstance:
@@ -194,10 +237,16 @@ def _shapes_2024(families: Sequence[WorkflowInstance]) -> list[Args]:
                     "ModifyTime": milliseconds(at["modified"]),
                     "StartedTime": milliseconds(at["started"]),
                     "FinishedTime": milliseconds(at["finished"]) if is_over else None,
+                    "WorkflowParameters": _parameters(family),
                 }
             )
         )
     return found
+
+
+def _parameters(family: WorkflowInstance) -> str | None:
+    given = family.parameters.get("workflow")
+    return json.dumps(given, ensure_ascii=False) if given else None
 
 
 def _shapes_2020(families: Sequence[WorkflowInstance]) -> list[Args]:

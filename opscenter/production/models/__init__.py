@@ -1,6 +1,6 @@
 """What is in production."""
 
-from opscenter.production.models.backfills import Backfill, BackfillDate
+from opscenter.production.models.backfills import Backfill, BackfillDate, BackfillMail
 from opscenter.production.models.calls import HttpCall
 from opscenter.production.models.data_sources import DataSource
 from opscenter.production.models.instances import (
@@ -35,6 +35,7 @@ __all__ = [
     "Attendance",
     "Backfill",
     "BackfillDate",
+    "BackfillMail",
     "DataSource",
     "Environment",
     "GenerationRun",

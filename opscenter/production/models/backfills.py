@@ -1,5 +1,7 @@
 """Data backfills: jobs that run tasks again, or for the first time, for chosen business dates."""
 
+import uuid
+
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
@@ -67,6 +69,34 @@ class Backfill(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class BackfillMail(models.Model):
+    """That a job has ended, to be sent to who asked for it: written in the transaction that noticed the end.
+
+    Attributes:
+        due_at: when it is tried next, or, while it is being sent, when it counts as lost; None once it is settled.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("Is being sent")
+        SENT = "sent", _("Sent")
+        GIVEN_UP = "given_up", _("Not sent")
+
+    backfill = models.ForeignKey(Backfill, on_delete=models.CASCADE, related_name="mails")
+    outcome = models.CharField(max_length=8, choices=Backfill.Alert.choices)
+    key = models.UUIDField(default=uuid.uuid4, help_text="the same at every try: of its Message-ID")
+    ended_at = models.DateTimeField()
+    state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
+    due_at = models.DateTimeField(null=True)
+    tries = models.IntegerField(default=0)
+    sent_at = models.DateTimeField(null=True)
+    reason = models.JSONField(null=True, help_text="why the last try failed, or it was given up")
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["due_at"], condition=models.Q(due_at__isnull=False), name="backfill_mail_due"),
+        ]
 
 
 class BackfillDate(models.Model):

@@ -36,6 +36,11 @@ class WorkflowInstance(models.Model):
         db_default=models.Value({}, models.JSONField()),
         help_text="overrides of scheduling parameters: production.rules.levels.Sources.overrides",
     )
+    data_sources = models.JSONField(
+        default=dict,
+        db_default=models.Value({}, models.JSONField()),
+        help_text="names of data sources that its instances use, by those that their tasks name",
+    )
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True)
     created_at = models.DateTimeField(db_default=Now())
 
@@ -169,6 +174,13 @@ class TaskInstance(models.Model):
                 name="instance_failed",
             ),
         ]
+
+    @property
+    def data_source(self) -> str:
+        """The name of the one that it runs on; empty where its task names none."""
+        name = self.version.data_source
+        other: str = self.workflow_instance.data_sources.get(name, name)
+        return other
 
 
 class InstanceEdge(models.Model):
