@@ -9,9 +9,10 @@ import struct
 import subprocess
 import sys
 import zlib
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from playwright.sync_api import Browser, Page, expect
 
@@ -20,6 +21,8 @@ from tests.stories.browser import chromium, sign_in
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs" / "images"
 SIZE = {"width": 1280, "height": 800}
+TIME_ZONE = "Asia/Shanghai"
+"""Of the demo's tenants."""
 
 
 def demo() -> dict[str, Any]:
@@ -102,6 +105,8 @@ def main(browser: Browser, found: dict[str, Any]) -> None:
     at_b = sign_in(browser, found["console"], operator, viewport=SIZE, color_scheme="light")
     in_the_dark = sign_in(browser, found["console"], operator, viewport=SIZE, color_scheme="dark")
     prod = f"{found['console']}w/{b['workspace_id']}/prod/"
+    today = datetime.now(ZoneInfo(TIME_ZONE)).date()
+    at_b.goto(f"{prod}instances/?bizdate=all&scheduled_to={today}T04:00:00")  # the nights, without the stores' hours
     take(at_b, "instances-light")
     look_around(at_b, prod, b["tasks"])
     at_b.goto(f"{prod}instances/?task={b['tasks']['http_trigger']}")

@@ -116,7 +116,7 @@ def _boolean(number: int, key: str, value: str) -> bool:
 
 def _point(number: int, code: str) -> str:
     if code not in POINTS:
-        raise Invalid("parameters.point", field="parameters", line=number, point=code)
+        raise Invalid("parameters.point", field="parameters", line=number, point=code, points=", ".join(POINTS))
     return code
 
 
@@ -165,7 +165,7 @@ def _boolean_words(params: Mapping[str, Any]) -> str:
 
 @sentence("parameters.point")
 def _point_words(params: Mapping[str, Any]) -> str:
-    return _("Line %(line)s: there is no extension point “%(point)s”.") % params
+    return _("Line %(line)s: there is no extension point “%(point)s”. There are: %(points)s.") % params
 
 
 @sentence("parameters.type")

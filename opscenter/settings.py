@@ -114,6 +114,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ROOT_URLCONF = "opscenter.urls"
 WSGI_APPLICATION = "opscenter.wsgi.application"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000  # a form names up to 1,000 objects, and as many that come after them
 
 USE_TZ = True
 TIME_ZONE = "UTC"

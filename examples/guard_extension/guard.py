@@ -105,6 +105,8 @@ class Guard(BaseHTTPRequestHandler):
         message_id, data = self.headers["webhook-id"], message["data"]
         if message_id in self.answered:
             return self.reply(200, "answered before")
+        if "callbackUrl" not in data:  # a regular event: it tells what has happened, and nobody waits for an answer
+            return self.reply(200, "thank you")
         verdict, words = judge(data, rules)
         print(f"{message_id}: {data['eventCode']} {data.get('nodeIds', '')}: {verdict}: {words}")
         if not tell(config, message_id, verdict, words):

@@ -9,6 +9,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import reverse
+from django.utils import timezone
 from django_htmx.http import HttpResponseClientRedirect
 
 from opscenter.base.reasons import Forbidden, NotFound
@@ -72,7 +73,7 @@ def in_workspace(
     """For views under ``/w/<workspace_id>/<env>/``; the two arguments become attributes of the request.
 
     A stranger gets 404, as if the workspace did not exist; so does Dev in a workspace that has no such environment.
-    Every member may open the page unless ``permitted`` stands below.
+    Every member may open the page unless ``permitted`` stands below. The view runs in the tenant's time zone.
     """
 
     @wraps(view)
@@ -90,7 +91,8 @@ def in_workspace(
             raise Forbidden("permission.missing", **missing(permission, member))
         if request.session.get(LAST_WORKSPACE) != [workspace_id, env]:
             request.session[LAST_WORKSPACE] = [workspace_id, env]
-        return view(request, **kwargs)  # type: ignore[call-arg]  # P is the rest of the arguments
+        with timezone.override(member.workspace.tenant.time_zone):  # moments in sentences are told in this zone
+            return view(request, **kwargs)  # type: ignore[call-arg]  # P is the rest of the arguments
 
     wrapped.permission = getattr(view, "permission", Permission.VIEW)  # type: ignore[attr-defined]
     wrapped.own_counts = getattr(view, "own_counts", False)  # type: ignore[attr-defined]

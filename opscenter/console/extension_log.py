@@ -226,7 +226,17 @@ def _handled(delivery: Delivery | None, last: DeliveryTry | None) -> Leg:
     if 200 <= last.status < 300:
         return _leg(title, ("success", "circle-check"), _("The endpoint answered %(status)s after %(ms)s ms.") % took)
     text = _("The endpoint answered %(status)s after %(ms)s ms; only 2xx says that the message has arrived.") % took
-    return _leg(title, ("failure", "circle-x"), text, again_at=_again_at(delivery, last))
+    hint = _hint(last.status)
+    return _leg(title, ("failure", "circle-x"), f"{text} {hint}" if hint else text, again_at=_again_at(delivery, last))
+
+
+def _hint(status: int) -> str:
+    """Where a developer looks first."""
+    if status in (401, 403):
+        return _("It refuses the sender: does it have the signing secret that was made last, and the right time?")
+    if status in (404, 405):
+        return _("Look at the path of the webhook address: it takes a POST.")
+    return _("Look at the program's own log.") if status >= 500 else ""
 
 
 def _verdict(check: Check) -> Leg:

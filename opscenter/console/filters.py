@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from django import forms
+from django.db.models import Model, QuerySet
 from django.http import QueryDict
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
@@ -43,14 +44,60 @@ STATES = (
 )
 """States as filters offer them, what needs somebody first. Both kinds of checking are one."""
 
+M = TypeVar("M", bound=Model)
+
 _BY_CODE = {state.code: [one for one in State if one.code == state.code] for state in STATES}
 _BY_CODE[State.CHECKING.code].append(State.CHECKING_CONDITION)
 
 
-class _Filters(forms.Form):
-    """Fields that both lists have. ``kept`` are the names that a form carries along although it shows no field for them."""
+class ListFilters(forms.Form):
+    """What all filter strips have in common: labels for who cannot see, choices with one for "any"."""
 
     use_required_attribute = False
+
+    def dress(self) -> None:
+        """Finish the fields, when all of their choices are known."""
+        for name, field in self.fields.items():
+            field.widget.attrs["aria-label"] = field.label
+            if isinstance(field, forms.ChoiceField):
+                field.error_messages["invalid_choice"] = _("“%(value)s” cannot be chosen here. Choose one of the list.")
+                field.widget.attrs["class"] = f"filter-{name}"
+
+    def offer(self, name: str, nothing: str, choices: Iterable[tuple[Any, Any]]) -> None:
+        """What a field offers beside ``nothing``, which narrows nothing."""
+        field = self.fields[name]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = [("", nothing), *((str(value), label) for value, label in choices)]
+
+
+class DatedFilters(ListFilters):
+    """Filters of what was done at a moment: the first and the last day, where the tenant is."""
+
+    since = forms.DateField(label=gettext_lazy("From"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    until = forms.DateField(label=gettext_lazy("Until"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
+
+    def __init__(self, query: QueryDict, workspace: Workspace) -> None:
+        super().__init__(query, auto_id="filter_%s")
+        self.zone = ZoneInfo(workspace.tenant.time_zone)
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or self.cleaned_data
+        if data.get("since") and data.get("until") and data["since"] > data["until"]:
+            self.add_error("until", _("The end lies before the start. Exchange the two dates."))
+        return data
+
+    def between(self, found: "QuerySet[M]", moment: str) -> "QuerySet[M]":
+        """Rows whose ``moment`` is within the days that are asked for; the form must be valid."""
+        data = self.cleaned_data
+        if data["since"]:
+            found = found.filter(**{f"{moment}__gte": midnight(data["since"], self.zone)})
+        if data["until"] and data["until"] < date.max:
+            found = found.filter(**{f"{moment}__lt": midnight(data["until"] + timedelta(days=1), self.zone)})
+        return found
+
+
+class _Filters(ListFilters):
+    """Fields that both lists have. ``kept`` are the names that a form carries along although it shows no field for them."""
 
     q = forms.CharField(label=gettext_lazy("Name or id"), max_length=255, required=False)
     type = forms.ChoiceField(label=gettext_lazy("Type"), required=False)
@@ -60,19 +107,10 @@ class _Filters(forms.Form):
     def __init__(self, query: QueryDict, user: User, workspace: Workspace, environment: str) -> None:
         super().__init__(query, auto_id="filter_%s")
         self.user = user
-        self._offer("type", _("Any type"), [(code, known.name) for code, known in NODE_TYPES.items()])
-        self._offer("owner", _("Any owner"), [(MINE, _("Mine")), *people(workspace)])
-        self._offer("workflow", _("Any workflow"), _workflows(workspace, environment))
-        for name, field in self.fields.items():
-            field.widget.attrs["aria-label"] = field.label
-            if isinstance(field, forms.ChoiceField):
-                field.error_messages["invalid_choice"] = _("“%(value)s” cannot be chosen here. Choose one of the list.")
-                field.widget.attrs["class"] = f"filter-{name}"
-
-    def _offer(self, name: str, nothing: str, choices: Iterable[tuple[Any, Any]]) -> None:
-        field = self.fields[name]
-        assert isinstance(field, forms.ChoiceField)
-        field.choices = [("", nothing), *((str(value), label) for value, label in choices)]
+        self.offer("type", _("Any type"), [(code, known.name) for code, known in NODE_TYPES.items()])
+        self.offer("owner", _("Any owner"), [(MINE, _("Mine")), *people(workspace)])
+        self.offer("workflow", _("Any workflow"), _workflows(workspace, environment))
+        self.dress()
 
     @property
     def owner_uid(self) -> int | None:
@@ -103,8 +141,8 @@ class TaskFilters(_Filters):
     ) -> None:
         super().__init__(query, user, workspace, environment)
         self._trigger = trigger
-        self._offer("recurrence", _("Any recurrence"), Recurrence.choices)
-        self._offer("cycle", _("Any cycle"), [(cycle.value, name) for cycle, name in CYCLES.items()])
+        self.offer("recurrence", _("Any recurrence"), Recurrence.choices)
+        self.offer("cycle", _("Any cycle"), [(cycle.value, name) for cycle, name in CYCLES.items()])
 
     def wanted(self) -> TaskFilter:
         """What is asked for; the form must be valid."""

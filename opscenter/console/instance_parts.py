@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from opscenter.base.reasons import say
 from opscenter.console.access import ConsoleRequest, here
@@ -26,7 +27,6 @@ from opscenter.production.models import (
     BackfillDate,
     TaskInstance,
     Transition,
-    TriggerCommand,
     WorkflowInstance,
 )
 from opscenter.production.node_types import HTTP_TRIGGER
@@ -36,7 +36,6 @@ from opscenter.workspaces.models import Member
 NEIGHBOURS_SHOWN = 25
 HISTORY_SHOWN = 200
 ATTEMPTS_SHOWN = 20
-RECEIPTS_SHOWN = 50
 _LOOKS = {
     "not_frozen": "frozen",
     "upstream": "not_run",
@@ -79,7 +78,7 @@ def crumbs(request: ConsoleRequest, instance: TaskInstance, job: Backfill | None
         manual = here(request, "manual_instance_list")
         return [(_("Manual instances"), manual), (family.name, manual + query_string({"run": family.pk}))]
     day = query_string({"bizdate": instance.bizdate.isoformat()})
-    return [(_("Instances"), here(request, "instance_list") + day)]
+    return [(pgettext("navigation", "Instances"), here(request, "instance_list") + day)]
 
 
 def actions(request: ConsoleRequest, instance: TaskInstance) -> list[dict[str, Any]]:
@@ -165,36 +164,6 @@ def attempts(request: ConsoleRequest, instance: TaskInstance, shown: int | None)
         }
         for one in selectors.attempts_of(instance).defer("version__content")[:ATTEMPTS_SHOWN]
     ]
-
-
-def receipts(instance: TaskInstance) -> list[dict[str, Any]]:
-    """Every call that named the instance, and what became of it."""
-    return [
-        {
-            "status": one.status,
-            "at": one.received_at,
-            "sentence": _outcome(one),
-            "caller": one.caller,
-            "key": one.access_key_id,
-            "source": one.api or one.face,
-            "address": one.address,
-            "request_id": one.request_id,
-            "held_until": one.held_until if one.status == "held" else None,
-            "settled_at": one.settled_at,
-        }
-        for one in selectors.receipts_of(instance)[:RECEIPTS_SHOWN]
-    ]
-
-
-def _outcome(command: TriggerCommand) -> str:
-    """What the receipt says; of a command that was held, what became of it since."""
-    if command.status == TriggerCommand.Status.EXPIRED:
-        return say("trigger.expired", {"at": command.held_until})
-    if command.status == TriggerCommand.Status.SPENT:
-        return _("The instance was rerun since; it needs a new trigger.")
-    if command.status == TriggerCommand.Status.FIRED and command.reason["code"] != "trigger.fired":
-        return _("It was held until all conditions were met, then the instance opened.")
-    return say(command.reason["code"], command.reason.get("params", {}))
 
 
 def history(request: ConsoleRequest, instance: TaskInstance) -> list[dict[str, Any]]:

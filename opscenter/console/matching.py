@@ -159,6 +159,11 @@ def _not_for_all(params: Mapping[str, Any]) -> str:
     }
 
 
+@sentence("operation.no_ids")
+def _no_ids(params: Mapping[str, Any]) -> str:
+    return _("These are no ids. Ask for the operation once more.")
+
+
 @sentence("matching.filters")
 def _filters(params: Mapping[str, Any]) -> str:
     return str(params["problem"])

@@ -91,6 +91,7 @@ CALLS: tuple[tuple[str, Promise], ...] = (
     ("UpdateWorkbenchEventResult", _("Gives the verdict, signed with one of its access keys")),
     ("CallbackExtension", _("The same, with WARN as a third verdict")),
     ("GetOptionValueForProject", _("Reads what this workspace fills in for it")),
+    ("GetExtension", _("Reads what it is registered with")),
     ("callbackUrl", _("Gives the verdict or reports progress, with the message's token")),
 )
 """What an extension may call in return. Its access keys are good for nothing else."""

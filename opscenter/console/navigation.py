@@ -6,6 +6,7 @@ from typing import Any
 from django.urls import NoReverseMatch, ResolverMatch, reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,16 @@ class Link:
 
 GROUPS: tuple[Group, ...] = (
     Group(
-        _("Auto triggered"),
+        pgettext_lazy("navigation", "Auto triggered"),
         (
-            Item("console:instance_list", "console:instance", _("Instances"), "list-checks", "g i"),
-            Item("console:task_list", "console:task", _("Tasks"), "calendar-clock", "g t"),
+            Item(
+                "console:instance_list",
+                "console:instance",
+                pgettext_lazy("navigation", "Instances"),
+                "list-checks",
+                "g i",
+            ),
+            Item("console:task_list", "console:task", pgettext_lazy("navigation", "Tasks"), "calendar-clock", "g t"),
             Item("console:backfill_list", "console:backfill", _("Backfills"), "rewind", "g b"),
             Item("console:test_instance_list", "console:test_instance", _("Test instances"), "flask-conical", "g e"),
         ),
@@ -84,6 +91,7 @@ GROUPS: tuple[Group, ...] = (
         _("History"),
         (
             Item("console:operation_list", "console:operation", _("Operation history"), "history", "g h"),
+            Item("console:trigger_call_list", "console:trigger_call", _("Trigger calls"), "plug", "g k"),
             Item("console:audit_list", "console:audit", _("Audit trail"), "scroll-text", "g a"),
         ),
     ),

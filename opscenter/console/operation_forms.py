@@ -10,6 +10,8 @@ from opscenter.console import descendants
 from opscenter.console.access import ConsoleRequest
 from opscenter.console.questions import CommentForm
 from opscenter.operations import force_rerun
+from opscenter.operations.arguments import arguments_of
+from opscenter.operations.models import Operation
 from opscenter.production.models import ResourceGroup
 from opscenter.workspaces.models import Member, Workspace
 from workflows.flowspec.settings import PRIORITIES
@@ -43,6 +45,11 @@ class OperationForm(CommentForm):
             present = {value(target) for target in targets}
             if len(present) == 1:
                 self.initial[name] = present.pop()
+
+    def repeat(self, earlier: Operation) -> None:
+        """Start from what an earlier operation was told, of which the rest is asked for once more."""
+        known = {**arguments_of(earlier), "comment": earlier.comment}
+        self.initial.update({name: value for name, value in known.items() if name in self.fields})
 
     def objects(self, ids: list[int]) -> list[int]:
         """What it is done to, of those that were asked about; more, where more can be chosen."""
@@ -139,7 +146,7 @@ class DependenciesForm(OperationForm):
     def shown(self, request: ConsoleRequest, targets: Sequence[Any]) -> Any:
         return {
             "rows": descendants.upstream(request, targets),
-            "chosen": request.POST.getlist("upstream"),
+            "chosen": request.POST.getlist("upstream") or [str(pk) for pk in self.initial.get("upstream", ())],
         }
 
 

@@ -123,6 +123,11 @@ class Names:
         task = self._task(target)
         return task.name if task is not None else ""
 
+    def id(self, target: OperationTarget) -> int:
+        """As the APIs and the pages know it."""
+        task = self.tasks.get(target.object_id) if target.object_type == "task" else None
+        return task.number if task is not None else target.object_id
+
     def url(self, target: OperationTarget) -> str:
         if target.object_type == "backfill":
             return here(self._request, "backfill", pk=target.object_id) if target.object_id in self.jobs else ""
@@ -197,7 +202,9 @@ def freezes_of(request: ConsoleRequest, tasks: Sequence[Task]) -> dict[int, Free
     frozen = [task.pk for task in tasks if task.recurrence == Recurrence.PAUSE]
     if not frozen:
         return {}
-    done = OperationTarget.objects.filter(object_type="task", object_id__in=frozen, done=True)
+    done = OperationTarget.objects.filter(
+        object_type="task", object_id__in=frozen, done=True, operation__code__in=("freeze_task", "unfreeze_task")
+    )
     last = done.order_by("object_id", "-pk").distinct("object_id").select_related("operation__actor")
     return {
         target.object_id: Freeze(

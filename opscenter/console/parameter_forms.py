@@ -1,17 +1,17 @@
 """Forms of parameters. They look at shapes; what is allowed, the operation says."""
 
-from datetime import date
 from typing import Any
 
 from django import forms
-from django.core.validators import MaxValueValidator, MinValueValidator
 from django.utils.translation import gettext_lazy as _
 
 from opscenter.base import clock
 from opscenter.console.filters import latest_bizdate
+from opscenter.console.override_forms import AssignmentsField
+from opscenter.console.run_forms import BizdateField
 from opscenter.operations.parameters import MOST_EXPRESSION
 from opscenter.production.models import SharedParameter
-from opscenter.production.rules.parameters import LONGEST_NAME
+from opscenter.production.rules.parameters import LONGEST_NAME, parse_assignments, written
 from opscenter.production.rules.preview import MOST_TEXT
 
 _PLAIN = {"autocapitalize": "none", "spellcheck": "false", "autocomplete": "off", "class": "mono"}
@@ -45,6 +45,23 @@ class ParameterForm(forms.Form):
             del self.fields["name"]
 
 
+class WorkflowParametersForm(forms.Form):
+    """The parameters of a draft workflow, one on each line, and what they were when the form was opened."""
+
+    parameters = AssignmentsField(
+        _(
+            "One on each line: name=expression, with quotation marks around a value that has spaces or an equals sign in it."
+        ),
+        rows=6,
+    )
+    before = forms.CharField(required=False, strip=False, widget=forms.HiddenInput)
+
+    def __init__(self, data: Any, text: str) -> None:
+        found = parse_assignments(text)
+        lines = "\n".join(filter(None, (written(name, expression) for name, expression in found.items())))
+        super().__init__(data, initial={"parameters": lines, "before": text})
+
+
 class TryForm(forms.Form):
     """Expressions, and the run that they are evaluated for."""
 
@@ -65,12 +82,7 @@ class TryForm(forms.Form):
         max_value=2**53,
         widget=forms.TextInput(attrs={"list": "tasks", "inputmode": "numeric", "autocomplete": "off"}),
     )
-    bizdate = forms.DateField(
-        label=_("Business date"),
-        input_formats=["%Y-%m-%d"],
-        validators=[MinValueValidator(date(1970, 1, 1)), MaxValueValidator(date(2199, 12, 31))],
-        widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}),
-    )
+    bizdate = BizdateField()
     at = forms.TimeField(
         label=_("Scheduled time of day"),
         required=False,

@@ -37,6 +37,7 @@ _in_workspace = [
     path("import/", authoring.import_document, name="workflow_import"),
     path("workflows/", authoring.workflow_list, name="workflow_list"),
     path("workflows/<int:pk>/", authoring.workflow, name="workflow"),
+    path("workflows/<int:pk>/parameters/", authoring.change_parameters, name="workflow_parameters"),
     path("workflows/publish/", authoring.publish, name="workflow_publish"),
     path("workflows/nodes/", authoring.loose_nodes, name="workflow_loose_nodes"),
     path("workflows/<int:pk>/nodes/http/", http_node.add, name="workflow_http_node_add"),

@@ -14,6 +14,7 @@ from opscenter.console.views import (
     operations,
     smoke_tests,
     tasks,
+    trigger_calls,
     waiting,
 )
 
@@ -47,6 +48,7 @@ _in_workspace = [
     path("backfills/<int:pk>/", backfills.backfill, name="backfill"),
     path("backfills/do/<slug:code>/", operations.operate_backfills, name="backfill_operate"),
     path("backfill-instances/", instances.backfill_instance_list, name="backfill_instance_list"),
+    path("trigger-calls/", trigger_calls.call_list, name="trigger_call_list"),
     path("operations/", operation_history.operation_list, name="operation_list"),
     path("operations/history.csv", operation_csv.history_csv, name="operation_history_csv"),
     path("operations/<int:pk>/results.csv", operation_csv.results_csv, name="operation_results_csv"),

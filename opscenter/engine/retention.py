@@ -11,7 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from extensions import notices, regular
 from extensions.models import Check, Delivery, DeliveryTry, Event
@@ -255,9 +255,14 @@ def _remove_events(old: Old) -> int:
 
 
 def _old_receipts(workspace: Workspace) -> QuerySet[TriggerCommand]:
-    """Receipts of calls that are settled."""
+    """Receipts of calls that are settled. Those that named no known task go with the workspace of their caller's tenant that
+    keeps receipts longest."""
     _, until = _first_kept(workspace, workspace.keep_receipts)
-    old = TriggerCommand.objects.filter(workspace=workspace, received_at__lt=until)
+    found = Q(workspace=workspace)
+    longer = Workspace.objects.filter(tenant=workspace.tenant_id, keep_receipts__gt=workspace.keep_receipts)
+    if not longer.exists():
+        found |= Q(workspace=None, tenant=workspace.tenant_id)
+    old = TriggerCommand.objects.filter(found, received_at__lt=until)
     return old.exclude(status=TriggerCommand.Status.HELD)
 
 

@@ -240,8 +240,17 @@ def parameter(params: Params) -> str:
     where = str(dict(Environment.choices)[params["environment"]]) if params["environment"] else _("all workspaces")
     text = params["expression"] or "''"
     if "before" in params:
-        text = _("%(before)s → %(after)s") % {"before": params["before"] or "''", "after": text}
+        text = _changed(params["before"], text)
     return _("%(text)s, %(where)s") % {"text": text, "where": where}
+
+
+def changed_parameters(params: Params) -> str:
+    """All parameters of a workflow, before and now."""
+    return _changed(params["before"], params["parameters"] or "''")
+
+
+def _changed(before: str, after: str) -> str:
+    return _("%(before)s → %(after)s") % {"before": before or "''", "after": after}
 
 
 def tested(params: Params) -> str:

@@ -48,6 +48,7 @@ ACTIONS: dict[str, Action] = {
         Action("role.change", gettext_lazy("Changed the role"), words.changed_role),
         Action("role.delete", gettext_lazy("Deleted the role"), words.role),
         Action("workflow.import", pgettext_lazy("action", "Imported"), words.imported),
+        Action("workflow.parameters", gettext_lazy("Changed the workflow's parameters"), words.changed_parameters),
         Action("workflow.publish", pgettext_lazy("action", "Published"), words.published),
         Action("resource.upload", gettext_lazy("Uploaded the resource"), words.uploaded),
         Action("resource.delete", gettext_lazy("Deleted the resource")),

@@ -21,7 +21,7 @@ from opscenter.operations.backfill_request import BackfillRequest, from_json
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.permits import member_of, missing
 from opscenter.operations.registry import OPERATIONS
-from opscenter.operations.results import carry_out, check_comment
+from opscenter.operations.results import carry_out, check_comment, check_token
 from opscenter.production.models import Backfill, BackfillDate, Environment, ResourceGroup, Task
 from opscenter.production.rules.backfill import Mode, Part, Selection
 from opscenter.workspaces.models import Member, User, Workspace
@@ -90,6 +90,7 @@ def ask(
         Refused: the plan has a problem, or is no longer what was previewed (``backfill.changed``).
     """
     check_comment(comment)
+    check_token(client_token)
     member = _member(actor, workspace)
     if client_token and (earlier := Operation.objects.filter(client_token=client_token).first()):
         return _same(earlier, actor, workspace, environment, request)
@@ -116,7 +117,7 @@ def _member(actor: Actor, workspace: Workspace) -> Member:
     member = member_of(actor.user, workspace.pk)
     permission = OPERATIONS[CODE].permission
     if not (member.may(permission) or member.may(permission, own=True)):
-        raise Forbidden("permission.missing", **missing(permission))
+        raise Forbidden("permission.missing", **missing(permission, member))
     return member
 
 
@@ -151,7 +152,7 @@ def _ask(
     if fingerprint is not None and fingerprint != found.fingerprint:
         raise Refused("backfill.changed")
     if plan.problems and plan.problems[0].code == "backfill.barred" and not plan.running():
-        raise Forbidden("permission.missing", **missing(OPERATIONS[CODE].permission))
+        raise Forbidden("permission.missing", **missing(OPERATIONS[CODE].permission, member))
     if plan.problems:
         raise Refused(plan.problems[0].code, **plan.problems[0].params)
     job = _store(found, member, environment)

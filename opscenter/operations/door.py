@@ -17,11 +17,9 @@ from opscenter.operations.jobs import MOST
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.operations.permits import member_of, missing
 from opscenter.operations.registry import OPERATIONS, OperationSpec
-from opscenter.operations.results import KINDS, carry_out, check_comment, judge, read
+from opscenter.operations.results import KINDS, carry_out, check_comment, check_token, judge, read
 from opscenter.production.models import Environment
 from opscenter.workspaces.models import Member, Workspace
-
-_LONGEST_TOKEN = 64
 
 Status = Operation.Status
 
@@ -79,8 +77,7 @@ def admit(
         NotFound, Forbidden, Invalid: as ``apply``.
     """
     check_comment(comment)
-    if client_token and len(client_token) > _LONGEST_TOKEN:
-        raise Invalid("operation.long_token", most=_LONGEST_TOKEN)
+    check_token(client_token)
     member = member_of(actor.user, workspace.pk)
     if not (member.may(spec.permission) or member.may(spec.permission, own=True)):
         raise Forbidden("permission.missing", **missing(spec.permission, member))
@@ -218,11 +215,6 @@ def _count_tasks(params: Mapping[str, Any]) -> str:
 @sentence("operation.count_backfill")
 def _count_backfills(params: Mapping[str, Any]) -> str:
     return _("Choose between 1 and %(most)s backfills; %(given)s were given.") % params
-
-
-@sentence("operation.long_token")
-def _long_token(params: Mapping[str, Any]) -> str:
-    return _("The client token is too long; %(most)s characters are the most.") % params
 
 
 @sentence("operation.client_token")

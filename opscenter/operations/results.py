@@ -19,7 +19,7 @@ from opscenter.workspaces import audit
 from opscenter.workspaces.models import Member, Tenant, Workspace
 
 Status = Operation.Status
-_LONGEST_COMMENT = 1000
+_LONGEST_COMMENT, _LONGEST_TOKEN = 1000, 64
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,17 @@ KINDS = {
 
 
 def check_comment(comment: str) -> None:
-    """Raise Invalid if the comment is too long to be kept."""
+    """Raise Invalid if the comment cannot be kept: it is too long, or PostgreSQL does not take it."""
     if len(comment) > _LONGEST_COMMENT:
         raise Invalid("operation.comment", most=_LONGEST_COMMENT)
+    if "\0" in comment:
+        raise Invalid("operation.comment_nul")
+
+
+def check_token(client_token: str | None) -> None:
+    """The same of a client token."""
+    if client_token and (len(client_token) > _LONGEST_TOKEN or "\0" in client_token):
+        raise Invalid("operation.long_token", most=_LONGEST_TOKEN)
 
 
 def ids_of(operation: Operation, spec: OperationSpec) -> list[int]:
@@ -217,6 +225,16 @@ def _write_results(operation: Operation, refusals: Mapping[int, Reason | None]) 
 @sentence("operation.comment")
 def _comment(params: Mapping[str, Any]) -> str:
     return _("The comment is too long; %(most)s characters are the most.") % params
+
+
+@sentence("operation.comment_nul")
+def _comment_nul(params: Mapping[str, Any]) -> str:
+    return _("The comment contains a NUL character. Take it out.")
+
+
+@sentence("operation.long_token")
+def _long_token(params: Mapping[str, Any]) -> str:
+    return _("A client token has up to %(most)s characters, none of them NUL. Use another one.") % params
 
 
 @sentence("operation.open_already")

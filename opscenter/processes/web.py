@@ -72,7 +72,7 @@ def loader() -> Callable[..., Any]:
         Thread(target=_end_soon_after, args=(end,), name="parent's end", daemon=True).start()
         from opscenter.wsgi import application  # not before the static files are there: it looks at them once
 
-        beating = Beating(Process.Kind.WEB, {"port": settings.PORT})
+        beating = Beating(Process.Kind.WEB, {"port": settings.PORT, "url": settings.PUBLIC_URL})
         beating.__enter__()
         Finalize(None, beating.__exit__, args=(None, None, None), exitpriority=10)
         return application

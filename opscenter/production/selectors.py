@@ -111,6 +111,20 @@ def receipts_of(instance: TaskInstance) -> QuerySet[TriggerCommand]:
     return TriggerCommand.objects.filter(instance=instance).select_related("caller").order_by("-pk")
 
 
+def receipts(user: User, workspace: Workspace, environment: str) -> QuerySet[TriggerCommand]:
+    """The trigger calls to tasks of a workspace's environment, whether or not they named an instance, that the user may see.
+    Index: trigger_workspace."""
+    found = TriggerCommand.objects.filter(workspace=workspace, environment=environment)
+    return found.filter(workspace__members__user=user).select_related("caller")
+
+
+def stray_receipts(user: User, environment: str) -> QuerySet[TriggerCommand]:
+    """The trigger calls that named no task known to their caller: the user's own, and for who administers the tenant all of
+    its users'. Index: trigger_workspace."""
+    found = TriggerCommand.objects.filter(workspace=None, tenant=user.tenant_id, environment=environment)
+    return (found if user.is_tenant_admin else found.filter(caller=user)).select_related("caller")
+
+
 def tasks(user: User, workspace: Workspace, environment: str) -> QuerySet[Task]:
     """Tasks of a workspace's environment that the user may see. Index: task_list."""
     return (
@@ -142,7 +156,9 @@ __all__ = [
     "log_since",
     "log_text",
     "neighbours_of",
+    "receipts",
     "receipts_of",
+    "stray_receipts",
     "tasks",
     "tasks_of_tenant",
     "upstream_of",

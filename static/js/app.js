@@ -54,6 +54,11 @@ function refresh() {
   }
 }
 
+// what is not there any more, or not for who looks, is not asked for again
+document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => {
+  if ([403, 404].includes(ctx.response?.status)) delete ctx.sourceElement.dataset.refresh;
+});
+
 // ---- choices kept in cookies, so that the server renders them right the first time
 function choose({ choose: name, value, other }) {
   const chosen = other && root.dataset[name] === value ? other : value;

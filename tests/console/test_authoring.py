@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
+from opscenter.base import clock
+from opscenter.console.filters import latest_bizdate
 from opscenter.console.forms import EXAMPLE
 from opscenter.engine.generate import ensure_root
-from opscenter.production.models import ProductionWorkflow, Task
+from opscenter.production.models import ProductionWorkflow, SharedParameter, Task
 from opscenter.workspaces.models import AuditEntry
 from tests.cast import Cast
 from tests.console.visits import as_user, url
@@ -190,7 +192,7 @@ def test_parameters_of_a_workflow_are_published_though_its_nodes_are(cast: Cast)
     _import(cast, _with_parameters("day=$cyctime"))
     address = url(cast, "workflow", pk=Workflow.objects.get().pk)
     page = client.get(address)
-    assert "day=$cyctime" in page.content.decode() and "not published yet" in page.content.decode()
+    assert "$cyctime" in page.content.decode() and "not published yet" in page.content.decode()
     assert page.context["why_not_publish"] == ""
     assert "Parameters</span>" in client.get(url(cast, "workflow_list")).content.decode()
     said = client.post(page.context["publish_url"], {"message": "second"}, follow=True).content.decode()
@@ -206,3 +208,50 @@ def test_a_parameter_without_a_value_is_told_before_and_after_trying(cast: Cast)
     assert answer.status_code == 422
     for told in (page, answer.content.decode()):
         assert "A parameter of the workflow has no value" in told
+
+
+def test_parameters_of_a_workflow_are_changed_on_its_page(cast: Cast) -> None:
+    spec = json.loads(_with_parameters("day=$bizdate region=eu"))
+    first, second = spec["spec"]["workflows"][0]["nodes"]
+    first["script"] = {"runtime": {"command": "DIDE_SHELL"}, "content": "echo ${day}"}
+    second["script"]["parameters"] = [
+        {"name": "region", "scope": "NodeParameter", "type": "System", "value": "us"},
+    ]
+    _import(cast, json.dumps(spec))
+    SharedParameter.objects.create(
+        tenant=cast.tenant, workspace=cast.workspace, environment="Prod", name="day", expression="x", modified_by=cast.owner
+    )  # fmt: skip
+    pk = Workflow.objects.get().pk
+    page, address = url(cast, "workflow", pk=pk), url(cast, "workflow_parameters", pk=pk)
+    rows = as_user(cast.visitor).get(page).context["parameters"]["rows"]
+    bizdate = latest_bizdate(clock.now(), cast.tenant.time_zone)
+    assert [(row["name"], row["value"], row["users"], row["others"]) for row in rows] == [
+        ("day", f"{bizdate:%Y%m%d}", [first["name"]], []),
+        ("region", "eu", [], [second["name"]]),
+    ]
+    assert [str(row["hides"]) for row in rows] == ["Workspace", ""]
+    client = as_user(cast.developer)
+    asked = client.get(address).context["form"]
+    assert asked["parameters"].value() == "day=$bizdate\nregion=eu"
+    before = asked["before"].value()
+    for wrong, told in (
+        ("day=$nothing", "“$nothing”"),
+        ("day", "has no value"),
+        ("1=x", "cannot be the name of a parameter"),
+    ):
+        answer = client.post(address, {"parameters": wrong, "before": before})
+        assert answer.status_code == 422 and told in answer.content.decode(), wrong
+        assert answer.context["form"]["parameters"].value() == wrong, "what was entered is kept"
+    said = client.post(address, {"parameters": "day='1 2'\nother=${yyyymm}", "before": before}, follow=True)
+    assert "Production changes when one of its nodes is published" in said.content.decode()
+    assert Workflow.objects.get().parameters == 'day="1 2" other=${yyyymm}'
+    late = client.post(address, {"parameters": "day=3", "before": before})
+    assert late.status_code == 422 and "Somebody else has changed the parameters" in late.content.decode()
+
+
+def test_who_may_not_develop_sees_the_parameters_and_why_they_stay(cast: Cast) -> None:
+    _import(cast, _with_parameters("day=$bizdate"))
+    pk = Workflow.objects.get().pk
+    html = as_user(cast.deployer).get(url(cast, "workflow", pk=pk)).content.decode()
+    assert "$bizdate" in html and "Change parameters</button>" in html and "workflow.develop" in html
+    assert as_user(cast.deployer).get(url(cast, "workflow_parameters", pk=pk)).status_code == 403

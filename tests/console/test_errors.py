@@ -1,5 +1,7 @@
 """What went wrong, in the product's look and in words."""
 
+from typing import Any
+
 import pytest
 from django.http import HttpRequest
 from django.test import Client, RequestFactory
@@ -7,6 +9,7 @@ from django.urls import reverse
 
 from opscenter.base.reasons import Forbidden, Invalid, NotFound, Refused
 from opscenter.console.views import errors
+from opscenter.workspaces.models import Tenant, Workspace
 from tests.cast import Cast
 from tests.console.visits import as_user
 
@@ -38,6 +41,12 @@ def test_each_refusal_has_its_status_code_and_sentence(
     assert error.reason.code in page
     assert str(error) in page
     assert str(error) != error.reason.code
+
+
+def test_moments_in_a_refusal_are_told_in_the_tenants_zone(request_of_owner: Any) -> None:
+    request_of_owner.workspace = Workspace(tenant=Tenant(time_zone="Asia/Shanghai"))
+    error = Refused("trigger.already_held", until="2026-11-21T00:00:00+00:00")
+    assert "2026-11-21 08:00:00 Asia/Shanghai" in errors.refused(request_of_owner, error).content.decode()
 
 
 def test_unknown_addresses_get_a_page_of_ours() -> None:

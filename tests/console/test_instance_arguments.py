@@ -187,3 +187,30 @@ def test_buttons_say_why_it_cannot_be_forced(cast: Cast) -> None:
 def _actions(cast: Cast, user: User, instance: TaskInstance) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = as_user(user).get(url(cast, "instance", pk=instance.pk)).context["actions"]
     return found
+
+
+# once more
+
+
+def test_what_was_left_is_asked_for_with_what_was_asked_for_then(cast: Cast) -> None:
+    """The same priority and comment, not those that the objects have now."""
+    running, waiting = cast.instance(cast.task("a"), State.RUNNING), cast.instance(cast.task("b"))
+    answer = do(cast.operator, cast, "set-priority", running, waiting, priority=7, comment="before the report")
+    page = as_user(cast.operator).get(answer["Location"])
+    question = as_user(cast.operator).get(page.context["again"]["url"])
+    assert question.context["ids"] == []  # it runs still
+    TaskInstance.objects.filter(pk=running.pk).update(state=State.WAIT_RESOURCE)
+    question = as_user(cast.operator).get(page.context["again"]["url"])
+    assert question.context["ids"] == [running.pk]
+    assert question.context["form"]["priority"].value() == 7
+    assert question.context["form"]["comment"].value() == "before the report"
+
+
+def test_the_upstream_that_was_chosen_then_is_chosen_again(cast: Cast) -> None:
+    first, second = chain(cast, State.FAILURE, State.RUNNING)
+    answer = do(cast.operator, cast, "remove-dependencies", second, upstream=first.pk)
+    page = as_user(cast.operator).get(answer["Location"])
+    TaskInstance.objects.filter(pk=second.pk).update(state=State.NOT_RUN)
+    question = as_user(cast.operator).get(page.context["again"]["url"])
+    assert question.context["shown"]["chosen"] == [str(first.pk)]
+    assert f'value="{first.pk}" checked' in question.content.decode()

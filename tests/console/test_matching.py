@@ -2,18 +2,20 @@
 
 import csv
 import io
+import json
 from typing import Any
 
 import pytest
 from django.test import Client
 
 from opscenter.console import paging
+from opscenter.console.views import operation_csv
 from opscenter.operations import bulk, jobs
 from opscenter.operations.models import Operation
 from opscenter.production.models import TaskInstance
 from opscenter.production.rules.states import State
 from tests.console.visits import as_user, url
-from tests.operations.guarded import Guarded
+from tests.operations.guarded import Guarded, check_of, say
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}
@@ -151,9 +153,14 @@ def test_a_running_job_is_cancelled_on_its_page(cast: Guarded, browser: Client) 
 # CSV
 
 
+def get(browser: Client, address: str) -> Any:
+    """A file that comes in chunks."""
+    return browser.get(address)
+
+
 def rows(answer: Any) -> list[dict[str, str]]:
     assert answer.status_code == 200 and answer["Content-Type"].startswith("text/csv")
-    return list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode())))
+    return list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode("utf-8-sig"))))
 
 
 def test_the_history_as_csv_keeps_the_filters_and_tells_all(cast: Guarded, browser: Client) -> None:
@@ -172,7 +179,47 @@ def test_the_history_as_csv_keeps_the_filters_and_tells_all(cast: Guarded, brows
     )
     assert row["checked_by"] == "guard: checking"
     assert row["comment"] == "'=1+1"  # no formula
-    assert len(rows(browser.get(url(cast, "operation_history_csv", env="prod")))) == 2
+    assert (row["object_type"], row["first_object"]) == ("task", f"orders ({orders.number})")
+    assert json.loads(row["parameters"]) == {"tasks": [orders.number]}, "as the APIs and the pages know it"
+    say(check_of(frozen), "WARN", "late")
+    told = {row["operation"]: row["checked_by"] for row in rows(browser.get(url(cast, "operation_history_csv")))}
+    assert told == {"freeze_task": "guard: passed (WARN)", "rerun": ""}
+
+
+@pytest.mark.parametrize("first", list("=+-@＝＋－＠\t\r"))
+def test_no_cell_is_a_formula(cast: Guarded, browser: Client, first: str) -> None:
+    """Neither what people write, nor what programs call themselves."""
+    cast.extension(f"{first}cmd|'/c calc'!A1")
+    task = cast.task(f"{first}SUM(A1)")
+    operation = cast.freeze(task, comment=f'{first}HYPERLINK("http://x","y")')
+    (row,) = rows(browser.get(url(cast, "operation_history_csv")))
+    (result,) = rows(browser.get(url(cast, "operation_results_csv", pk=operation.pk)))
+    for cell in (row["first_object"], row["checked_by"], row["comment"], result["name"]):
+        assert cell.startswith(f"'{first}"), cell
+
+
+def test_spreadsheets_are_told_the_encoding_and_programs_can_read_every_cell(cast: Guarded, browser: Client) -> None:
+    words = 'line one\nline "two", 冻结 😀;'
+    cast.freeze(cast.task("任务"), comment=words)
+    answer = get(browser, url(cast, "operation_history_csv"))
+    raw = b"".join(answer.streaming_content)
+    assert raw.startswith(b"\xef\xbb\xbfid,")
+    (row,) = csv.DictReader(io.StringIO(raw.decode("utf-8-sig"), newline=""))
+    assert row["comment"] == words and row["first_object"].startswith("任务 (")
+
+
+def test_a_long_history_is_sent_in_chunks_at_a_price_that_does_not_grow_with_it(
+    cast: Guarded, browser: Client, monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: Any
+) -> None:
+    monkeypatch.setattr(operation_csv, "_CHUNK", 20)
+    tasks = [cast.task(f"t{number}") for number in range(3)]
+    for number in range(50):
+        cast.freeze(tasks[number % 3])
+    answer = get(browser, url(cast, "operation_history_csv"))
+    with django_assert_max_num_queries(3 * 6 + 1):
+        chunks = list(answer.streaming_content)
+    assert len(chunks) == 4, "the head, and 20, 20 and 10 operations"
+    assert b"".join(chunks).count(b"\r\n") == 51
 
 
 def test_the_results_of_an_operation_as_csv(cast: Guarded, browser: Client) -> None:
@@ -184,6 +231,9 @@ def test_the_results_of_an_operation_as_csv(cast: Guarded, browser: Client) -> N
         (str(running.pk), "b", "False", "operation.state"),
     ]
     assert "possible in" in found[1]["reason"]
+    frozen = cast.freeze(task := cast.task("c"))
+    (of_task,) = rows(browser.get(url(cast, "operation_results_csv", env="prod", pk=frozen.pk)))
+    assert (of_task["object_type"], of_task["object_id"]) == ("task", str(task.number))
 
 
 def test_wrong_filters_of_the_csv_are_told(cast: Guarded, browser: Client) -> None:

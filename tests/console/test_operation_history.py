@@ -1,18 +1,20 @@
 """The history of operations with its filters, and the top bar's shield."""
 
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from opscenter.base import clock
 from opscenter.console.open_checks import SHOWN
+from opscenter.console.operation_rows import freezes_of
 from opscenter.console.operation_words import RUNS, WORDS
 from opscenter.operations.models import Operation
 from opscenter.operations.registry import OPERATIONS
-from opscenter.production.models import Task
+from opscenter.production.models import Environment, Task
 from opscenter.production.rules.states import State
-from opscenter.workspaces.models import AuditEntry, User
+from opscenter.workspaces.models import AuditEntry, Member, User
 from tests.cast import ROLES
 from tests.console.visits import as_user, url
 from tests.operations.backfilling import backfill
@@ -55,6 +57,8 @@ def test_each_filter_narrows_the_history(cast: Guarded) -> None:
         ({"operator": cast.admin.uid}, [thawed]),
         ({"operator": "mine"}, []),
         ({"status": "refused"}, [refused]),
+        ({"face": "console"}, [refused, rerun, thawed, frozen]),
+        ({"face": "api"}, []),
         ({"status": "checking"}, []),
         ({"until": day.isoformat()}, [frozen]),
         ({"since": (day + timedelta(days=1)).isoformat()}, [refused, rerun, thawed]),
@@ -63,6 +67,29 @@ def test_each_filter_narrows_the_history(cast: Guarded) -> None:
     ):
         assert shown(cast, **query) == sorted(found, reverse=True), query
     assert shown(cast, cast.admin, operator="mine") == [thawed]
+
+
+def test_who_has_left_is_found_by_what_they_did(cast: Guarded) -> None:
+    operation = cast.freeze(cast.task(), by=cast.admin)
+    Member.objects.filter(user=cast.admin).delete()
+    page = as_user(cast.owner).get(url(cast, "operation_list"))
+    assert f'href="?operator={cast.admin.uid}"' in page.content.decode()
+    assert shown(cast, operator=str(cast.admin.uid)) == [operation.pk]
+    offered = page.context["filters"].fields["operator"].choices
+    assert str(cast.admin.uid) not in dict(offered), "only who is asked for is added"
+    for nobody in (cast.stranger, cast.user("colleague")):
+        answer = as_user(cast.owner).get(url(cast, "operation_list"), {"operator": nobody.uid})
+        assert answer.status_code == 422 and str(nobody) not in answer.content.decode(), "who has done nothing here"
+
+
+def test_since_when_a_task_is_frozen_is_known_whatever_was_done_to_it_since(cast: Guarded) -> None:
+    task = cast.task()
+    frozen = cast.freeze(task, by=cast.admin)
+    cast.ask("set_priority_task", [task], arguments={"priority": 7})
+    request = SimpleNamespace(workspace=cast.workspace, environment=Environment.PROD)
+    task.refresh_from_db()
+    found = freezes_of(request, [task])[task.pk]  # type: ignore[arg-type]  # all that it looks at
+    assert (found.by, found.at) == (cast.admin, Operation.objects.get(pk=frozen.pk).settled_at)
 
 
 def test_the_number_of_an_operation_finds_it(cast: Guarded) -> None:
@@ -75,7 +102,7 @@ def test_the_number_of_an_operation_finds_it(cast: Guarded) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    [{name: "nonsense"} for name in ("type", "operator", "status", "since", "until", "after", "before")]
+    [{name: "nonsense"} for name in ("type", "operator", "status", "face", "since", "until", "after", "before")]
     + [{"q": "a\x00"}, {"q": "x" * 256}, {"since": "2026-11-21", "until": "2026-11-20"}],
     ids=str,
 )

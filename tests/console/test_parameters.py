@@ -4,6 +4,8 @@ from datetime import timedelta
 
 import pytest
 
+from opscenter.base import clock
+from opscenter.console.filters import latest_bizdate
 from opscenter.production.models import SharedParameter, WorkflowInstance
 from opscenter.production.rules.states import State
 from opscenter.workspaces.models import AuditEntry, User
@@ -213,6 +215,13 @@ def test_a_task_gives_its_time_its_ids_and_its_parameters(cast):
     answer = _try(cast, text="$nodeid $cyctime", bizdate=BIZDATE.isoformat(), task=task.number)
     assert answer.context["answers"][0]["answer"].value == f"{task.number} 20261121023000"
     assert answer.context["of_task"]["rows"][0]["value"] == "20261121023000"
+
+
+def test_a_link_may_name_a_task_alone(cast):
+    task = cast.task("sales")
+    answer = as_user(cast.visitor).get(url(cast, "parameter_try"), {"task": task.number})
+    assert answer.status_code == 200
+    assert answer.context["context"].bizdate == latest_bizdate(clock.now(), cast.tenant.time_zone)
 
 
 def test_the_page_starts_with_an_example(cast):

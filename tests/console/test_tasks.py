@@ -93,7 +93,13 @@ def test_the_list_is_walked_by_pages_and_weighs_little(cast: Cast, django_assert
 
 
 def test_an_empty_list_says_what_to_do(cast: Cast) -> None:
-    assert "Import a workflow" in as_user(cast.visitor).get(url(cast, "task_list")).content.decode()
+    lists = ("task_list", "manual_task_list", "manual_task_workflows")
+    for address in (url(cast, name) for name in lists):
+        may = as_user(cast.developer).get(address).content.decode()
+        assert f'href="{url(cast, "workflow_import")}">Import a workflow' in may
+        may_not = as_user(cast.visitor).get(address).content.decode()
+        assert "Import a workflow</button>" in may_not and "workflow.develop" in may_not, "disabled, with the reason"
+        assert url(cast, "workflow_import") not in may_not
     html = as_user(cast.visitor).get(url(cast, "task_list"), {"q": "x"}).content.decode()
     assert "No task fits these filters" in html
 

@@ -19,7 +19,7 @@ from opscenter.production.models import (
     WorkflowInstance,
 )
 from opscenter.production.rules.states import State
-from opscenter.workspaces.models import AuditEntry
+from opscenter.workspaces.models import AuditEntry, Tenant, Workspace
 from tests.engine.graphs import Scene
 
 pytestmark = pytest.mark.django_db
@@ -123,6 +123,18 @@ def test_receipts_have_a_time_of_their_own_and_outlive_their_instance(scene: Sce
     kept.refresh_from_db()
     assert kept.instance is None
     assert gone not in TriggerCommand.objects.all()
+
+
+def test_receipts_of_no_workspace_are_kept_as_long_as_any_of_the_tenant_keeps_its_own(scene: Scene) -> None:
+    other = Workspace.objects.create(tenant=scene.tenant, name="longer", keep_receipts=100)
+    gone, kept = receipt(scene, 102, workspace=None), receipt(scene, 95, workspace=None)
+    rival = Tenant.objects.create(name="rival", time_zone="UTC")
+    elsewhere = receipt(scene, 300, workspace=None, tenant=rival)
+    sweep()
+    assert set(TriggerCommand.objects.all()) == {kept, elsewhere}
+    Workspace.objects.filter(pk=other.pk).update(keep_receipts=90)
+    sweep()
+    assert set(TriggerCommand.objects.all()) == {elsewhere}, f"{gone} and then the other went"
 
 
 def test_every_batch_is_in_the_audit_trail_and_none_is_bigger(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """docs/first-extension.md: its programs as they stand there, against the real product."""
 
+import json
 import os
 import re
 import shutil
@@ -125,7 +126,11 @@ def test_it_decides_and_believes_nobody_else(first: First, name: str) -> None:
         assert program.deliver(check, [first.secret]) == 204
         assert decided(check) == ("FAIL", "One task at a time, please; these are 2.", Operation.Status.BLOCKED)
         assert program.deliver(check, [first.secret]) == 204  # again: the same verdict is no error
-        time.sleep(0.2)
+        told = json.loads(body)
+        told["data"] = {"eventCode": "node-change-updated", "nodeId": one.number}
+        message = json.dumps(told).encode()
+        assert program.post(headers_for(told["id"], clock.now(), message, [first.secret]), message) == 204
+        until(lambda: "node-change-updated" in program.output())
         assert "Error" not in program.output()
 
 

@@ -186,6 +186,17 @@ def test_a_rotation_of_the_secret_loses_nothing(scene: Guarded, program: Program
     assert fate(check) == ("OK", Status.APPLIED)
 
 
+def test_a_regular_event_is_taken_and_not_answered(scene: Guarded, program: Program) -> None:
+    """Nobody waits for it; what is not taken would come again for three days, until nothing is sent any more."""
+    check = scene.ask(*scene.tasks(1))
+    told = json.loads(body_for(check))
+    told["data"] = {"eventCode": "node-change-updated", "nodeId": 700000001}
+    body = json.dumps(told).encode()
+    assert program.post(headers_for(told["id"], clock.now(), body, [scene.secret]), body) == 200
+    check.refresh_from_db()
+    assert check.verdict == ""
+
+
 def test_a_repeated_message_is_answered_once(scene: Guarded, program: Program) -> None:
     check = scene.ask(*scene.tasks(3))
     body = body_for(check)

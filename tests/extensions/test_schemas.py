@@ -32,6 +32,8 @@ from tests.operations.test_instance_checks import ask as ask_for
 
 pytestmark = pytest.mark.django_db
 TYPES = {"string": str, "integer": int, "boolean": bool, "object": dict, "array": list}
+MOMENTS = ("beginWaitTimeTime", "beginWaitResTime", "beginRunningTime", "finishTime")
+"""Left out while they have not come."""
 FORMATS: dict[str, Any] = {"uuid": UUID, "date-time": datetime.fromisoformat, "uri": str}
 
 
@@ -43,7 +45,8 @@ def wrong(value: Any, schema: dict[str, Any], path: str = "") -> Iterator[str]:
     if kind and (type(value) is not TYPES[kind]):
         yield f"{path}: {value!r} is no {kind}"
         return
-    if ("const" in schema and value != schema["const"]) or ("enum" in schema and value not in schema["enum"]):
+    allowed = [schema["const"]] if "const" in schema else schema.get("enum", [value])
+    if not any(type(one) is type(value) and one == value for one in allowed):  # to JSON, true is not 1
         yield f"{path}: {value!r}"
     if ("minimum" in schema and value < schema["minimum"]) or ("maximum" in schema and value > schema["maximum"]):
         yield f"{path}: {value!r} is out of range"
@@ -132,6 +135,37 @@ def test_what_is_sent_is_as_the_schemas_say(cast: Guarded) -> None:
     for message in sent:
         assert list(wrong(message, schema(message["data"]["eventCode"]))) == []
     assert any("listenerProjectId" in message["data"] for message in sent)
+
+
+OTHERS: dict[type, list[Any]] = {
+    str: [5, True, None, ["x"], {}],
+    int: ["5", 1.5, True, None, [5]],
+    bool: ["true", 0, 1, None],
+    list: ["[1]", "1,2", ["1"], [None], {}, None, 1],
+    dict: ["{}", [], None],
+}
+"""Values of other kinds; what looks like a number or a list as well."""
+
+
+def test_a_member_of_another_kind_or_none_at_all_is_noticed_in_every_message(cast: Guarded) -> None:
+    everything(cast)
+    tried = set()
+    for message in messages():
+        code = message["data"]["eventCode"]
+        known = schema(code)
+        for part, names in ((message, list(message)), (message["data"], list(message["data"]))):
+            for name in names:
+                right = part[name]
+                for other in OTHERS[type(right)]:
+                    part[name] = other
+                    assert list(wrong(message, known)), (code, name, other)
+                del part[name]
+                if name not in ("listenerProjectId", *MOMENTS):
+                    assert list(wrong(message, known)), (code, name)
+                part[name] = right
+        assert not list(wrong(message, known))
+        tried.add(code)
+    assert tried == set(POINTS)
 
 
 @pytest.mark.parametrize("code", POINTS)

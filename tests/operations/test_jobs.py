@@ -9,12 +9,13 @@ from django.db.models import QuerySet
 from django_q.models import OrmQ
 
 from opscenter.base.reasons import Forbidden, Invalid, NotFound, Refused
-from opscenter.operations import bulk, jobs
+from opscenter.operations import bulk, jobs, roles
 from opscenter.operations.actor import Actor
 from opscenter.operations.models import Operation
 from opscenter.production.models import InstanceEdge, TaskInstance, TaskVersion
 from opscenter.production.rules.states import State
-from opscenter.workspaces.models import AuditEntry, Member, User
+from opscenter.workspaces.models import AuditEntry, Member, User, WorkspaceRole
+from opscenter.workspaces.roles import Permission
 from tests.engine.graphs import Scene
 from tests.engine.test_advance import counts_agree
 from tests.operations.guarded import Guarded, check_of, say
@@ -171,6 +172,28 @@ def test_who_leaves_while_it_runs_does_no_more(scene: Scene) -> None:
     Member.objects.all().delete()
     jobs.run(operation.pk)
     assert told(operation) == {failed[0].pk: None, failed[1].pk: None, failed[2].pk: "operation.asker_left"}
+
+
+def test_a_role_that_is_changed_while_it_runs_counts_from_the_next_batch_on(scene: Scene) -> None:
+    failed = [one(scene, State.FAILURE) for _ in range(5)]
+    night = User.objects.create_user("night", tenant=scene.tenant)
+    role = WorkspaceRole.objects.create(
+        workspace=scene.workspace, code="role_custom_1", name="Night shift", modified_by=scene.user,
+        grants=["workspace.view", "instance.operate"], own_only=[],
+    )  # fmt: skip
+    Member.objects.create(workspace=scene.workspace, user=night, roles=[role.code])
+    operation = ask(scene, by=Actor(night, AuditEntry.Face.CONSOLE))
+    jobs._step(operation.pk)
+    roles.change(
+        actor(scene), scene.workspace, role.pk, name=role.name, description="", grants=[],
+        own_only=[Permission.OPERATE_INSTANCE],
+    )  # fmt: skip
+    failed[4].task.owner = night
+    failed[4].task.save()
+    jobs.run(operation.pk)
+    assert list(told(operation).values()) == [None, None, "permission.missing", "permission.missing", None]
+    operation.refresh_from_db()
+    assert operation.status == "partly"
 
 
 def test_an_object_that_is_gone_is_told(scene: Scene) -> None:

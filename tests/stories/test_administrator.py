@@ -83,6 +83,21 @@ def test_a_role_of_the_workspace_tells_its_member_what_it_lacks(
     expect(at_visitor.locator("#log")).to_contain_text("FAIL", timeout=30_000)
     at_visitor.get_by_role("link", name="History", exact=True).click()
     expect(at_visitor.locator(".timeline")).to_contain_text(visitor["username"])
+
+    # and is removed: the open page says so once, and asks no more
+    at_visitor.goto(f"{home}/instances/?bizdate=all")
+    administrator.goto(f"{home}/members/")
+    administrator.get_by_role("row", name=visitor["username"]).get_by_role("link", name="Remove").click()
+    administrator.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    expect(administrator.get_by_role("row", name=visitor["username"])).to_have_count(0)
+    at_visitor.evaluate("document.querySelectorAll('[data-refresh]').forEach((one) => { one.dataset.refresh = 0.5; })")
+    said = at_visitor.locator("#toasts").get_by_text("you are not a member of it")
+    expect(said).to_be_visible()
+    expect(at_visitor.locator("#instances[data-refresh]")).to_have_count(0)
+    at_visitor.wait_for_timeout(1500)  # three times as long as it would take to ask once more
+    expect(said).to_have_count(1)
+    at_visitor.reload()
+    expect(at_visitor.locator("main")).to_contain_text("you are not a member of it")
     at_visitor.context.close()
 
 

@@ -15,10 +15,12 @@ from django.core.management import CommandError, call_command
 from extensions import lifecycle
 from extensions.models import Extension
 from opscenter.base import clock
+from opscenter.base.models import Process
 from opscenter.base.secrets import decrypt
 from opscenter.operations import drafts
+from opscenter.operations.models import Operation
 from opscenter.processes import guard
-from opscenter.processes.demo import cast, documents, past, record, retail
+from opscenter.processes.demo import audit_export, cast, documents, past, record, retail
 from opscenter.processes.demo.make import Made, make, trigger_time
 from opscenter.production.models import (
     Attempt,
@@ -29,9 +31,10 @@ from opscenter.production.models import (
     TaskInstance,
     Transition,
     TriggerCommand,
+    WorkflowInstance,
 )
 from opscenter.production.rules.states import State, may_follow
-from opscenter.workspaces.models import AccessKey, Member, Tenant, Workspace
+from opscenter.workspaces.models import AccessKey, AuditEntry, Member, Tenant, Workspace
 from opscenter.workspaces.roles import ROLES
 
 pytestmark = pytest.mark.django_db
@@ -76,7 +79,7 @@ def check_today(b: Made, a: Made, now: datetime):
 def check_past(now: datetime):
     """Rows are as the engine would have left them."""
     today = now.astimezone(ZONE).date()
-    instances = {one.pk: one for one in TaskInstance.objects.select_related("task", "version")}
+    instances = {one.pk: one for one in TaskInstance.objects.select_related("task", "workflow_instance")}
     steps: dict[int, list[Transition]] = {}
     for step in Transition.objects.order_by("at", "pk"):
         steps.setdefault(step.instance_id, []).append(step)
@@ -99,7 +102,12 @@ def check_past(now: datetime):
         before, after = instances[edge.upstream_id], instances[edge.downstream_id]
         if after.started_at:
             assert before.finished_at and before.finished_at <= after.started_at
+    by_hand = [one for one in instances.values() if one.workflow_instance.type != WorkflowInstance.Type.NORMAL]
     for instance in instances.values():
+        if instance in by_hand:
+            assert instance.started_at is not None and instance.finished_at is not None
+            assert instance.created_at <= instance.started_at <= instance.finished_at < now
+            continue
         assert instance.not_before is not None
         if instance.started_at:
             assert instance.finished_at is not None
@@ -148,16 +156,42 @@ def check_receipts(b: Made):
     assert not receipts.exclude(access_key_id=b.party.access_key_id).exists()
 
 
-@pytest.mark.parametrize("step", [step for step in retail.STEPS if not step.is_virtual], ids=lambda step: step.name)
+def test_the_manual_workflow_was_run_twice():
+    """Through the operation that everybody uses, by O&M, with the workflow's parameter."""
+    now = datetime(2026, 3, 1, 14, 30, tzinfo=ZONE)
+    b, _ = make(now)
+    runs = WorkflowInstance.objects.filter(workspace=b.party.workspace, type=WorkflowInstance.Type.MANUAL_WORKFLOW)
+    assert [run.name for run in runs] == [audit_export.WORKFLOW] * 2
+    for run in runs:
+        assert run.created_by.username == "b-pe" and run.created_at < now
+        first, second = run.task_instances.order_by("started_at")
+        assert (first.task.name, second.task.name) == ("export_sales", "seal_export")
+        assert (first.state, second.state) == (State.SUCCESS, State.SUCCESS)
+        attempt = first.attempts.get()
+        assert attempt.parameters == {"bizdate": f"{run.bizdate:%Y%m%d}", "currency": "EUR"}
+        assert {name: told["level"] for name, told in attempt.parameter_sources.items()} == {
+            "bizdate": "node", "currency": "workflow",
+        }  # fmt: skip
+        operation = Operation.objects.get(params__workflow_instance=run.pk)
+        entry = AuditEntry.objects.get(params__workflow_instance=run.pk)
+        assert operation.at == entry.at == run.created_at
+
+
+STEPS = [step for step in (*retail.STEPS, *audit_export.STEPS) if not step.is_virtual]
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
 def test_past_logs_are_what_the_scripts_print(step, tmp_path):
     values = {"hour": "2026022815"} if step.name == "store_events" else {"bizdate": "20260228"}
+    values |= {"currency": "EUR"} if step.name == "export_sales" else {}
     script = step.script
     for name, value in values.items():
         assert f"${{{name}}}" in script
         script = script.replace(f"${{{name}}}", value)
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=20, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == retail.past_log(step.name, values)
+    told = audit_export if step in audit_export.STEPS else retail
+    assert done.stdout == told.past_log(step.name, values)
 
 
 def test_documents_are_read_without_a_warning():
@@ -165,6 +199,7 @@ def test_documents_are_read_without_a_warning():
     for party, text in (
         (b, documents.http_workflow(trigger_time(datetime(2026, 3, 1, 12).time()))),
         (b, documents.retail_workflow("b-dev")),
+        (b, documents.audit_workflow("b-dev")),
         (a, documents.calling_workflow(7, trigger_time(datetime(2026, 3, 1, 12).time()), "/opt/has space/python")),
     ):
         report = drafts.import_document(party.actor, party.workspace, text)
@@ -247,6 +282,26 @@ def check_again(first, capsys):
     for_people = capsys.readouterr().out
     for account in json.loads(first)["accounts"]:
         assert for_people.count(account["password"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("seen", "told"), [(timedelta(seconds=2), "127.0.0.1:9412"), (timedelta(minutes=1), "ops.example.com")]
+)
+def test_command_prints_where_the_product_listens_if_it_runs(seen, told, settings, capsys):
+    """Not what this shell's settings say, which may be those of nobody."""
+    settings.PUBLIC_URL = "https://ops.example.com"
+    call_command("demo", json=True)
+    capsys.readouterr()
+    now = clock.now()
+    for port, started, last in ((9999, timedelta(hours=2), timedelta(minutes=2)), (9412, timedelta(hours=1), seen)):
+        Process.objects.create(
+            kind=Process.Kind.WEB, host="box", pid=port, started_at=now - started, seen_at=now - last,
+            details={"port": port, "url": f"http://127.0.0.1:{port}"},
+        )  # fmt: skip
+    call_command("demo", json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert found["endpoint"] == told
+    assert found["console"].endswith(f"//{told}/")
 
 
 def check_lost():

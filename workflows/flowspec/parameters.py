@@ -5,12 +5,11 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from opscenter.base.reasons import Invalid
-from opscenter.production.rules.parameters import is_name, parse_assignments
+from opscenter.production.rules.parameters import is_name, parse_assignments, written
 from workflows.flowspec.place import Place
 from workflows.flowspec.sections import Sections
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}|[1-9][0-9]{0,2}")
-_BARE = re.compile(r"[^\s=\"']+")
 _FROM_NODES = frozenset({"nodeoutput", "passthrough"})
 _POSITIONAL = "nokvvariableexpression"
 _WORKFLOW, _WORKSPACE = "workflow", "workspace"
@@ -114,9 +113,7 @@ def _variable(variable: Place, before: int) -> dict[str, str]:
 
 
 def _assignment(place: Place, name: str, value: str) -> str:
-    if _BARE.fullmatch(value):
-        return f"{name}={value}"
-    quote = '"' if '"' not in value else "'"
-    if quote in value:
+    text = written(name, value)
+    if text is None:
         place.error("flowspec.parameter_quotes", name=name)
-    return f"{name}={quote}{value}{quote}"
+    return text or name

@@ -1,5 +1,7 @@
 """Drafts: imported from documents, looked at, published."""
 
+from typing import Any
+
 from django.contrib import messages
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import render
@@ -13,8 +15,11 @@ from opscenter.console.access import ConsoleRequest, actor, go, here, in_workspa
 from opscenter.console.dialogs import ask
 from opscenter.console.drafts import Draft, Finding
 from opscenter.console.forms import ImportForm, PublishForm, refuse
+from opscenter.console.parameter_forms import WorkflowParametersForm
+from opscenter.console.workflow_parameters import of_workflow
 from opscenter.operations import drafts as importing
 from opscenter.operations import publish as publishing
+from opscenter.operations import workflow_parameters
 from opscenter.operations.publish_parameters import with_new_parameters, workflow_problems
 from opscenter.workspaces.roles import Permission
 from workflows.flowspec import BadDocument, Problem
@@ -110,7 +115,7 @@ def _drafts_page(request: ConsoleRequest, workflow: Workflow | None) -> HttpResp
     new_parameters = bool(workflow and with_new_parameters([workflow]))
     query = QueryDict(mutable=True)
     query.setlist("id", [str(draft.node.pk) for draft in pending or rows])  # parameters go with any of the nodes
-    context = {
+    context: dict[str, Any] = {
         "workflow": workflow,
         "rows": rows,
         "pending": pending,
@@ -127,9 +132,49 @@ def _drafts_page(request: ConsoleRequest, workflow: Workflow | None) -> HttpResp
         "list_url": here(request, "workflow_list"),
         "import_url": here(request, "workflow_import"),
         "why_not_import": why_not(request, Permission.DEVELOP),
-        "http_url": here(request, "workflow_http_node_add", pk=workflow.pk) if workflow is not None else "",
     }
+    if workflow is not None:
+        context |= {
+            "http_url": here(request, "workflow_http_node_add", pk=workflow.pk),
+            "parameters": of_workflow(request, workflow, rows),
+            "parameters_url": here(request, "workflow_parameters", pk=workflow.pk),
+        }
     return render(request, "console/authoring/workflow.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+@in_workspace
+@permitted(Permission.DEVELOP)
+def change_parameters(request: ConsoleRequest, pk: int) -> HttpResponse:
+    """The parameters of a draft workflow, all at once."""
+    found = _workflow(request, pk)
+    back = here(request, "workflow", pk=pk)
+    form = WorkflowParametersForm(request.POST if request.method == "POST" else None, text=found.parameters)
+    if request.method == "POST" and form.is_valid():
+        given, before = form.cleaned_data["parameters"], form.cleaned_data["before"]
+        try:
+            workflow_parameters.save(actor(request), request.workspace, pk, given, before=before)
+        except (Forbidden, NotFound):
+            raise
+        except Invalid as error:
+            refuse(form, error)
+        except Refused as error:
+            form.add_error(None, str(error))
+        else:
+            text = _("The parameters of %(name)s were saved. Production changes when one of its nodes is published.")
+            messages.success(request, text % {"name": found.name})
+            return go(request, back)
+    return ask(
+        request,
+        title=_("Parameters of %(name)s") % {"name": found.name},
+        text=_(
+            "All nodes of the workflow may use them as ${name}. A node's own parameter of the same name goes before; they "
+            "go before those of the workspace and the tenant. Passwords and keys do not belong here: everybody can read them."
+        ),
+        form=form,
+        verb=_("Save parameters"),
+        back=back,
+    )
 
 
 @require_http_methods(["GET", "POST"])

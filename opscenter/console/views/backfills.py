@@ -52,7 +52,7 @@ def backfill_list(request: ConsoleRequest) -> HttpResponse:
     """The jobs that were asked for here."""
     found = backfill_counts.jobs(request.user, request.workspace, request.environment)
     mine = request.GET.get("creator") == "me"
-    text = request.GET.get("q", "")[:255]
+    text = request.GET.get("q", "").replace("\0", "")[:255]
     if text:
         found = found.filter(name__icontains=text)
     if mine:

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from opscenter.base.reasons import Forbidden, Invalid, NotFound, Refused, sentence
@@ -22,7 +23,10 @@ def refused(request: HttpRequest, error: Refused) -> HttpResponse:
         title = _("Something in the request is wrong")
     else:
         title = _("This was not done")
-    return _answer(request, status, code=error.reason.code, title=title, text=str(error))
+    workspace = getattr(request, "workspace", None)
+    with timezone.override(workspace.tenant.time_zone if workspace else None):
+        text = str(error)
+    return _answer(request, status, code=error.reason.code, title=title, text=text)
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

@@ -6,13 +6,12 @@ from typing import Any
 from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from opscenter.base import clock
 from opscenter.console import instance_parts as parts
-from opscenter.console import live, parameter_parts
+from opscenter.console import live, parameter_parts, receipt_parts
 from opscenter.console.access import ConsoleRequest, here, in_workspace, is_partial
 from opscenter.console.filters import query_string
 from opscenter.console.instance_rows import duration_of, is_live
@@ -33,13 +32,12 @@ def instance(request: ConsoleRequest, pk: int) -> HttpResponse:
     if view not in VIEWS:
         raise Http404
     found = _instance(request, pk)
-    with timezone.override(request.workspace.tenant.time_zone):
-        context = _page(request, found, view)
-        if is_partial(request) and "live" in request.GET:
-            return live.fragment(request, "console/instance/live.html", context)
-        if view == VIEWS[0]:
-            context |= _log_of(request, found, context["shown"])
-        return live.whole(request, "console/instance/page.html", context)
+    context = _page(request, found, view)
+    if is_partial(request) and "live" in request.GET:
+        return live.fragment(request, "console/instance/live.html", context)
+    if view == VIEWS[0]:
+        context |= _log_of(request, found, context["shown"])
+    return live.whole(request, "console/instance/page.html", context)
 
 
 @in_workspace
@@ -47,14 +45,13 @@ def instance(request: ConsoleRequest, pk: int) -> HttpResponse:
 def glance(request: ConsoleRequest, pk: int) -> HttpResponse:
     """The drawer beside the list; opened as a page, it leads to the instance's own."""
     found = _instance(request, pk)
-    with timezone.override(request.workspace.tenant.time_zone):
-        context = _page(request, found, VIEWS[0]) | {
-            "title": found.task.name,
-            "page_url": here(request, "instance", pk=pk),
-            "body_template": "console/instance/glance.html",
-        }
-        template = "components/drawer.html" if is_partial(request) else "console/instance/page.html"
-        return render(request, template, context)
+    context = _page(request, found, VIEWS[0]) | {
+        "title": found.task.name,
+        "page_url": here(request, "instance", pk=pk),
+        "body_template": "console/instance/glance.html",
+    }
+    template = "components/drawer.html" if is_partial(request) else "console/instance/page.html"
+    return render(request, template, context)
 
 
 @in_workspace
@@ -174,7 +171,7 @@ def _overview(request: ConsoleRequest, found: TaskInstance, shown: Attempt | Non
         "attempts": listed,
         "newer": latest if at_hand.isdigit() and "attempt" not in request.GET and int(at_hand) < latest else None,
         "is_trigger": is_trigger,
-        "receipts": parts.receipts(found) if is_trigger else [],
+        "receipts": receipt_parts.of_instance(found) if is_trigger else [],
         "snippet": parts.snippet(found, request.workspace.tenant.time_zone) if is_trigger else "",
     }
 

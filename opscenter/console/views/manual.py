@@ -1,50 +1,28 @@
 """Manually triggered tasks and workflows: the lists, and running them for a business date."""
 
 from collections.abc import Callable
-from datetime import date
 from typing import Any
 
-from django import forms
 from django.contrib import messages
-from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db.models import Count, Max, Q, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
 from opscenter.base import clock
 from opscenter.base.reasons import Forbidden, Invalid, Refused, say
 from opscenter.console import live
-from opscenter.console.access import ConsoleRequest, actor, go, here, in_workspace, permitted
+from opscenter.console.access import ConsoleRequest, actor, go, here, in_workspace, permitted, why_not
 from opscenter.console.filters import latest_bizdate, query_string
-from opscenter.console.override_forms import OverridesField
-from opscenter.console.questions import CommentForm, ask, back_url
+from opscenter.console.questions import ask, back_url
+from opscenter.console.run_forms import ManualRunForm
 from opscenter.console.views.tasks import listing
 from opscenter.operations import manual_run
 from opscenter.operations.permits import missing
 from opscenter.production import selectors
 from opscenter.production.models import ProductionWorkflow, Task, WorkflowInstance
 from opscenter.workspaces.roles import Permission
-
-
-class BizdateForm(CommentForm):
-    """For which day to run."""
-
-    bizdate = forms.DateField(
-        label=gettext_lazy("Business date"),
-        input_formats=["%Y-%m-%d"],
-        validators=[MinValueValidator(date(1970, 1, 1)), MaxValueValidator(date(2199, 12, 31))],
-        widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}),
-        help_text=gettext_lazy("The day whose data the run is for; the scheduled day is the day after."),
-    )
-    parameters = OverridesField(
-        gettext_lazy(
-            "Of this run alone: name=value for all tasks; on a line of its own “task id: name=value” for one of them."
-        )
-    )
-    field_order = ("bizdate", "parameters", "comment")
 
 
 @in_workspace
@@ -80,7 +58,12 @@ def workflow_list(request: ConsoleRequest) -> HttpResponse:
         }
         for one in found
     ]
-    context = {"rows": rows, "tabs": _tabs(request, "workflows"), "import_url": here(request, "workflow_import")}
+    context = {
+        "rows": rows,
+        "tabs": _tabs(request, "workflows"),
+        "import_url": here(request, "workflow_import"),
+        "import_why_not": why_not(request, Permission.DEVELOP),
+    }
     return live.whole(request, "console/manual/workflows.html", context)
 
 
@@ -167,7 +150,7 @@ def _run(
 ) -> HttpResponse:
     """The question, and what was asked for; leads to the instances of the run."""
     bizdate = latest_bizdate(clock.now(), request.workspace.tenant.time_zone)
-    form = BizdateForm(request.POST) if request.method == "POST" else BizdateForm(initial={"bizdate": bizdate})
+    form = ManualRunForm(request.POST) if request.method == "POST" else ManualRunForm(initial={"bizdate": bizdate})
     if request.method == "POST" and form.is_valid():
         try:
             family = run({name: form.cleaned_data[name] for name in ("bizdate", "parameters", "comment")})

@@ -1,8 +1,6 @@
 """The history of operations: what was asked for in an environment, by whom, and what became of it."""
 
-from datetime import date, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django import forms
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -13,53 +11,36 @@ from django.views.decorators.http import require_safe
 
 from opscenter.console import live, paging
 from opscenter.console.access import ConsoleRequest, here, in_workspace, permitted
-from opscenter.console.filters import MINE, midnight, people, query_string
+from opscenter.console.filters import MINE, DatedFilters, people, query_string
 from opscenter.console.open_checks import open_checks
 from opscenter.console.operation_rows import rows_of
 from opscenter.console.operation_words import RUNS, WORDS, name_of
 from opscenter.operations.models import Operation, OperationTarget
 from opscenter.production.models import Backfill, Task, TaskInstance
-from opscenter.workspaces.models import User, Workspace
+from opscenter.workspaces.models import AuditEntry, User, Workspace
 from opscenter.workspaces.roles import Permission
 
 ORDER = paging.Order()
 _LONGEST_NUMBER = 18
 
 
-class OperationFilters(forms.Form):
+class OperationFilters(DatedFilters):
     """Filters of the history; all of them are in the address."""
-
-    use_required_attribute = False
 
     q = forms.CharField(label=gettext_lazy("Object: name or id"), max_length=255, required=False)
     type = forms.ChoiceField(label=gettext_lazy("Operation"), required=False)
     operator = forms.ChoiceField(label=gettext_lazy("Operator"), required=False)
     status = forms.ChoiceField(label=gettext_lazy("Status"), required=False)
-    since = forms.DateField(label=gettext_lazy("From"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
-    until = forms.DateField(label=gettext_lazy("Until"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    face = forms.ChoiceField(label=gettext_lazy("Through"), required=False)
 
     def __init__(self, query: QueryDict, user: User, workspace: Workspace) -> None:
-        super().__init__(query, auto_id="filter_%s")
-        self.user, self.zone = user, ZoneInfo(workspace.tenant.time_zone)
-        self._offer("type", _("Any operation"), [(code, name_of(code)) for code in (*WORDS, *RUNS)])
-        self._offer("operator", _("Any operator"), [(MINE, _("Me")), *people(workspace)])
-        self._offer("status", _("Any status"), Operation.Status.choices)
-        for name, field in self.fields.items():
-            field.widget.attrs["aria-label"] = field.label
-            if isinstance(field, forms.ChoiceField):
-                field.error_messages["invalid_choice"] = _("“%(value)s” cannot be chosen here. Choose one of the list.")
-                field.widget.attrs["class"] = f"filter-{name}"
-
-    def _offer(self, name: str, nothing: str, choices: Any) -> None:
-        field = self.fields[name]
-        assert isinstance(field, forms.ChoiceField)
-        field.choices = [("", nothing), *((str(value), label) for value, label in choices)]
-
-    def clean(self) -> dict[str, Any]:
-        data = super().clean() or self.cleaned_data
-        if data.get("since") and data.get("until") and data["since"] > data["until"]:
-            self.add_error("until", _("The end lies before the start. Exchange the two dates."))
-        return data
+        super().__init__(query, workspace)
+        self.user = user
+        self.offer("type", _("Any operation"), [(code, name_of(code)) for code in (*WORDS, *RUNS)])
+        self.offer("operator", _("Any operator"), [(MINE, _("Me")), *_operators(query, workspace)])
+        self.offer("status", _("Any status"), Operation.Status.choices)
+        self.offer("face", _("Any way"), AuditEntry.Face.choices)
+        self.dress()
 
     def narrowed(self, found: "QuerySet[Operation]") -> "QuerySet[Operation]":
         """Operations that fit everything but the object; the form must be valid."""
@@ -69,13 +50,23 @@ class OperationFilters(forms.Form):
         if data["operator"]:
             uid = self.user.uid if data["operator"] == MINE else int(data["operator"])
             found = found.filter(actor__uid=uid)
+        if data["face"]:
+            found = found.filter(face=data["face"])
         if data["status"]:
             found = found.filter(status=data["status"])
-        if data["since"]:
-            found = found.filter(at__gte=midnight(data["since"], self.zone))
-        if data["until"] and data["until"] < date.max:
-            found = found.filter(at__lt=midnight(data["until"] + timedelta(days=1), self.zone))
-        return found
+        return self.between(found, "at")
+
+
+def _operators(query: QueryDict, workspace: Workspace) -> list[tuple[int, str]]:
+    """Members, and who is asked for besides: a row's operator may have left, or not be among those that are shown. Of
+    others than operators nobody learns the name."""
+    found = people(workspace)
+    asked = query.get("operator", "")
+    if asked.isascii() and asked.isdigit() and len(asked) <= _LONGEST_NUMBER and int(asked) not in dict(found):
+        operated = Operation.objects.filter(actor=OuterRef("pk"), workspace=workspace)
+        others = User.objects.filter(Exists(operated), tenant=workspace.tenant_id, uid=int(asked))
+        found += [(one.uid, str(one)) for one in others]
+    return found
 
 
 @in_workspace

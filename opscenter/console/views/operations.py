@@ -139,8 +139,8 @@ def _operate(request: ConsoleRequest, spec: OperationSpec | None) -> HttpRespons
     back = back_url(request, values.get("next", ""))
     if (matching := chosen(request, spec)) is not None:
         return _operate_on_all(request, spec, matching, form, back)
-    again = request.GET.get("again", "")
-    ids = _left_by(request, spec, again) if again else _ids(values.getlist("id"), spec.object_type)
+    earlier = _earlier(request, spec)
+    ids = _left_by(earlier, spec) if earlier else _ids(values.getlist("id"), spec.object_type)
     if request.method != "POST" or not form.is_valid():
         return _question(request, spec, ids, form, back)
     done = door.apply(
@@ -176,6 +176,8 @@ def _operate_on_all(
     count = matching.count()
     if not 0 < count <= bulk.LARGEST:
         raise Invalid("operation.matching", most=bulk.LARGEST, is_too_many=count > 0)
+    if earlier := _earlier(request, spec):
+        form.repeat(earlier)
     words = WORDS[spec.code]
     context = {
         "title": _("%(verb)s?") % {"verb": words.for_count(count)},
@@ -195,17 +197,26 @@ def _operate_on_all(
 
 def _ids(texts: Sequence[str], object_type: str) -> list[int]:
     known = [int(text) for text in texts if text.isascii() and text.isdigit() and len(text) < 19]
-    if len(known) != len(texts) or not 0 < len(known) <= door.MOST:
+    if len(known) != len(texts):
+        raise Invalid("operation.no_ids")
+    if not 0 < len(known) <= door.MOST:
         raise Invalid(f"operation.count_{object_type}", most=door.MOST, given=len(texts))
     return list(dict.fromkeys(known))
 
 
-def _left_by(request: ConsoleRequest, spec: OperationSpec, number: str) -> list[int]:
-    """What an earlier operation of the same kind did not do, to be asked for once more."""
+def _earlier(request: ConsoleRequest, spec: OperationSpec) -> Operation | None:
+    """The operation of the same kind whose rest is asked for once more; None where there is none."""
+    number = request.GET.get("again", "")
+    if not number:
+        return None
     if not (number.isascii() and number.isdigit() and len(number) < 19):
         raise Http404
     found = Operation.objects.filter(workspace=request.workspace, environment=request.environment, code=spec.code)
-    earlier = get_object_or_404(found, pk=int(number))
+    return get_object_or_404(found, pk=int(number))
+
+
+def _left_by(earlier: Operation, spec: OperationSpec) -> list[int]:
+    """What it did not do."""
     left = earlier.targets.filter(done=False, object_type=spec.object_type).order_by("pk")
     return list(left.values_list("object_id", flat=True)) or _ids([], spec.object_type)
 
@@ -218,6 +229,8 @@ def _question(
     refusals = judge(spec, targets, ids, request.member)
     able = [target for pk, target in targets.items() if refusals[pk] is None]
     form.start_from(able)
+    if earlier := _earlier(request, spec):
+        form.repeat(earlier)
     zone = request.workspace.tenant.time_zone
     left = [
         {"name": kind.named(target, zone)["name"], **told(request, reason)}

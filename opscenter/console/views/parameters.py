@@ -175,7 +175,10 @@ def _delete(request: ConsoleRequest, level: Level, pk: int) -> HttpResponse:
 @in_workspace
 def try_out(request: ConsoleRequest) -> HttpResponse:
     """What expressions give for a task and a date; with htmx the answers alone, as one types."""
-    form = TryForm(request.GET or None, initial=TryForm.start(request.workspace.tenant.time_zone))
+    start = TryForm.start(request.workspace.tenant.time_zone)
+    asked = request.GET.copy()
+    asked.setdefault("bizdate", str(start["bizdate"]))  # a link may name a task alone
+    form = TryForm(asked if request.GET else None, initial=start)
     context = {"form": form, "tabs": parts.tabs(request, "parameter_try"), **parts.answers(request, form)}
     if is_partial(request):
         return as_part(render(request, "console/parameters/answers.html", context))

@@ -1,5 +1,6 @@
 """Resource groups: what runs and waits on each, who serves it, and which of them the workspace uses."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
@@ -7,17 +8,29 @@ from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from opscenter.base.reasons import Forbidden, Invalid, say
+from opscenter.base.reasons import Invalid, say
 from opscenter.console import live
-from opscenter.console.access import ConsoleRequest, actor, go, here, in_workspace, is_partial, permitted, why_not
+from opscenter.console.access import (
+    ConsoleRequest,
+    actor,
+    go,
+    here,
+    in_workspace,
+    is_partial,
+    permitted,
+    why_no_tenant_admin,
+    why_not,
+)
 from opscenter.console.dialogs import ask
 from opscenter.console.filters import ALL_DATES, query_string
 from opscenter.console.forms import refuse
 from opscenter.console.group_forms import GroupForm
 from opscenter.operations import resource_groups
+from opscenter.operations.actor import Actor
 from opscenter.operations.workspaces import require_tenant_admin
 from opscenter.production import groups
 from opscenter.production.models import ResourceGroup
+from opscenter.workspaces.models import Workspace
 from opscenter.workspaces.roles import Permission
 
 
@@ -30,7 +43,7 @@ def show_list(request: ConsoleRequest) -> HttpResponse:
     if not may:
         found = found.usable_in(request.workspace)
     uses = groups.uses(list(found.order_by("name")), request.workspace)
-    admin = _why_no_tenant_admin(request)
+    admin = why_no_tenant_admin(request)
     missing = "" if may else why_not(request, Permission.MANAGE_WORKSPACE)
     rows = [_row(request, one, missing, admin) for one in sorted(uses, key=lambda one: not one.is_usable)]
     context = {
@@ -63,14 +76,6 @@ def _row(request: ConsoleRequest, use: groups.GroupUse, missing: str, admin: str
         "step_url": here(request, "group_dissociate" if use.is_usable else "group_associate", name=name),
         "step_why_not": missing or (in_use if use.is_usable else ""),
     }
-
-
-def _why_no_tenant_admin(request: ConsoleRequest) -> str:
-    try:
-        require_tenant_admin(actor(request))
-    except Forbidden as refusal:
-        return str(refusal)
-    return ""
 
 
 @require_http_methods(["GET", "POST"])
@@ -116,17 +121,14 @@ def _ask(request: ConsoleRequest, form: GroupForm, **words: Any) -> HttpResponse
 @permitted(Permission.MANAGE_WORKSPACE)
 def associate(request: ConsoleRequest, name: str) -> HttpResponse:
     """Let the workspace's tasks run on a group."""
-    if request.method == "POST":
-        group = resource_groups.associate(actor(request), request.workspace, name)
-        messages.success(request, _("Nodes of this workspace may now run on %(name)s.") % {"name": group})
-        return go(request, here(request, "group_list"))
-    group = resource_groups.find(request.workspace.tenant_id, name)
-    return ask(
+    return _step(
         request,
-        title=_("Associate %(name)s with this workspace?") % {"name": group},
+        name,
+        resource_groups.associate,
+        title=_("Associate %(name)s with this workspace?"),
         text=_("Nodes that name it can then be published here. It shares its slots with the other workspaces."),
         verb=_("Associate"),
-        back=here(request, "group_list"),
+        done=_("Nodes of this workspace may now run on %(name)s."),
     )
 
 
@@ -135,15 +137,31 @@ def associate(request: ConsoleRequest, name: str) -> HttpResponse:
 @permitted(Permission.MANAGE_WORKSPACE)
 def dissociate(request: ConsoleRequest, name: str) -> HttpResponse:
     """Take a group away from the workspace, after a question."""
-    if request.method == "POST":
-        group = resource_groups.dissociate(actor(request), request.workspace, name)
-        messages.success(request, _("This workspace no longer uses %(name)s.") % {"name": group})
-        return go(request, here(request, "group_list"))
-    group = resource_groups.find(request.workspace.tenant_id, name)
-    return ask(
+    return _step(
         request,
-        title=_("Dissociate %(name)s from this workspace?") % {"name": group},
+        name,
+        resource_groups.dissociate,
+        title=_("Dissociate %(name)s from this workspace?"),
         text=_("Nodes that name it cannot be published here until it is associated again."),
         verb=_("Dissociate"),
-        back=here(request, "group_list"),
+        done=_("This workspace no longer uses %(name)s."),
     )
+
+
+def _step(
+    request: ConsoleRequest,
+    name: str,
+    take: Callable[[Actor, Workspace, str], ResourceGroup],
+    *,
+    title: str,
+    text: str,
+    verb: str,
+    done: str,
+) -> HttpResponse:
+    """Ask, then change whether the workspace uses the group."""
+    if request.method == "POST":
+        group = take(actor(request), request.workspace, name)
+        messages.success(request, done % {"name": group})
+        return go(request, here(request, "group_list"))
+    group = resource_groups.find(request.workspace.tenant_id, name)
+    return ask(request, title=title % {"name": group}, text=text, verb=verb, back=here(request, "group_list"))

@@ -1,50 +1,26 @@
 """Running tasks now: one on its page, or several selected ones, as smoke tests."""
 
 from collections.abc import Sequence
-from datetime import date
 from typing import Any
 
-from django import forms
 from django.contrib import messages
-from django.core.validators import MaxValueValidator, MinValueValidator
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
 
 from opscenter.base import clock
 from opscenter.base.reasons import Invalid
 from opscenter.console.access import ConsoleRequest, actor, go, here, in_workspace, permitted
 from opscenter.console.filters import latest_bizdate
-from opscenter.console.override_forms import AssignmentsField
-from opscenter.console.questions import CommentForm, ask, back_url
+from opscenter.console.questions import ask, back_url
+from opscenter.console.run_forms import SmokeTestForm
 from opscenter.console.run_parts import run_why_not
 from opscenter.console.views.tasks import task_of
 from opscenter.operations import smoke_test
 from opscenter.production import parameter_values, selectors
 from opscenter.production.models import Task
 from opscenter.workspaces.roles import Permission
-
-
-class RunForm(CommentForm):
-    """For when to pretend that the tasks run."""
-
-    bizdate = forms.DateField(
-        label=gettext_lazy("Business date"),
-        input_formats=["%Y-%m-%d"],
-        validators=[MinValueValidator(date(1970, 1, 1)), MaxValueValidator(date(2199, 12, 31))],
-        widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}),
-        help_text=gettext_lazy("The day whose data the run is for; the scheduled day is the day after."),
-    )
-    at = forms.TimeField(
-        label=gettext_lazy("Scheduled time of day"),
-        widget=forms.TimeInput(format="%H:%M:%S", attrs={"type": "time", "step": "1"}),
-        help_text=gettext_lazy("It is not waited for."),
-    )
-    parameters = AssignmentsField(
-        gettext_lazy("Of this run alone, before those that are deployed: name=value other='two words'")
-    )
-    field_order = ("bizdate", "at", "parameters", "comment")
 
 
 @in_workspace
@@ -121,16 +97,16 @@ def _tasks(request: ConsoleRequest, texts: Sequence[str]) -> list[Task]:
     return tasks
 
 
-def _form(request: ConsoleRequest, tasks: Sequence[Task]) -> RunForm:
+def _form(request: ConsoleRequest, tasks: Sequence[Task]) -> SmokeTestForm:
     """Filled in with yesterday, and the first time of day of a single task's schedule."""
     if request.method == "POST":
-        return RunForm(request.POST)
+        return SmokeTestForm(request.POST)
     bizdate = latest_bizdate(clock.now(), request.workspace.tenant.time_zone)
     at = parameter_values.first_time_of_day(tasks[0]).isoformat() if len(tasks) == 1 else "00:00:00"
-    return RunForm(initial={"bizdate": bizdate, "at": at})
+    return SmokeTestForm(initial={"bizdate": bizdate, "at": at})
 
 
-def _run(request: ConsoleRequest, form: RunForm, tasks: Sequence[Task]) -> list[Any]:
+def _run(request: ConsoleRequest, form: SmokeTestForm, tasks: Sequence[Task]) -> list[Any]:
     """The runs that were made; none, with an error in the form, where something in it does not fit the tasks."""
     data = form.cleaned_data
     try:

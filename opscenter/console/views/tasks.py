@@ -5,12 +5,13 @@ from typing import Any
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 from django.views.decorators.http import require_safe
 
 from opscenter.base import clock
 from opscenter.base.reasons import say
-from opscenter.console import live, matching, paging, parameter_parts
-from opscenter.console.access import ConsoleRequest, here, in_workspace, is_partial
+from opscenter.console import live, matching, paging, parameter_parts, receipt_parts
+from opscenter.console.access import ConsoleRequest, here, in_workspace, is_partial, why_not
 from opscenter.console.cron_words import in_words
 from opscenter.console.filters import TaskFilters, latest_bizdate, query_string
 from opscenter.console.instance_rows import rows_of
@@ -21,6 +22,7 @@ from opscenter.engine.generate import isolated_on
 from opscenter.operations.permits import missing
 from opscenter.production import listings, parameter_values, selectors
 from opscenter.production.models import Environment, Task
+from opscenter.production.node_types import HTTP_TRIGGER
 from opscenter.workspaces.roles import Permission
 
 ORDER = paging.Order(number="number")
@@ -49,6 +51,7 @@ def listing(request: ConsoleRequest, trigger: Task.Trigger, **frame: Any) -> Htt
         "is_narrowed": bool(kept),
         "clear_url": request.path,
         "import_url": here(request, "workflow_import"),
+        "import_why_not": why_not(request, Permission.DEVELOP),
         "is_manual": trigger == Task.Trigger.MANUAL,
         **frame,
     }
@@ -120,7 +123,7 @@ def task_crumb(request: ConsoleRequest, found: Task) -> tuple[str, str]:
     """The list that the task is in."""
     if found.trigger == Task.Trigger.MANUAL:
         return _("Manual tasks"), here(request, "manual_task_list")
-    return _("Tasks"), here(request, "task_list")
+    return pgettext("navigation", "Tasks"), here(request, "task_list")
 
 
 def _run_buttons(request: ConsoleRequest, trigger: Task.Trigger) -> list[dict[str, Any]]:
@@ -128,13 +131,13 @@ def _run_buttons(request: ConsoleRequest, trigger: Task.Trigger) -> list[dict[st
     if trigger == Task.Trigger.MANUAL:
         return []
     may = request.member.may(Permission.TEST_TASK, own=True)
-    why_not = "" if may else say("permission.missing", missing(Permission.TEST_TASK, request.member))
+    refusal = "" if may else say("permission.missing", missing(Permission.TEST_TASK, request.member))
     ways = [
         (_("Run now"), "flask-conical", "", "task_run_many"),
         (_("Backfill"), "rewind", "b", "backfill_new"),  # its dialog is a page of its own
     ]
     return [
-        {"label": label, "icon": icon, "key": key, "url": here(request, view), "why_not": why_not}
+        {"label": label, "icon": icon, "key": key, "url": here(request, view), "why_not": refusal}
         for label, icon, key, view in ways
     ]
 
@@ -182,6 +185,9 @@ def _overview(request: ConsoleRequest, found: Task) -> dict[str, Any]:
         "downstream": _linked(request, of_mine, Task.objects.filter(dependencies__upstream=found, status=online)),
         "rows": rows_of(instances, request.workspace.tenant.time_zone),
         "instances_url": _instances_url(request, found),
+        "is_trigger": found.type is HTTP_TRIGGER,
+        "receipts": receipt_parts.of_task(request, found) if found.type is HTTP_TRIGGER else [],
+        "calls_url": here(request, "trigger_call_list") + query_string({"q": found.number}),
     }
 
 

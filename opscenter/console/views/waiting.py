@@ -4,8 +4,7 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 from django.views.decorators.http import require_safe
 
 from opscenter.base import clock
@@ -26,7 +25,7 @@ def waiting(request: ConsoleRequest) -> HttpResponse:
     filters = InstanceFilters(request.GET, request.user, request.workspace, request.environment, default)
     kept = {name: request.GET.getlist(name) for name in request.GET if name not in ("before", "after", "shown")}
     list_url = here(request, "instance_list") + query_string(kept)
-    crumbs = [(_("Instances"), list_url)]
+    crumbs = [(pgettext("navigation", "Instances"), list_url)]
     if not filters.is_valid():
         wrong = {"filters": filters, "list_url": list_url, "crumbs": crumbs}
         return render(request, "console/instances/waiting.html", wrong, status=422)
@@ -36,19 +35,18 @@ def waiting(request: ConsoleRequest) -> HttpResponse:
     )
     told = holdups.holdups(found, request.workspace.tenant, request.environment, wanted.bizdate, clock.now())
     context: dict[str, Any] = {"told": told, "list_url": list_url, "crumbs": crumbs, "day": wanted.bizdate}
-    with timezone.override(zone):
-        if is_partial(request):
-            first = told.reasons[:1]
-            return live.as_part(
-                render(
-                    request,
-                    "console/instances/waiting_line.html",
-                    {
-                        **context,
-                        "rows": rows_of(request, first, kept, with_help=False),
-                        "here_url": request.get_full_path(),
-                    },
-                )
+    if is_partial(request):
+        first = told.reasons[:1]
+        return live.as_part(
+            render(
+                request,
+                "console/instances/waiting_line.html",
+                {
+                    **context,
+                    "rows": rows_of(request, first, kept, with_help=False),
+                    "here_url": request.get_full_path(),
+                },
             )
-        context |= {"rows": rows_of(request, told.reasons, kept), "filters": filters}
-        return render(request, "console/instances/waiting.html", context)
+        )
+    context |= {"rows": rows_of(request, told.reasons, kept), "filters": filters}
+    return render(request, "console/instances/waiting.html", context)

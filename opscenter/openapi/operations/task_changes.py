@@ -32,7 +32,7 @@ from opscenter.workspaces.roles import Permission
 _NAMING = ("Id", "EnvType", "Trigger", "Owner", "RuntimeResource")
 _MEMBERS_OF_DETAILS = ("Dependencies", "Inputs", "Outputs", "Script", "Tags")
 _NOT_GIVEN: tuple[object, ...] = (None, "", [], {})
-_SCHEDULER_TYPES = {0: "unfreeze_task", 2: "freeze_task"}
+_SCHEDULER_TYPES = {0: Recurrence.NORMAL, 2: Recurrence.PAUSE}
 
 
 class Change(NamedTuple):
@@ -44,6 +44,10 @@ class Change(NamedTuple):
 
 class Trigger(OpenStructure):
     Recurrence = Word(*Recurrence.values, required=False)
+
+
+class RuntimeResource(OpenStructure):
+    ResourceGroupId = Text(required=False)
 
 
 class UpdateTask(Request):
@@ -62,7 +66,7 @@ class UpdateTask(Request):
     RerunInterval = Integer(32, required=False)
     RerunMode = Text(required=False)
     RerunTimes = Integer(32, required=False)
-    RuntimeResource = Json(required=False)
+    RuntimeResource = RuntimeResource(required=False)
     Script = Json(required=False)
     Tags = Json(required=False)
     Timeout = Integer(32, required=False)
@@ -72,6 +76,8 @@ class TaskUpdate(OpenStructure):
     Id = Integer()
     EnvType = Env(default=Environment.PROD.value)
     Trigger = Trigger(required=False)
+    Owner = Text(required=False)
+    RuntimeResource = RuntimeResource(required=False)
 
 
 class BatchUpdateTasks(Request):
@@ -114,13 +120,13 @@ def update_task(actor: Actor, args: Args) -> Args:
 @operation("2020-05-18", "UpdateNodeRunMode", UpdateNodeRunMode, Permission.OPERATE_TASK)
 def update_node_run_mode(actor: Actor, args: Args) -> Args:
     """The same by the older API, which freezes and unfreezes alone."""
-    code = _SCHEDULER_TYPES.get(args["SchedulerType"])
-    if code is None:
+    wanted = _SCHEDULER_TYPES.get(args["SchedulerType"])
+    if wanted is None:
         raise invalid("SchedulerType", "It must be 2 to freeze the node or 0 to unfreeze it.")
     task = finding.task(actor, args["NodeId"], args["ProjectEnv"])
     _require(member_of(actor.user, task.workspace_id), task)
-    is_so = (task.recurrence == Recurrence.PAUSE) is (code == "freeze_task")
-    return {"Success": True} | _apply_to(actor, task, [] if is_so else [Change(code)])
+    change = _recurrence(task, wanted, "SchedulerType")
+    return {"Success": True} | _apply_to(actor, task, [change] if change else [])
 
 
 @operation("2020-05-18", "UpdateNodeOwner", UpdateNodeOwner, Permission.OPERATE_TASK)
@@ -205,7 +211,7 @@ def _wanted(task: Task, given: Args, intervals: set[int]) -> list[Change]:
     return [change for change in changes if change is not None]
 
 
-def _recurrence(task: Task, recurrence: str | None) -> Change | None:
+def _recurrence(task: Task, recurrence: str | None, parameter: str = "Trigger.Recurrence") -> Change | None:
     if recurrence in (None, task.recurrence):
         return None
     if recurrence == Recurrence.PAUSE:
@@ -213,7 +219,7 @@ def _recurrence(task: Task, recurrence: str | None) -> Change | None:
     if recurrence == Recurrence.NORMAL and task.recurrence == Recurrence.PAUSE:
         return Change("unfreeze_task")
     raise invalid(
-        "Trigger.Recurrence",
+        parameter,
         f"Here a task is frozen (Pause) and unfrozen (Normal). This one is {task.recurrence}; "
         "it becomes a dry run, or stops being one, when its node is published.",
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import time
 from typing import Any
 
+from opscenter.processes.demo import audit_export
 from opscenter.processes.demo.retail import STEPS, WORKFLOW, Step
 
 TRIGGER_WORKFLOW = "HTTP_Workflow"
@@ -34,6 +35,22 @@ def retail_workflow(owner: str) -> str:
     )
 
 
+def audit_workflow(owner: str) -> str:
+    """Tenant B's workflow that runs when somebody runs it."""
+    return _document(
+        "6326476912390090301",
+        audit_export.WORKFLOW,
+        [_retail_node(step, owner, "audit") | {"trigger": {"type": "Manual"}} for step in audit_export.STEPS],
+        [
+            (_source_id(step.name, "audit"), [_source_id(name, "audit") for name in step.after])
+            for step in audit_export.STEPS
+            if step.after
+        ],
+        kind="ManualWorkflow",
+        parameters=audit_export.PARAMETERS,
+    )
+
+
 def calling_workflow(task_number: int, at: time, python: str) -> str:
     """Tenant A's workflow: a shell node that triggers tenant B's task of that number and time.
 
@@ -58,13 +75,15 @@ def calling_workflow(task_number: int, at: time, python: str) -> str:
     return _document("6326476912390090201", "cross_tenant", [node], [])
 
 
-def _source_id(name: str) -> str:
-    return f"retail.{name}"
+def _source_id(name: str, group: str = "retail") -> str:
+    return f"{group}.{name}"
 
 
-def _retail_node(step: Step, owner: str) -> dict[str, Any]:
+def _retail_node(step: Step, owner: str, group: str = "retail") -> dict[str, Any]:
     command = "VIRTUAL" if step.is_virtual else "DIDE_SHELL"
-    node = _node(_source_id(step.name), step.name, command, step.at, content=step.script, parameters=step.parameters)
+    node = _node(
+        _source_id(step.name, group), step.name, command, step.at, content=step.script, parameters=step.parameters
+    )
     return node | {"owner": owner, "description": step.description}
 
 
@@ -98,12 +117,18 @@ def _node(
 
 
 def _document(
-    source_id: str, name: str, nodes: Sequence[dict[str, Any]], waits: Iterable[tuple[str, Sequence[str]]]
+    source_id: str,
+    name: str,
+    nodes: Sequence[dict[str, Any]],
+    waits: Iterable[tuple[str, Sequence[str]]],
+    *,
+    kind: str = "CycleWorkflow",
+    parameters: str = "",
 ) -> str:
     workflow = {
         "id": source_id,
         "name": name,
-        "script": {"path": f"demo/{name}", "runtime": {"command": "WORKFLOW"}},
+        "script": {"path": f"demo/{name}", "runtime": {"command": "WORKFLOW"}, "parameters": parameters},
         "strategy": _STRATEGY,
         "nodes": list(nodes),
         "dependencies": [
@@ -111,5 +136,5 @@ def _document(
             for node, upstream in waits
         ],
     }
-    spec = {"name": name, "type": "CycleWorkflow", "workflows": [workflow]}
-    return json.dumps({"version": "1.1.0", "kind": "CycleWorkflow", "spec": spec}, indent=2)
+    spec = {"name": name, "type": kind, "workflows": [workflow]}
+    return json.dumps({"version": "1.1.0", "kind": kind, "spec": spec}, indent=2)

@@ -17,7 +17,8 @@ from opscenter.production.rules.states import State
 from opscenter.workspaces import audit
 from opscenter.workspaces.models import AuditEntry, User
 
-_OPERATOR = "role_project_pe"
+OPERATOR = "role_project_pe"
+"""Role of who repairs what failed, and runs what is run by hand."""
 _STEPS = {step.name: step for step in retail.STEPS}
 _SHORT = (1, 2)
 
@@ -171,7 +172,7 @@ class Day:
 def tell(party: Party, today: date, days: int) -> None:
     """Play the days before today, and open today."""
     zone = ZoneInfo(party.workspace.tenant.time_zone)
-    by_hand = next((account.user for account in party.accounts if account.role == _OPERATOR), None)
+    by_hand = next((account.user for account in party.accounts if account.role == OPERATOR), None)
     played = [Day(party, today - timedelta(days=ago), today, zone, by_hand) for ago in range(days, -1, -1)]
     for day in played[:-1]:
         day.play()

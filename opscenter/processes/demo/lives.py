@@ -102,8 +102,13 @@ class Life:
         parameters: Mapping[str, str],
         host: str,
         exit_code: int = 0,
+        sources: Mapping[str, Any] | None = None,
     ) -> datetime:
-        """One attempt from ready to its end; returns when that was."""
+        """One attempt from ready to its end; returns when that was.
+
+        Args:
+            sources: where the parameters come from, as attempts keep it; None: all of them are the task's own.
+        """
         claimed, started, ended = at + 3 * STEP, at + 5 * STEP, at + 5 * STEP + duration
         reason = {"code": "attempt.exit_code", "params": {"exit_code": exit_code}} if exit_code else None
         self.move(claimed, State.CLAIMED)
@@ -115,6 +120,7 @@ class Life:
             state=Attempt.State.FAILURE if exit_code else Attempt.State.SUCCESS,
             version_id=self.instance.version_id,
             parameters=dict(parameters),
+            parameter_sources=None if sources is None else dict(sources),
             host=host,
             claimed_at=claimed,
             started_at=started,

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 
 from opscenter.operations import drafts, publish, resources
-from opscenter.processes.demo import cast, documents, guard, history, past
+from opscenter.processes.demo import audit_export, cast, documents, guard, history, past
 from opscenter.processes.demo.cast import Party
 from opscenter.processes.demo.guard import Guard
 
@@ -46,7 +46,12 @@ def make(now: datetime) -> tuple[Made, Made]:
     at = trigger_time(local.time())
     b, a = cast.make_tenant_b(), cast.make_tenant_a()
     developer = next(account.user.username for account in b.accounts if account.role == _DEVELOPER)
-    tasks_b = _publish(b, documents.http_workflow(at)) | _publish(b, documents.retail_workflow(developer))
+    texts_b = (
+        documents.http_workflow(at),
+        documents.retail_workflow(developer),
+        documents.audit_workflow(developer),
+    )
+    tasks_b = {name: number for text in texts_b for name, number in _publish(b, text).items()}
     resources.upload(a.actor, a.workspace, documents.PROGRAM, program(b))
     tasks_a = _publish(a, documents.calling_workflow(tasks_b[documents.TRIGGER], at, sys.executable))
     guard_b = guard.make(b)
@@ -55,7 +60,11 @@ def make(now: datetime) -> tuple[Made, Made]:
         moment = past.publishing_moment(local.date(), local.tzinfo)
         past.backdate(tenant, moment)
         past.generate_days(tenant, local.date())
+    operator = next(account.user for account in b.accounts if account.role == history.OPERATOR)
+    audit_export.tell(b, operator, local.date(), audit_export.RUNS[:1])  # in the order in which things happened
+    for party in (b, a):
         history.tell(party, local.date(), past.DAYS)
+    audit_export.tell(b, operator, local.date(), audit_export.RUNS[1:])
     return Made(b, tasks_b, guard_b), Made(a, tasks_a)
 
 

@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
+from opscenter.base import heartbeat
 from opscenter.base.files import write_private
+from opscenter.base.models import Process
 from opscenter.processes import guard
 from opscenter.processes.demo.cast import Account, Party
 from opscenter.processes.demo.guard import Guard
@@ -37,7 +39,10 @@ def describe(b: Made, a: Made) -> Record:
 
 
 def _addresses() -> Record:
-    return {"console": f"{settings.PUBLIC_URL}/", "endpoint": urlsplit(settings.PUBLIC_URL).netloc}
+    """Where the product is reached that runs on this database; where none does, where one of these settings would be."""
+    running = heartbeat.alive(Process.Kind.WEB).exclude(details__url=None).order_by("-started_at", "-pk").first()
+    url = running.details["url"] if running is not None else settings.PUBLIC_URL
+    return {"console": f"{url}/", "endpoint": urlsplit(url).netloc}
 
 
 def _account(party: Party, account: Account) -> Record:

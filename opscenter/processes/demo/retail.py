@@ -102,7 +102,8 @@ MISHAPS = (
 )
 
 
-def _orders(day: int) -> int:
+def orders_of(day: int) -> int:
+    """How many orders the shop had on a business date, given as the number yyyymmdd."""
     return 3800 + day * 7919 % 1200
 
 
@@ -117,7 +118,7 @@ def past_log(name: str, values: Mapping[str, str]) -> str:
         return f"Events of the hour {hour}: {120 + int(hour) * 31 % 400}\n"
     bizdate = values["bizdate"]
     day = int(bizdate)
-    orders, customers, twice = _orders(day), _customers(day), day % 40 + 5
+    orders, customers, twice = orders_of(day), _customers(day), day % 40 + 5
     cents = sum((number * 37 + day) % 9000 + 100 for number in range(1, orders + 1))
     pages = "".join(f"page {page} of 4: {orders * page // 4} of {orders} orders read\n" for page in (1, 2, 3, 4))
     return {
@@ -137,7 +138,7 @@ def past_log(name: str, values: Mapping[str, str]) -> str:
 
 def mishap_log(mishap: Mishap, bizdate: str) -> str:
     """What the failed run printed."""
-    orders = _orders(int(bizdate))
+    orders = orders_of(int(bizdate))
     return mishap.log.format(bizdate=bizdate, orders=orders, page=orders // 4)
 
 

@@ -46,5 +46,6 @@ class TriggerCommand(models.Model):
         ]
         indexes = [
             models.Index(fields=["workspace", "-id"], name="trigger_workspace"),
+            models.Index(fields=["task_number", "-id"], name="trigger_task"),
             models.Index(fields=["held_until"], condition=models.Q(status="held"), name="trigger_held"),
         ]

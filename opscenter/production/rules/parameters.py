@@ -40,6 +40,7 @@ class Context:
 LONGEST_NAME = 128
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[1-9][0-9]*")
 _WORD = re.compile(r"\S+")
+_BARE = re.compile(r"[^\s=\"']+")
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 _TOKENS: dict[str, Callable[[datetime], str]] = {
     "yyyy": lambda at: f"{at.year:04}",
@@ -112,6 +113,14 @@ def parse_assignments(text: str) -> dict[str, str]:
         ParameterError: as ``read_assignments``.
     """
     return {one.name: one.expression for one in read_assignments(text)}
+
+
+def written(name: str, expression: str) -> str | None:
+    """The assignment as ``read_assignments`` reads it back; None where no quotation marks are left to put around the expression."""
+    if _BARE.fullmatch(expression):
+        return f"{name}={expression}"
+    quote = '"' if '"' not in expression else "'"
+    return None if quote in expression else f"{name}={quote}{expression}{quote}"
 
 
 def is_assignable(text: str) -> bool:
