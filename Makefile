@@ -8,6 +8,9 @@ CODE := opscenter workflows extensions tests
 # tools that load the settings get a data folder of their own
 CHECK := OPSCENTER_DATA=$(CURDIR)/$(VENV)/check-data
 
+# each of the many processes of a test run would compile the same modules anew
+export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: run test unit bench lint fmt lock test-tools
 
 run: $(VENV)/.installed

@@ -34,13 +34,10 @@ BY_NAME_ONLY = {"chaos", "freezes"}
 
 def run(names: list[str]) -> Iterator[Figure]:
     """All figures, as they come."""
-    with Stack({"OPSCENTER_WORKERS": str(engine.WORKERS), "OPSCENTER_OUTBOUND_ALLOW": "127.0.0.1"}) as stack:
-        lab = Lab(stack.env)
-        try:
-            for name in names:
-                yield from BENCHMARKS[name](stack, lab)
-        finally:
-            lab.close()
+    env = {"OPSCENTER_WORKERS": str(engine.WORKERS), "OPSCENTER_OUTBOUND_ALLOW": "127.0.0.1"}
+    with Stack(env) as stack, Lab(stack.env) as lab:
+        for name in names:
+            yield from BENCHMARKS[name](stack, lab)
 
 
 def main(names: list[str]) -> int:

@@ -1,6 +1,7 @@
 """The suite runs on a real PostgreSQL: DATABASE_URL's, or an embedded one, started when a test first needs it."""
 
-from collections.abc import Iterator
+import gc
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import hypothesis
@@ -12,6 +13,7 @@ from opscenter.base import config
 from opscenter.processes.assets import compile_messages
 from opscenter.processes.embedded import Embedded
 from opscenter.processes.placement import place
+from tests import emptying
 from tests.stack import Stack
 
 # how long an example takes says nothing on a busy machine
@@ -31,6 +33,22 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileSche
     """A file's tests stay together, since they share what is dear to start; files in the order of the collection."""
     config.option.loadscopereorder = False
     return LoadFileScheduling(config, log)
+
+
+def pytest_sessionstart() -> None:
+    emptying.install()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is loaded and collected stays to the end: looking for garbage in it again and again would be a tenth of the run."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -59,7 +59,11 @@ class Stack:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "Stack":
-        self.start()
+        try:
+            self.start()
+        except BaseException:  # nobody leaves a block that was not entered
+            self.destroy()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -140,13 +144,21 @@ class Stack:
 
     def destroy(self) -> None:
         """Remove every trace, whatever state it is in."""
-        if self._process is not None and self._process.poll() is None:
-            left = self.tree()
-            self._process.send_signal(signal.SIGTERM)
-            wait_gone(left, STOP_WITHIN + 2)
-            kill_tree(self._process.pid)
-            self._process.wait(5)
-        self._remove_files()
+        try:
+            if self._process is not None and self._process.poll() is None:
+                self._end(self._process)
+        finally:
+            self._remove_files()
+
+    def _end(self, process: "subprocess.Popen[bytes]") -> None:
+        tree = self.tree()
+        process.send_signal(signal.SIGTERM)
+        left = wait_gone(tree, STOP_WITHIN + 2)
+        kill_tree(process.pid)
+        for one in left:  # what is no longer below it
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+        process.wait(30)
 
     def _remove_files(self) -> None:
         record = self.data / "postgres.json"

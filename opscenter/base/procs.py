@@ -27,6 +27,17 @@ def die_with_parent(number: signal.Signals = signal.SIGTERM, parent: int | None 
         os._exit(1)
 
 
+def forks_die_with_parent(number: signal.Signals = signal.SIGTERM) -> None:
+    """From now on ``die_with_parent`` holds for all that this process forks, and for what that forks."""
+    parent = 0
+
+    def before() -> None:
+        nonlocal parent
+        parent = os.getpid()
+
+    os.register_at_fork(before=before, after_in_child=lambda: die_with_parent(number, parent))
+
+
 def outlive_parent() -> None:
     """Undo ``die_with_parent``."""
     if _libc.prctl(_PR_SET_PDEATHSIG, 0, 0, 0, 0) != 0:

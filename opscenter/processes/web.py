@@ -2,8 +2,10 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from multiprocessing.util import Finalize
+from threading import Thread
 from typing import Any
 
 import structlog
@@ -23,7 +25,8 @@ from opscenter.processes.running import check_port
 logger = structlog.get_logger(__name__)
 _CONNECTIONS = 1024
 _THREAD_IDLE = 600  # seconds; a thread that ends takes its database connection along
-_FINISH_WITHIN = 4  # seconds that requests have when the server stops
+FINISH_WITHIN = 4
+"""Seconds that requests have when the server stops."""
 
 
 def run() -> None:
@@ -47,20 +50,26 @@ def run() -> None:
         log_level=LogLevels.error,  # its warnings are about our number of threads
         log_dictconfig=settings.LOGGING,
         respawn_failed_workers=True,
-        workers_kill_timeout=_FINISH_WITHIN,
+        workers_kill_timeout=FINISH_WITHIN,
     )
     logger.info("web.listening", address=settings.BIND, port=settings.PORT)
     try:
-        server.serve(target_loader=_loader(os.getpid()), wrap_loader=False)
+        server.serve(target_loader=loader(), wrap_loader=False)
     except ConfigurationError as error:
         raise CommandError(f"The web server cannot start: {error}") from error
 
 
-def _loader(parent: int) -> Callable[..., Any]:
+def loader() -> Callable[..., Any]:
     """What each serving process does first; returns the application."""
+    parent = os.getpid()
+    end, held = os.pipe()  # the end of what we alone hold is our end
 
     def load(*_: Any) -> Any:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)  # the server's own come later; those of its parent only note the wish
         die_with_parent(signal.SIGTERM, parent)
+        os.close(held)
+        Thread(target=_end_soon_after, args=(end,), name="parent's end", daemon=True).start()
         from opscenter.wsgi import application  # not before the static files are there: it looks at them once
 
         beating = Beating(Process.Kind.WEB, {"port": settings.PORT, "url": settings.PUBLIC_URL})
@@ -69,3 +78,10 @@ def _loader(parent: int) -> Callable[..., Any]:
         return application
 
     return load
+
+
+def _end_soon_after(parent: int) -> None:
+    """When our parent has ended, nobody is left who would kill us should a request not end."""
+    os.read(parent, 1)
+    time.sleep(FINISH_WITHIN)
+    os._exit(1)

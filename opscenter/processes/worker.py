@@ -20,7 +20,7 @@ from django_q.conf import Conf
 from opscenter.base import clock, heartbeat, notify, sql
 from opscenter.base.models import Process
 from opscenter.base.notify import Listener
-from opscenter.base.procs import die_with_parent, wait_gone
+from opscenter.base.procs import forks_die_with_parent, wait_gone
 from opscenter.engine import attempts, children
 from opscenter.engine.broker import InstanceBroker
 from opscenter.engine.children import Roster, Worker, join
@@ -85,18 +85,22 @@ class Supervisor:
         self._cluster = cluster
 
     def _restart_cluster(self, why: str) -> None:
+        """The database may be away: the next look begins again, and closes the attempts whose child is gone."""
         logger.error("worker.cluster_restarted", why=why)
         self._kill_cluster()
-        self._close_dead()
-        self._start_cluster()
+        try:
+            self._start_cluster()
+        except Error as error:
+            _is_away(error)
 
     def _kill_cluster(self) -> None:
-        """Kill sentinel and children; the guardians then kill what the children were running."""
+        """Kill sentinel and children; the guardians then kill what the children were running. Children of a sentinel that is
+        dead end by themselves."""
         assert self._cluster is not None
         sentinel = self._cluster.sentinel
-        children = []
-        with contextlib.suppress(psutil.NoSuchProcess):
-            children = psutil.Process(sentinel.pid).children()
+        if not sentinel.is_alive():
+            return
+        children = psutil.Process(sentinel.pid).children()
         sentinel.kill()
         for child in children:
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -119,8 +123,7 @@ class Supervisor:
             self._renew()
             self._look_after()
         except Error as error:
-            logger.warning("worker.database_away", error=str(error).strip())
-            connection.close()
+            _is_away(error)
         if time.monotonic() - self._renewed > _ABANDON_AFTER:
             self._abandon()
 
@@ -171,11 +174,11 @@ class Supervisor:
         for attempt in overdue:
             give_back(attempt.instance_id, attempt.number)
 
-    def _close_dead(self, *, handed_over: bool = False) -> None:
-        """Close attempts whose child is gone; ``handed_over``: because we end."""
+    def _hand_over(self) -> None:
+        """Close the attempts whose child is gone because we end."""
         for attempt in Attempt.objects.filter(worker=self._process.pk, state=Attempt.State.RUNNING):
             if not _is_alive(attempt.pid):
-                attempts.lose(attempt.pk, handed_over=handed_over)
+                attempts.lose(attempt.pk, handed_over=True)
 
     def _abandon(self) -> None:
         """End what runs. The database is away for so long that leases run out and others may start our instances, or we
@@ -204,7 +207,7 @@ class Supervisor:
         try:
             for attempt in Attempt.objects.filter(worker=self._process.pk, state=Attempt.State.CLAIMED):
                 give_back(attempt.instance_id, attempt.number)
-            self._close_dead(handed_over=True)
+            self._hand_over()
             heartbeat.retire(self._process)
         except Error as error:
             logger.warning("worker.left_without_goodbye", error=str(error).strip())
@@ -218,6 +221,12 @@ class Supervisor:
         while self._cluster.sentinel.is_alive() and time.monotonic() < deadline:
             self._keep_leases()
             self._cluster.sentinel.join(timeout=0.2)
+
+
+def _is_away(error: Error) -> None:
+    """The database does not answer; whoever asks it next connects again."""
+    logger.warning("worker.database_away", error=str(error).strip())
+    connection.close()
 
 
 def _is_alive(pid: int | None) -> bool:
@@ -246,5 +255,5 @@ def run(groups: Sequence[str] | None, processes: int | None, stop: Event, grace:
     children = processes or int(Conf.WORKERS)
     Conf.WORKERS = Conf.QUEUE_LIMIT = children + 1  # one for chores
     sql.plan_once()
-    os.register_at_fork(after_in_child=die_with_parent)
+    forks_die_with_parent()
     Supervisor(groups, children, stop, grace).run()

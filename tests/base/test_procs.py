@@ -59,6 +59,28 @@ def test_a_child_whose_parent_is_gone_already_ends_at_once() -> None:
     os.close(reader)
 
 
+def test_a_fork_that_comes_to_life_after_its_parent_does_nothing() -> None:
+    """A parent that is killed just after it forked has no time to be noticed."""
+
+    def parent(writer: int) -> None:
+        me = os.getpid()
+
+        def sleep_late() -> None:
+            while os.getppid() == me:
+                time.sleep(0.01)
+
+        os.register_at_fork(after_in_child=sleep_late)
+        procs.forks_die_with_parent()
+        if os.fork() == 0:
+            tell(writer, os.getpid())
+        os.kill(me, signal.SIGKILL)
+
+    pid, reader = in_child(parent)
+    os.waitpid(pid, 0)
+    assert os.read(reader, 100) == b"", "it went on as if it had a parent"
+    os.close(reader)
+
+
 def test_a_tree_ends_although_parts_of_it_ran_away_or_do_not_listen() -> None:
     """A grandchild in a session of its own, deaf to SIGTERM, whose parent is dead: adopted, found and killed."""
 

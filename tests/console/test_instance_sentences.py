@@ -152,6 +152,7 @@ PARAMS = {
     "backfill.stopped": {"user": "mei"},
     "backfill.stopped_by_failure": {"instance": 7},
     "backfill.went_on": {"bizdate": "2026-11-20"},
+    "mail.failed": {"error": "refused"},
 }
 
 

@@ -31,8 +31,8 @@ def test_two_hundred_nodes_are_polled_as_often_as_they_ask(settings):
             intervals = service.intervals()
             service.finish()
             until(lambda: TaskInstance.objects.filter(state=State.SUCCESS).count() == NODES)
-    # a busy machine may keep some requests on their way; most come when they should
-    assert INTERVAL * 0.9 < median(intervals) < INTERVAL * 1.1
+    # a busy machine keeps requests on their way; but counted from the answers, an interval would be half as long again
+    assert INTERVAL * 0.9 < median(intervals) < INTERVAL * 1.4
     assert service.most_at_once > FEW_AT_ONCE
 
 

@@ -3,6 +3,7 @@
 Run as ``python -m tests.processes.lab``; see ``serve``. Class Lab is the other end.
 """
 
+import contextlib
 import json
 import os
 import subprocess
@@ -23,7 +24,7 @@ done
 
 
 class Lab:
-    """Asks a stack's database, again and again while it is away."""
+    """Asks a stack's database, again and again while it is away. Use it as a context manager: its process ends with the block."""
 
     PATIENCE = 60.0
 
@@ -32,6 +33,12 @@ class Lab:
             [sys.executable, "-m", "tests.processes.lab"],
             env=dict(env), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
+
+    def __enter__(self) -> "Lab":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def ask(self, *command: str) -> Any:
         """The answer to a command."""
@@ -47,11 +54,10 @@ class Lab:
             time.sleep(0.3)
 
     def close(self) -> None:
-        """The process ends."""
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.stdout.close()
-        self._process.wait(10)
+        """The process ends, whatever it does now."""
+        self._process.kill()
+        with self._process, contextlib.suppress(BrokenPipeError):  # a command that nobody reads any more
+            self._process.communicate()
 
 
 def make(file: str, count: str, beats: str, says: str = "") -> list[int]:

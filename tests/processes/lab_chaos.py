@@ -120,4 +120,21 @@ def rerun_given_up(first: str, last: str) -> int:
     return len(failed)
 
 
-COMMANDS = (mixed, recorded, rerun_given_up)
+def waits_for(first: str, last: str) -> list[str]:
+    """Why those of these instances that are under way have not ended, and what became of their attempts; ten of them."""
+    from opscenter.production.explaining import explain_instances, told
+    from opscenter.production.models import Attempt, TaskInstance
+    from opscenter.production.rules.states import State
+
+    under_way = TaskInstance.objects.filter(pk__range=(first, last)).exclude(state__in=(State.SUCCESS, State.NOT_RUN))
+    found = list(under_way.order_by("state_at")[:10])
+    reasons = explain_instances(found)
+    lines = [f"{one.pk} {State(one.state).name}: {told(reasons[one.pk])}" for one in found]
+    lives = Attempt.objects.filter(instance__in=found).order_by("instance_id", "number")
+    return lines + [
+        f"{one.instance_id} attempt {one.number} {one.state} by {one.pid} of worker {one.worker}, lease until {one.lease_until}"
+        for one in lives
+    ]
+
+
+COMMANDS = (mixed, recorded, rerun_given_up, waits_for)

@@ -30,9 +30,8 @@ def stack() -> Iterator[Stack]:
 
 @pytest.fixture
 def lab(stack: Stack) -> Iterator[Lab]:
-    opened = Lab(stack.env)
-    yield opened
-    opened.close()
+    with Lab(stack.env) as opened:
+        yield opened
 
 
 def kill_everything(stack: Stack) -> None:

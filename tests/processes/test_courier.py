@@ -26,9 +26,8 @@ def stack() -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def lab(stack: Stack) -> Iterator[Lab]:
-    opened = Lab(stack.env)
-    yield opened
-    opened.close()
+    with Lab(stack.env) as opened:
+        yield opened
 
 
 class Place:

@@ -26,9 +26,8 @@ def stack():
 
 @pytest.fixture(scope="module")
 def lab(stack):
-    opened = Lab(stack.env)
-    yield opened
-    opened.close()
+    with Lab(stack.env) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -85,8 +84,13 @@ class Work:
 def children_of_cluster(stack: Stack) -> list[psutil.Process]:
     """The forked processes below the worker's sentinel."""
     (worker,) = stack.pids("worker")
-    (sentinel,) = [child for child in psutil.Process(worker).children() if child.children()]
+    (sentinel,) = sentinels(worker)
     return sentinel.children()
+
+
+def sentinels(worker: int) -> list[psutil.Process]:
+    """The process between the worker and the children of its cluster."""
+    return [child for child in psutil.Process(worker).children() if child.children()]
 
 
 def kill(*pids: int) -> None:
@@ -137,3 +141,18 @@ def test_postgresql_is_killed_while_shells_run(stack, work):
     work.wait_done()
     work.assert_no_overlap()
     assert work.lab("attempts", *work.span)["success"] == 6
+
+
+def test_the_cluster_dies_while_postgresql_is_away(stack, work):
+    """The worker has a new one when the database is back; it does not end itself."""
+    (worker,) = stack.pids("worker")
+    (sentinel,) = sentinels(worker)
+    stack.up.suspend()  # so that it does not start the database again
+    try:
+        kill(*stack.pids("postgres"), sentinel.pid)
+        time.sleep(3)  # it notices within one
+    finally:
+        stack.up.resume()
+    work.start(4)
+    work.wait_done()
+    assert stack.pids("worker") == [worker]

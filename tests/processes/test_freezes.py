@@ -12,11 +12,7 @@ FREEZES = 400
 
 
 def test_every_freeze_ends_as_its_verdict_says_exactly_once() -> None:
-    with Stack({"OPSCENTER_OUTBOUND_ALLOW": "127.0.0.1"}, demo=False) as stack:
-        lab = Lab(stack.env)
-        try:
-            trial = Trial(stack, lab)
-            trial.run(FREEZES)
-            trial.check()
-        finally:
-            lab.close()
+    with Stack({"OPSCENTER_OUTBOUND_ALLOW": "127.0.0.1"}, demo=False) as stack, Lab(stack.env) as lab:
+        trial = Trial(stack, lab)
+        trial.run(FREEZES)
+        trial.check()

@@ -28,9 +28,8 @@ def stack():
 
 @pytest.fixture
 def lab(stack):
-    opened = Lab(stack.env)
-    yield opened
-    opened.close()
+    with Lab(stack.env) as opened:
+        yield opened
 
 
 @pytest.fixture

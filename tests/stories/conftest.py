@@ -24,9 +24,8 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def night(shared_stack: Stack, export: Path) -> Iterator[dict[str, Any]]:
     """A workspace with a night that went wrong; see ``tests.processes.lab_night``."""
-    lab = Lab(shared_stack.env)
-    yield lab.ask("night", str(export), str(FAILED))
-    lab.close()
+    with Lab(shared_stack.env) as lab:
+        yield lab.ask("night", str(export), str(FAILED))
 
 
 @pytest.fixture(scope="module")
