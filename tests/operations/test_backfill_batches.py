@@ -39,17 +39,6 @@ DESCENDANTS: dict[str, Any] = {"mode": Mode.DESCENDANTS}
 Job = Backfill.State
 
 
-@pytest.fixture
-def cast() -> Guarded:
-    return Guarded()
-
-
-@pytest.fixture
-def line(cast: Guarded) -> list[Task]:
-    a = cast.task("a")
-    return [a, cast.task("b", upstream=[a])]
-
-
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Any operation is a large one."""

@@ -27,17 +27,6 @@ Job = Backfill.State
 
 
 @pytest.fixture
-def cast() -> Guarded:
-    return Guarded()
-
-
-@pytest.fixture
-def line(cast: Guarded) -> list[Task]:
-    a = cast.task("a")
-    return [a, cast.task("b", upstream=[a])]
-
-
-@pytest.fixture
 def job(cast: Guarded, line: list[Task]) -> Backfill:
     """One that runs; two dates, of the first one a has succeeded and b runs."""
     cast.extension(points=[KILL, RERUN])

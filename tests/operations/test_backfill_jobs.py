@@ -43,17 +43,6 @@ D = [FIRST + timedelta(days=n) for n in range(10)]
 DESCENDANTS: dict[str, Any] = {"mode": Mode.DESCENDANTS}
 
 
-@pytest.fixture
-def cast() -> Guarded:
-    return Guarded()
-
-
-@pytest.fixture
-def line(cast: Guarded) -> list[Task]:
-    a = cast.task("a")
-    return [a, cast.task("b", upstream=[a])]
-
-
 def do(cast: Guarded, code: str, job: Backfill, by: User | None = None) -> str | None:
     """The code of why it was not done, None if it was; the job is as it is afterwards."""
     operation = cast.ask(f"{code}_backfill", [job], by=by)

@@ -26,17 +26,6 @@ DESCENDANTS: dict[str, Any] = {"mode": Mode.DESCENDANTS}
 
 
 @pytest.fixture
-def cast() -> Guarded:
-    return Guarded()
-
-
-@pytest.fixture
-def line(cast: Guarded) -> list[Task]:
-    a = cast.task("a")
-    return [a, cast.task("b", upstream=[a])]
-
-
-@pytest.fixture
 def in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Any job is a large one."""
     monkeypatch.setattr(backfill_make, "AT_ONCE", 0)

@@ -25,11 +25,6 @@ pytestmark = pytest.mark.django_db
 SWAP = {"old": "new"}
 
 
-@pytest.fixture
-def cast() -> Guarded:
-    return Guarded()
-
-
 def source(cast: Guarded, name: str, kind: str = "sqlite", **given: Any) -> DataSource:
     values = {"workspace": cast.workspace, "environment": "Prod", "modified_by": cast.admin} | given
     return DataSource.objects.create(name=name, type=kind, settings={"file": f"{name}.db"}, **values)

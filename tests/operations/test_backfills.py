@@ -45,11 +45,6 @@ D = [FIRST + timedelta(days=n) for n in range(10)]
 
 
 @pytest.fixture
-def cast() -> Guarded:
-    return Guarded()
-
-
-@pytest.fixture
 def line(cast: Guarded) -> list[Task]:
     """a -> b -> c, every day."""
     a = cast.task("a")

@@ -29,11 +29,6 @@ from tests.operations.guarded import (
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def cast() -> Guarded:
-    return Guarded()
-
-
 def delivered(check: Check) -> None:
     """The extension got the message."""
     Delivery.objects.filter(of_check=check).update(status=Delivery.Status.DELIVERED, due_at=None)

@@ -111,11 +111,6 @@ def really(cast: Guarded, operation: Operation, step: str, at: int, verdict: str
     return ""
 
 
-@pytest.fixture
-def cast() -> Guarded:
-    return Guarded()
-
-
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(kinds=st.lists(KINDS, min_size=1, max_size=3), steps=st.lists(STEPS, max_size=9))
 def test_it_goes_as_the_model_says(

@@ -13,11 +13,6 @@ from tests.operations.guarded import Guarded, check_of, checks_of, frozen, say, 
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def cast() -> Guarded:
-    return Guarded()
-
-
 # cancelled
 
 

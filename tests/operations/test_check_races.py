@@ -37,11 +37,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 ROUNDS = 12
 
 
-@pytest.fixture
-def cast() -> Guarded:
-    return Guarded()
-
-
 def codes(answers: list[Any]) -> Counter[str]:
     """How often each refusal came back; what succeeded counts as "done". Any other error is raised."""
     found: Counter[str] = Counter()

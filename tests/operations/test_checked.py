@@ -27,11 +27,6 @@ from tests.operations.guarded import (
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def cast() -> Guarded:
-    return Guarded()
-
-
 # asked
 
 

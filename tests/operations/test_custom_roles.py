@@ -22,11 +22,6 @@ VIEW, MEMBERS = Permission.VIEW, Permission.MANAGE_MEMBERS
 VISITOR = "role_project_guest"
 
 
-@pytest.fixture
-def cast() -> Guarded:
-    return Guarded()
-
-
 def make(
     cast: Guarded, *grants: Permission, own: Sequence[Permission] = (), by: User | None = None, **fields: Any
 ) -> WorkspaceRole:

@@ -24,11 +24,6 @@ RERUN, KILL = "pre-rerun-instance", "pre-kill-instance"
 DONE, FAILED, WAITS, RUNS, READY = State.SUCCESS, State.FAILURE, State.NOT_RUN, State.RUNNING, State.WAIT_RESOURCE
 
 
-@pytest.fixture
-def cast() -> Guarded:
-    return Guarded()
-
-
 def line(cast: Guarded, *given: State, workspaces: dict[int, Workspace] | None = None) -> list[TaskInstance]:
     """Instances of yesterday's business date, each waiting for the one before it."""
     made: list[TaskInstance] = []

@@ -36,11 +36,6 @@ SAMPLE: dict[str, Any] = {  # spec/extensions.md 4.4
 }
 
 
-@pytest.fixture
-def cast() -> Guarded:
-    return Guarded()
-
-
 def instance(cast: Guarded, code: str, environment: str = "Prod") -> TaskInstance:
     state, frozen = BEFORE[code]
     return cast.instance(cast.task(code, environment=environment), state, frozen=frozen)

@@ -16,11 +16,6 @@ pytestmark = pytest.mark.django_db
 Status = Extension.Status
 
 
-@pytest.fixture
-def cast() -> Guarded:
-    return Guarded()
-
-
 def elsewhere(cast: Guarded, name: str = "elsewhere") -> Workspace:
     """Another workspace of the tenant, where O&M may do the same."""
     made = Workspace.objects.create(tenant=cast.tenant, name=name)

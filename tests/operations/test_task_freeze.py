@@ -17,11 +17,6 @@ from tests.operations.guarded import Guarded, check_of, frozen, say, told
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def cast() -> Guarded:
-    return Guarded()
-
-
 def hang(cast: Guarded, task: Task) -> None:
     """Below the workspace's root, so that it is scheduled."""
     root = generate.ensure_root(cast.workspace, "Prod", cast.owner)

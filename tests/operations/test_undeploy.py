@@ -17,11 +17,6 @@ from tests.operations.guarded import OPEN, Guarded, check_of, event_of, say, sta
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def cast() -> Guarded:
-    return Guarded()
-
-
 def undeploy(cast: Guarded, *tasks: Task, **how: Any) -> Operation:
     return cast.ask("undeploy_task", tasks, **how)
 

@@ -22,11 +22,6 @@ from tests.operations.guarded import Guarded, Verdict, check_of, checks_of, even
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def cast() -> Guarded:
-    return Guarded()
-
-
 def by_key(check: Check, user: User, verdict: str = "OK", key: AccessKey | None = None, **names: str) -> Check:
     """A verdict through the API, signed with a key of the user."""
     key = key or access_keys.create(user)[0]
