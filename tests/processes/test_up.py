@@ -118,7 +118,8 @@ def test_a_killed_up_leaves_no_process() -> None:
 
 
 def test_a_stopped_child_that_does_not_react_is_killed() -> None:
-    with Stack(demo=False) as stack:
+    """Without a time of grace, so that a slow machine has it for its own slowness."""
+    with Stack({"OPSCENTER_STOP_GRACE": "0"}, demo=False) as stack:
         tree = stack.tree()
         psutil.Process(stack.pids("courier")[0]).suspend()
         _, seconds = stack.stop(signal.SIGTERM)
