@@ -51,6 +51,7 @@ class _Run:
     Attributes:
         started: what the slot is given back with.
         left: messages without a result.
+        sending: the one whose answer it waits for.
         went_well: whether the last that was sent has arrived.
     """
 
@@ -58,6 +59,7 @@ class _Run:
     parcels: Sequence[Parcel]
     started: float
     left: int
+    sending: Parcel | None = None
     went_well: bool = False
 
 
@@ -104,9 +106,10 @@ class Courier:
         while self._under_way and time.monotonic() < give_up:
             time.sleep(0.02)
         with self._lock:
-            abandoned = [parcel for parcel, _run in self._under_way.values()]
-        for parcel in abandoned:
-            self._results.put(Result(parcel, Fate.AT_ONCE, reason=Reason("delivery.abandoned")))
+            abandoned = [(parcel, parcel is run.sending) for parcel, run in self._under_way.values()]
+        for parcel, is_sent in abandoned:
+            why = Reason("delivery.abandoned") if is_sent else None
+            self._results.put(Result(parcel, Fate.AT_ONCE if is_sent else Fate.UNSENT, reason=why))
         if not all([self._results.close(_RECORD_WITHIN), self._unreachable.close(_RECORD_WITHIN)]):
             logger.warning("courier.left_unrecorded")
         self._runs.close()
@@ -171,6 +174,7 @@ class Courier:
             if sent and (not run.went_well or self._is_stopping or time.monotonic() - began > _RUN_WITHIN):
                 self._results.put(Result(parcel, Fate.UNSENT))
                 continue
+            run.sending = parcel
             result = self._one(parcel, line)
             sent += 1
             run.went_well = result.fate is Fate.DELIVERED

@@ -145,5 +145,6 @@ def test_what_a_run_has_not_come_to_when_the_courier_stops_is_sent_by_the_next(t
             receiver.wait(2)
         receiver.answer(200)
         assert _statuses() == ["delivered"] + ["pending"] * 5
+        assert list(Delivery.objects.order_by("pk").values_list("tries", flat=True)) == [1, 1, 0, 0, 0, 0]
         with Courier(lambda check: None, lane=Lane.NOTICES) as courier:
             _until(lambda: courier.send_due() is None and _statuses() == ["delivered"] * 6)
