@@ -12,7 +12,7 @@ from opscenter.console.filters import query_string
 from opscenter.console.operation_words import WORDS
 from opscenter.operations.permits import missing
 from opscenter.operations.registry import OPERATIONS, operations_on
-from opscenter.operations.results import judge
+from opscenter.operations.results import judge, open_operations
 from opscenter.production.models import Backfill, Task, TaskInstance
 
 
@@ -32,9 +32,10 @@ _TYPES = {Task: "task", TaskInstance: "instance", Backfill: "backfill"}
 
 def buttons(request: ConsoleRequest, target: TaskInstance | Task | Backfill) -> list[dict[str, Any]]:
     """Every operation on the task, instance or backfill as a button; what cannot be done now says why."""
-    found = []
-    for code, spec in operations_on(_TYPES[type(target)]).items():
-        reason = judge(spec, {target.pk: target}, [target.pk], request.member)[target.pk]
+    found, kind = [], _TYPES[type(target)]
+    opened = open_operations(kind, [target.pk])
+    for code, spec in operations_on(kind).items():
+        reason = judge(spec, {target.pk: target}, [target.pk], request.member, opened=opened)[target.pk]
         found.append(
             {
                 "code": code,

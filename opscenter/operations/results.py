@@ -112,26 +112,34 @@ def read(spec: OperationSpec, ids: Sequence[int], workspace: Workspace, environm
     return KINDS[spec.object_type].read(ids, workspace, environment)
 
 
+def open_operations(object_type: str, ids: Sequence[int]) -> dict[tuple[int, str], int]:
+    """The operations that are open on these objects, by object and code. Index: one_open_operation."""
+    targets = OperationTarget.objects.filter(object_type=object_type, object_id__in=ids, open_code__isnull=False)
+    rows = targets.values_list("object_id", "open_code", "operation")
+    return {(pk, code): operation for pk, code, operation in rows if code}
+
+
 def judge(
     spec: OperationSpec,
     objects: Mapping[int, Any],
     ids: Sequence[int],
     member: Member,
     values: Mapping[str, Any] | None = None,
+    opened: Mapping[tuple[int, str], int] | None = None,
 ) -> dict[int, Reason | None]:
     """Why each object cannot be operated on; None where it can. The objects must be locked.
 
     Args:
         values: the operation's arguments, if it takes any and they are known yet.
+        opened: what ``open_operations`` says of the objects, where it was asked already.
     """
     unknown = Reason(KINDS[spec.object_type].unknown)
     found = {pk: refusal(spec, objects[pk], member) if pk in objects else unknown for pk in ids}
     if spec.points:
-        open_ones = OperationTarget.objects.filter(
-            object_type=spec.object_type, object_id__in=ids, open_code=spec.code
-        ).values_list("object_id", "operation_id")
-        for pk, operation in open_ones:
-            found[pk] = found[pk] or Reason("operation.open_already", {"operation": operation})
+        known = open_operations(spec.object_type, ids) if opened is None else opened
+        for pk in ids:
+            if found[pk] is None and (operation := known.get((pk, spec.code))) is not None:
+                found[pk] = Reason("operation.open_already", {"operation": operation})
     if spec.arguments is not None and values is not None:
         able = [objects[pk] for pk, reason in found.items() if reason is None]
         found |= spec.arguments.refuse(able, values)

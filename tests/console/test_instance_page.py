@@ -345,5 +345,5 @@ def test_the_number_of_queries_does_not_grow(cast: Cast, django_assert_max_num_q
     operator = as_user(cast.operator)
     for instance in (first, middle):
         for view in VIEWS:
-            with django_assert_max_num_queries(36):
+            with django_assert_max_num_queries(31):
                 operator.get(url(cast, "instance", pk=instance.pk), {"view": view})

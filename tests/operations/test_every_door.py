@@ -41,12 +41,14 @@ HOW = {  # what the role grants, whether the tasks are the member's own, and whe
 }
 Cells = dict[int, str | None]
 """Object -> code of the refusal, None where it is done."""
-JOBS = ["asked", "making", "ready", "ready paused", "started", "started paused", "started over", "failed", "stopped"]
+JOBS = [
+    "asked", "making", "ready", "ready paused", "started", "started paused", "started over", "failed", "stopping", "stopped",
+]  # fmt: skip
 JOB_TABLE = {  # a letter for each of JOBS
-    "pause_backfill": "s s s s Y p o o s",
-    "resume_backfill": "s s n Y n Y n n s",
-    "stop_backfill": "s Y Y Y Y Y o o s",
-    "rerun_backfill": "s s s s 0 0 0 Y Y",
+    "pause_backfill": "s s s s Y p o o s s",
+    "resume_backfill": "s s n Y n Y n n s s",
+    "stop_backfill": "s Y Y Y Y Y o o s s",
+    "rerun_backfill": "s s s s 0 0 0 Y s Y",
 }
 JOB_LETTERS = {
     "Y": None,
@@ -117,15 +119,16 @@ def some_jobs(cast: Guarded, owner: User) -> list[Backfill]:
     """A backfill in every state of JOBS, asked for by the owner."""
     task = cast.task("shell", owner=owner)
     made = partial(backfill, cast, task, by=cast.admin)
-    found = [made(), made(), made(autostart=False), made(autostart=False), made(), made(), made(), made(), made()]
+    found = [made(), made(), made(autostart=False), made(autostart=False), *[made() for _ in JOBS[4:]]]
     Backfill.objects.filter(pk=found[0].pk).update(state="asked")
     Backfill.objects.filter(pk=found[1].pk).update(state="making")
     Backfill.objects.filter(pk__in=[found[3].pk, found[5].pk]).update(is_paused=True)
     Backfill.objects.filter(pk=found[2].pk).update(is_paused=False)
     succeed(*instances(found[6]))
     fail(*instances(found[7]))
-    fail(*instances(found[8]))
-    Backfill.objects.filter(pk=found[8].pk).update(state="stopped")
+    for job, state in zip(found[8:], ("stopping", "stopped"), strict=True):
+        fail(*instances(job))
+        Backfill.objects.filter(pk=job.pk).update(state=state)
     Backfill.objects.update(created_by=owner)
     return list(Backfill.objects.order_by("pk"))
 
