@@ -6,6 +6,7 @@ events of them, one at a time and in order. The status of a workflow instance is
 its instances, and no row of it is in the engine's transaction.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -42,6 +43,8 @@ MOST_ROWS, MOST_INSTANCES = 50, 500
 ROOM = 100
 """Messages that wait for a listener at most before its workspace's changes are left in their rows. Those cost a hundredth of
 messages, so an engine that leaves no processor time for sending pays next to nothing for what will be sent later."""
+MOST_AT_ONCE = 0.1
+"""Seconds, before whoever runs us may want to rest."""
 LOOK_EVERY = timedelta(milliseconds=500)
 """While somebody has subscribed. A NOTIFY in the engine's transactions would have them commit one after the other."""
 _LOCK = "extensions.changes"
@@ -70,18 +73,21 @@ class _Changed:
 
 
 class Changes:
-    """Makes events of what was noted; ``run`` is its due source. Whatever wakes its process, it looks at intervals alone."""
+    """Makes events of what was noted; ``run`` is its due source. Whatever wakes its process, it looks at intervals alone, and
+    goes on at once only while there is more than it could do in a moment."""
 
     def __init__(self) -> None:
         self._next_at: datetime | None = None
 
     def run(self) -> datetime | None:
-        """Everything that is noted; returns when to look again, None while nobody has subscribed."""
+        """What is noted; returns when to look again, None while nobody has subscribed."""
         now = clock.now()
         if self._next_at is not None and now < self._next_at:
             return self._next_at
+        give_up = time.monotonic() + MOST_AT_ONCE
         while fan_out():
-            pass
+            if time.monotonic() > give_up:
+                return now
         self._next_at = now + LOOK_EVERY if Watch.objects.exists() else None
         return self._next_at
 

@@ -142,6 +142,8 @@ class Courier:
                 length = self._runs.length(extension)
                 for first in range(0, len(theirs), length):
                     self._start(extension, theirs[first : first + length])
+            if self._lane is Lane.NOTICES:  # whoever runs us may want to rest first
+                return now
 
     def _nearest(self, now: datetime, waiting: Sequence[Waiting], rooms: Mapping[int, int]) -> datetime | None:
         moments = []

@@ -15,7 +15,7 @@ from extensions.outbox import Lane
 from extensions.slots import MOST
 from opscenter.base import due, notify, sql
 from opscenter.base.models import Process
-from opscenter.base.pressure import Pressure
+from opscenter.base.spare import Spare
 from opscenter.console import ended_letters
 from opscenter.engine.backfill_mail import Mailer
 from opscenter.engine.http_courier import HttpCourier
@@ -25,11 +25,13 @@ from opscenter.processes.beating import Beating
 logger = structlog.get_logger(__name__)
 
 _NICER = 19
-_BUSY, _BUSY_RUNS = 0.7, 2
-_REST_FOR_WORK, _LONGEST_REST = 15, 10.0
-"""Regular events take what processor time others leave: nobody waits for them. Where the processors are wanted by others for
-so much of the time, only so many runs start at once, and each second of work is followed by so many seconds of rest, up to
-the last of these numbers: the kernel weighs sessions, so being nice is not enough."""
+_ENOUGH_SPARE = min(1.0, (os.cpu_count() or 1) / 2)
+_FEW_RUNS, _MUCH_WORK = 2, 0.02
+_REST_FOR_WORK, _LONGEST_REST = 20, 10.0
+"""Regular events take what processor time others leave: nobody waits for them. Where less than so many processors are spare,
+only so many runs start at once, and each second of work is followed by so many seconds of rest, up to the last of these
+numbers: the kernel weighs sessions, so being nice is not enough. Elsewhere twice as many start in the next round, as long as
+a round has so many seconds of work: what others want shows only after a moment."""
 
 
 def run(stop: Event) -> None:
@@ -73,14 +75,16 @@ class _Yielding:
     """Has regular events make way for others: few at a time, with pauses."""
 
     def __init__(self, courier: Courier) -> None:
-        self._courier, self._pressure, self._worked = courier, Pressure(), time.process_time()
+        self._courier, self._spare, self._ended = courier, Spare(), time.process_time()
+        self._runs = _FEW_RUNS
 
     def seconds(self) -> float:
         """How long to rest before the next round; by what this process has worked since this was asked last."""
-        before, self._worked = self._worked, time.process_time()
-        is_pressed = self._pressure.since_last() > _BUSY
-        self._courier.start_at_once(_BUSY_RUNS if is_pressed else MOST)
-        return max(REST, min(_LONGEST_REST, _REST_FOR_WORK * (self._worked - before))) if is_pressed else REST
+        began, self._ended = self._ended, time.process_time()
+        worked, is_busy = self._ended - began, self._spare.since_last() < _ENOUGH_SPARE
+        self._runs = min(2 * self._runs, MOST) if worked > _MUCH_WORK and not is_busy else _FEW_RUNS
+        self._courier.start_at_once(self._runs)
+        return max(REST, min(_LONGEST_REST, _REST_FOR_WORK * worked)) if is_busy else REST
 
 
 def _nobody_waits(check: int) -> None:
