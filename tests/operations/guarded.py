@@ -68,9 +68,9 @@ class Guarded(Cast):
 
 
 def checks_of(operation: Operation) -> list[Check]:
-    """Its checks as they are now, by the names of the extensions."""
+    """Its checks as they are now, by the names of the extensions; those of one in the order of their events."""
     found = Check.objects.filter(event__operation=operation.pk).select_related("extension", "event")
-    return list(found.order_by("extension__name"))
+    return list(found.order_by("extension__name", "event__at", "pk"))
 
 
 def check_of(operation: Operation) -> Check:
