@@ -145,7 +145,7 @@ class BackfillForm(forms.Form):
         self._offer("priority", [("", _("As each task has it")), *((n, n) for n in PRIORITIES)])
         self._offer("resource_group", [("", _("As each task has it")), *((one.name, one.name) for one in groups)])
         for n in range(1, MOST_RANGES + 1):
-            for name, label in (("first", _("From")), ("last", _("until"))):
+            for name, label in (("first", _("From")), ("last", _("Until"))):
                 widget = forms.DateInput(format="%Y-%m-%d", attrs=_DAY)
                 self.fields[f"{name}_{n}"] = forms.DateField(
                     label=label, required=n == 1, input_formats=["%Y-%m-%d"], widget=widget
