@@ -50,7 +50,9 @@ class Runs:
         """For one run."""
         with self._lock:
             receiver = self._receivers.get(extension)
-            return receiver.idle.pop()[1] if receiver and receiver.idle else Line(0.0 if self._most == 1 else 30.0)
+            if receiver and receiver.idle:
+                return receiver.idle.pop()[1]
+        return Line() if self._most > 1 else Line(keep=0.0)
 
     def ended(self, extension: int, line: Line, pace: float | None) -> None:
         """A run is over.
