@@ -150,10 +150,10 @@ class Courier:
         for one in waiting:
             if one.due_at > now:
                 moments.append(one.due_at)
-            elif one.extension in rooms:
-                moments.append(now + _LOOK_AGAIN)
             elif rest := self._slots.rest(one.extension):
                 moments.append(now + timedelta(seconds=rest))
+            elif one.extension in rooms or self._slots.rooms([one.extension]):  # its rest may have ended just now
+                moments.append(now + _LOOK_AGAIN)
             # else every slot that it may have is taken: what frees one wakes us
         return min(moments, default=None)
 
